@@ -1,0 +1,229 @@
+//! Points on the globe and the route between two of them.
+
+use std::fmt;
+
+/// Why a text or a number is not a coordinate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCoordinate {
+    /// Not of the form `-12.345`.
+    #[error(
+        "must be a plain decimal number such as -12.345: an optional minus, ASCII digits, \
+         optionally a point and digits, at most {MAX_LENGTH} characters"
+    )]
+    NotDecimal,
+    /// A number, but not on the globe.
+    #[error("must lie between -{limit} and {limit} degrees")]
+    OutOfRange {
+        /// The largest magnitude allowed, in degrees.
+        limit: u8,
+    },
+}
+
+/// Longer than any coordinate with a meaning: 15 digits after the point are below a nanometre.
+const MAX_LENGTH: usize = 32;
+
+fn parse_degrees(text: &str, limit: u8) -> Result<f64, InvalidCoordinate> {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let magnitude = text.strip_prefix('-').unwrap_or(text);
+    let well_formed = match magnitude.split_once('.') {
+        None => digits(magnitude),
+        Some((whole, fraction)) => digits(whole) && digits(fraction),
+    };
+    if !well_formed || text.len() > MAX_LENGTH {
+        return Err(InvalidCoordinate::NotDecimal);
+    }
+    // `f64::from_str` rounds to the nearest double; the form is checked above because it also
+    // reads `inf`, `nan`, `1e3`, `+1` and `.5`.
+    let degrees = text.parse().map_err(|_| InvalidCoordinate::NotDecimal)?;
+    check_degrees(degrees, limit)
+}
+
+/// Negative zero becomes zero, so that equal numbers are equal bits wherever they are kept.
+fn check_degrees(degrees: f64, limit: u8) -> Result<f64, InvalidCoordinate> {
+    if degrees.abs() <= f64::from(limit) {
+        Ok(degrees + 0.0)
+    } else {
+        Err(InvalidCoordinate::OutOfRange { limit })
+    }
+}
+
+macro_rules! degrees {
+    ($(#[$doc:meta])* $name:ident, $limit:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+        pub struct $name(f64);
+
+        impl $name {
+            /// Reads a plain decimal number; the value is the nearest double.
+            ///
+            /// # Errors
+            /// When the text is no plain decimal number or lies out of range.
+            pub fn parse(text: &str) -> Result<Self, InvalidCoordinate> {
+                parse_degrees(text, $limit).map(Self)
+            }
+
+            /// The value in degrees.
+            #[must_use]
+            pub fn degrees(self) -> f64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<f64> for $name {
+            type Error = InvalidCoordinate;
+
+            fn try_from(degrees: f64) -> Result<Self, InvalidCoordinate> {
+                check_degrees(degrees, $limit).map(Self)
+            }
+        }
+
+        /// The shortest plain decimal that reads back as the same number.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+degrees! {
+    /// Degrees north of the equator, from -90 to 90, both included.
+    Latitude, 90
+}
+degrees! {
+    /// Degrees east of Greenwich, from -180 to 180, both included.
+    Longitude, 180
+}
+
+/// A point on the globe, in degrees on WGS 84.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coordinates {
+    /// How far north.
+    pub latitude: Latitude,
+    /// How far east.
+    pub longitude: Longitude,
+}
+
+impl Coordinates {
+    /// A point from degrees.
+    ///
+    /// # Errors
+    /// When one of them lies out of range or is not a number.
+    pub fn from_degrees(latitude: f64, longitude: f64) -> Result<Self, InvalidCoordinate> {
+        Ok(Self { latitude: latitude.try_into()?, longitude: longitude.try_into()? })
+    }
+}
+
+/// Where an order goes from and to. The two may be the same point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Route {
+    /// Where the courier picks up.
+    pub origin: Coordinates,
+    /// Where the courier delivers.
+    pub destination: Coordinates,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("0", 0.0)]
+    #[case("-0", 0.0)]
+    #[case("90", 90.0)]
+    #[case("-90", -90.0)]
+    #[case("90.000", 90.0)]
+    #[case("0050.5", 50.5)]
+    #[case("50.456399", 50.456_399)]
+    #[case("89.99999999999999999999999999999", 90.0)]
+    fn a_plain_decimal_is_a_latitude(#[case] text: &str, #[case] degrees: f64) {
+        let parsed = Latitude::parse(text).unwrap().degrees();
+        assert_eq!(parsed.to_bits(), degrees.to_bits());
+    }
+
+    #[rstest]
+    fn what_is_no_plain_decimal_is_refused(
+        #[values(
+            "",
+            "-",
+            ".",
+            ".5",
+            "5.",
+            "-.5",
+            "+1",
+            " 1",
+            "1 ",
+            "1\n",
+            "1e1",
+            "1E1",
+            "NaN",
+            "inf",
+            "-inf",
+            "0x10",
+            "1,5",
+            "1.2.3",
+            "--1",
+            "1-",
+            "\u{661}\u{662}",
+            "\u{ff11}",
+            "\u{2212}1",
+            "1_0",
+            "\0"
+        )]
+        text: &str,
+    ) {
+        assert_eq!(Latitude::parse(text), Err(InvalidCoordinate::NotDecimal));
+        assert_eq!(Longitude::parse(text), Err(InvalidCoordinate::NotDecimal));
+    }
+
+    #[test]
+    fn at_most_32_characters_are_read() {
+        let text = format!("0.{}", "1".repeat(30));
+        assert!(Latitude::parse(&text).is_ok());
+        assert_eq!(Latitude::parse(&(text + "1")), Err(InvalidCoordinate::NotDecimal));
+    }
+
+    #[test]
+    fn both_ends_are_included_and_no_more() {
+        assert!(Latitude::parse("-90").is_ok() && Latitude::parse("90").is_ok());
+        assert!(Longitude::parse("-180").is_ok() && Longitude::parse("180").is_ok());
+        let out = |limit| InvalidCoordinate::OutOfRange { limit };
+        assert_eq!(Latitude::parse("90.0000001"), Err(out(90)));
+        assert_eq!(Latitude::parse("-91"), Err(out(90)));
+        assert_eq!(Longitude::parse("180.0000001"), Err(out(180)));
+        assert_eq!(Longitude::try_from(f64::NAN), Err(out(180)));
+        assert_eq!(Latitude::try_from(f64::INFINITY), Err(out(90)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back_the_same(degrees in -180.0..=180.0_f64) {
+            let longitude = Longitude::try_from(degrees).unwrap();
+            let text = longitude.to_string();
+            prop_assert!(!text.contains(['e', 'E', '+']), "{}", text);
+            // Very small magnitudes print more digits than the door takes; no text made them.
+            if text.len() <= MAX_LENGTH {
+                prop_assert_eq!(Longitude::parse(&text), Ok(longitude));
+            }
+        }
+
+        #[test]
+        fn what_the_door_takes_it_takes_again_when_printed(text in "-?[0-9]{1,2}(\\.[0-9]{1,20})?") {
+            if let Ok(latitude) = Latitude::parse(&text) {
+                let printed = latitude.to_string();
+                prop_assert!(printed.len() <= text.len().max(1));
+                prop_assert_eq!(Latitude::parse(&printed), Ok(latitude));
+            }
+        }
+
+        #[test]
+        fn no_text_panics_and_only_plain_decimals_pass(text in ".{0,40}") {
+            if Latitude::parse(&text).is_ok() {
+                prop_assert!(text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b == b'.'));
+            }
+        }
+    }
+}

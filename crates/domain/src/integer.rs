@@ -1,0 +1,25 @@
+//! Reading integers from text: the one place that says what an integer looks like.
+
+/// The text is not an ASCII decimal integer within its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an integer from {min} to {max}")]
+pub struct InvalidInteger {
+    /// The smallest value allowed.
+    pub min: i64,
+    /// The largest value allowed.
+    pub max: i64,
+}
+
+/// Reads ASCII digits. `str::parse` alone would also take a leading `+`.
+pub(crate) fn parse(text: &str, min: i64, max: i64) -> Result<i64, InvalidInteger> {
+    let invalid = InvalidInteger { min, max };
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(invalid);
+    }
+    let value = text.parse().map_err(|_| invalid)?;
+    check(value, min, max)
+}
+
+pub(crate) fn check(value: i64, min: i64, max: i64) -> Result<i64, InvalidInteger> {
+    if (min..=max).contains(&value) { Ok(value) } else { Err(InvalidInteger { min, max }) }
+}

@@ -1,0 +1,317 @@
+//! The use cases: the one door through which orders are placed, taken, listed and found.
+
+use std::sync::Arc;
+
+use crate::{
+    DistanceError, DistanceOutcome, DistanceProvider, IdempotencyKey, ListQuery, NewOrder, Order,
+    OrderId, OrderRepo, OrderSummary, PlaceOutcome, PlacedOrder, RepoError, Route, Take,
+    TakeOutcome,
+};
+
+/// The order service, over whatever keeps orders and whoever knows distances.
+#[derive(Clone)]
+pub struct Orders {
+    repo: Arc<dyn OrderRepo>,
+    distances: Arc<dyn DistanceProvider>,
+}
+
+/// What became of a customer's wish to place an order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Placing {
+    /// A new order was placed.
+    Placed(PlacedOrder),
+    /// The same wish under the same key had placed this order before.
+    Replayed(PlacedOrder),
+    /// The key belongs to an order with another route. Nothing was placed.
+    KeyConflict,
+    /// No way leads from the origin to the destination. Nothing was placed.
+    NoRoute,
+}
+
+/// Why it is not known what became of it, or why nothing did.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The distance could not be had. Nothing was placed, and the key is free.
+    #[error(transparent)]
+    Distance(#[from] DistanceError),
+    /// The order could not be kept, or it is not known whether it was.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+}
+
+impl Orders {
+    /// The service over these two adapters.
+    #[must_use]
+    pub fn new(repo: Arc<dyn OrderRepo>, distances: Arc<dyn DistanceProvider>) -> Self {
+        Self { repo, distances }
+    }
+
+    /// Places an order, once for each key.
+    ///
+    /// The key is looked up first, so that a replay needs no provider and costs no call to it.
+    /// Only success is remembered: a failed placement leaves its key free.
+    ///
+    /// # Errors
+    /// When the provider or the repository cannot answer.
+    pub async fn place(
+        &self,
+        route: Route,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Placing, PlaceError> {
+        if let Some(key) = &key
+            && let Some(earlier) = self.repo.find_placement(key).await?
+        {
+            return Ok(Placing::again(earlier, &route));
+        }
+        let distance = match self.distances.distance(&route).await? {
+            DistanceOutcome::Found(distance) => distance,
+            DistanceOutcome::NoRoute => return Ok(Placing::NoRoute),
+        };
+        Ok(match self.repo.place(NewOrder { route, distance, key }).await? {
+            PlaceOutcome::Placed(order) => Placing::Placed(order),
+            PlaceOutcome::KeyUsed(earlier) => Placing::again(earlier, &route),
+        })
+    }
+
+    /// Takes an order for the caller, if nobody has it.
+    ///
+    /// # Errors
+    /// When the repository cannot answer.
+    pub async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
+        self.repo.take(take).await
+    }
+
+    /// Shows a part of the list, newest first.
+    ///
+    /// # Errors
+    /// When the repository cannot answer.
+    pub async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
+        self.repo.list(query).await
+    }
+
+    /// Finds one order.
+    ///
+    /// # Errors
+    /// When the repository cannot answer.
+    pub async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
+        self.repo.find(id).await
+    }
+}
+
+impl Placing {
+    /// A key came again: with the same four numbers it is the same wish.
+    fn again(earlier: PlacedOrder, route: &Route) -> Self {
+        if earlier.route == *route { Self::Replayed(earlier) } else { Self::KeyConflict }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mockall::predicate::eq;
+
+    use super::*;
+    use crate::{
+        Coordinates, Limit, Metres, MockDistanceProvider, MockOrderRepo, OrderStatus, Page,
+        PageNumber, Window,
+    };
+
+    fn route(latitude: f64) -> Route {
+        Route {
+            origin: Coordinates::from_degrees(latitude, 12.70758).unwrap(),
+            destination: Coordinates::from_degrees(59.436_487, 24.747_193).unwrap(),
+        }
+    }
+
+    fn metres(metres: i64) -> Metres {
+        metres.try_into().unwrap()
+    }
+
+    fn id(id: i64) -> OrderId {
+        id.try_into().unwrap()
+    }
+
+    fn key() -> IdempotencyKey {
+        IdempotencyKey::parse("key-1").unwrap()
+    }
+
+    fn placed(latitude: f64) -> PlacedOrder {
+        PlacedOrder { id: id(16), route: route(latitude), distance: metres(1_728_057) }
+    }
+
+    fn orders(repo: MockOrderRepo, distances: MockDistanceProvider) -> Orders {
+        Orders::new(Arc::new(repo), Arc::new(distances))
+    }
+
+    fn says(outcome: DistanceOutcome) -> MockDistanceProvider {
+        let mut distances = MockDistanceProvider::new();
+        distances
+            .expect_distance()
+            .with(eq(route(50.0)))
+            .times(1)
+            .return_once(move |_| Ok(outcome));
+        distances
+    }
+
+    #[tokio::test]
+    async fn an_order_is_placed_with_the_distance_of_its_route() {
+        let mut repo = MockOrderRepo::new();
+        let wanted = NewOrder { route: route(50.0), distance: metres(1_728_057), key: None };
+        repo.expect_place()
+            .with(eq(wanted))
+            .times(1)
+            .return_once(|_| Ok(PlaceOutcome::Placed(placed(50.0))));
+        let orders = orders(repo, says(DistanceOutcome::Found(metres(1_728_057))));
+
+        let placing = orders.place(route(50.0), None).await.unwrap();
+
+        assert_eq!(placing, Placing::Placed(placed(50.0)));
+    }
+
+    #[tokio::test]
+    async fn a_new_key_travels_with_the_order() {
+        let mut repo = MockOrderRepo::new();
+        repo.expect_find_placement().times(1).return_once(|_| Ok(None));
+        repo.expect_place()
+            .withf(|order| order.key == Some(key()))
+            .times(1)
+            .return_once(|_| Ok(PlaceOutcome::Placed(placed(50.0))));
+        let orders = orders(repo, says(DistanceOutcome::Found(metres(7))));
+
+        let placing = orders.place(route(50.0), Some(key())).await.unwrap();
+
+        assert_eq!(placing, Placing::Placed(placed(50.0)));
+    }
+
+    #[tokio::test]
+    async fn a_replay_asks_no_provider_and_places_nothing() {
+        let mut repo = MockOrderRepo::new();
+        repo.expect_find_placement().times(1).return_once(|_| Ok(Some(placed(50.0))));
+
+        let placing =
+            orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
+
+        assert_eq!(placing.unwrap(), Placing::Replayed(placed(50.0)));
+    }
+
+    #[tokio::test]
+    async fn a_key_with_another_route_is_a_conflict() {
+        let mut repo = MockOrderRepo::new();
+        repo.expect_find_placement().times(1).return_once(|_| Ok(Some(placed(51.0))));
+
+        let placing =
+            orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
+
+        assert_eq!(placing.unwrap(), Placing::KeyConflict);
+    }
+
+    #[tokio::test]
+    async fn who_loses_the_race_for_a_key_gets_the_winners_order() {
+        for (earlier, expected) in
+            [(placed(50.0), Placing::Replayed(placed(50.0))), (placed(51.0), Placing::KeyConflict)]
+        {
+            let mut repo = MockOrderRepo::new();
+            repo.expect_find_placement().return_once(|_| Ok(None));
+            repo.expect_place().times(1).return_once(move |_| Ok(PlaceOutcome::KeyUsed(earlier)));
+            let orders = orders(repo, says(DistanceOutcome::Found(metres(7))));
+
+            assert_eq!(orders.place(route(50.0), Some(key())).await.unwrap(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_placed_where_no_route_leads() {
+        let orders = orders(MockOrderRepo::new(), says(DistanceOutcome::NoRoute));
+
+        assert_eq!(orders.place(route(50.0), None).await.unwrap(), Placing::NoRoute);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_placed_while_the_provider_fails() {
+        let mut distances = MockDistanceProvider::new();
+        distances
+            .expect_distance()
+            .return_once(|_| Err(DistanceError::Unavailable("timed out".into())));
+
+        let error = orders(MockOrderRepo::new(), distances).place(route(50.0), None).await;
+
+        let error = error.unwrap_err();
+        assert!(matches!(error, PlaceError::Distance(DistanceError::Unavailable(_))));
+        assert_eq!(error.to_string(), "the distance provider does not answer");
+    }
+
+    #[tokio::test]
+    async fn a_failing_repository_is_told_as_it_is() {
+        let mut repo = MockOrderRepo::new();
+        repo.expect_place().return_once(|_| Err(RepoError::OutcomeUnknown("cut off".into())));
+        let orders = orders(repo, says(DistanceOutcome::Found(metres(7))));
+
+        let error = orders.place(route(50.0), None).await.unwrap_err();
+
+        assert!(matches!(error, PlaceError::Repo(RepoError::OutcomeUnknown(_))));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_looked_up_places_nothing() {
+        let mut repo = MockOrderRepo::new();
+        repo.expect_find_placement().return_once(|_| Err(RepoError::Unavailable("down".into())));
+
+        let error = orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
+
+        assert!(matches!(error, Err(PlaceError::Repo(RepoError::Unavailable(_)))));
+    }
+
+    #[tokio::test]
+    async fn every_outcome_of_a_take_is_told_as_it_is() {
+        for outcome in [
+            TakeOutcome::Taken,
+            TakeOutcome::Replayed,
+            TakeOutcome::AlreadyTaken,
+            TakeOutcome::Busy,
+            TakeOutcome::NotFound,
+            TakeOutcome::KeyUsedElsewhere,
+        ] {
+            let wish = Take { id: id(16), key: Some(key()) };
+            let mut repo = MockOrderRepo::new();
+            repo.expect_take().with(eq(wish.clone())).times(1).return_once(move |_| Ok(outcome));
+
+            let told = orders(repo, MockDistanceProvider::new()).take(wish).await;
+
+            assert_eq!(told.unwrap(), outcome);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_and_an_order_are_what_the_repository_has() {
+        let page = Page { number: PageNumber::FIRST, limit: Limit::parse("3").unwrap() };
+        let query = ListQuery { window: Window::Page(page), status: Some(OrderStatus::Taken) };
+        let summary = OrderSummary { id: id(3), distance: metres(0), status: OrderStatus::Taken };
+        let mut repo = MockOrderRepo::new();
+        repo.expect_list().with(eq(query)).return_once(move |_| Ok(vec![summary]));
+        repo.expect_find().with(eq(id(4))).return_once(|_| Ok(None));
+        let orders = orders(repo, MockDistanceProvider::new());
+
+        assert_eq!(orders.list(query).await.unwrap(), [summary]);
+        assert_eq!(orders.find(id(4)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_take_a_list_and_a_find_fail_with_the_repository() {
+        let down = || RepoError::Unavailable("down".into());
+        let mut repo = MockOrderRepo::new();
+        repo.expect_take().return_once(move |_| Err(down()));
+        repo.expect_list().return_once(move |_| Err(down()));
+        repo.expect_find().return_once(move |_| Err(down()));
+        let orders = orders(repo, MockDistanceProvider::new());
+        let page = Page { number: PageNumber::FIRST, limit: Limit::parse("3").unwrap() };
+
+        let told = [
+            orders.take(Take { id: id(1), key: None }).await.unwrap_err(),
+            orders.list(ListQuery { window: Window::Page(page), status: None }).await.unwrap_err(),
+            orders.find(id(1)).await.unwrap_err(),
+        ];
+
+        for error in told {
+            assert_eq!(error.to_string(), "the order store is unavailable; nothing was changed");
+        }
+    }
+}
