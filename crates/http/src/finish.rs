@@ -1,0 +1,153 @@
+//! Finishes every answer: the form of an error, the headers that all carry, compression, and an
+//! answer also when a handler panics.
+
+use std::{fmt, io::Write, panic::AssertUnwindSafe};
+
+use actix_web::{
+    Error, HttpResponse, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{
+            self, Accept, AcceptEncoding, ContentEncoding, Encoding, Header, HeaderValue, Quality,
+        },
+    },
+    middleware::Next,
+    web::Bytes,
+};
+use flate2::{Compression, write::GzEncoder};
+use futures_util::FutureExt;
+
+use crate::problem::{Form, Problem};
+
+/// Smaller bodies fit a packet as they are.
+const COMPRESS_FROM_BYTES: usize = 1024;
+
+/// Wraps every request.
+pub(crate) async fn finish(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let wishes = Wishes::of(&request);
+    let answer = AssertUnwindSafe(async { next.call(request).await });
+    match answer.catch_unwind().await {
+        Ok(Ok(answer)) => {
+            let (request, response) = answer.into_parts();
+            Ok(ServiceResponse::new(request, wishes.fulfil(response)))
+        }
+        Ok(Err(error)) => Err(Failed { wishes, cause: error.to_string() }.into()),
+        // The panic hook has logged what and where.
+        Err(_) => Err(Failed { wishes, cause: "a handler panicked".to_owned() }.into()),
+    }
+}
+
+/// What a client asked for beside the thing itself. Read before the request is routed, because
+/// it is gone when there is an answer to a panic.
+#[derive(Clone, Copy, Debug)]
+struct Wishes {
+    form: Form,
+    gzip: bool,
+    orders: bool,
+}
+
+impl Wishes {
+    fn of(request: &ServiceRequest) -> Self {
+        Self {
+            form: form(request),
+            gzip: accepts_gzip(request),
+            orders: request.path().starts_with("/orders"),
+        }
+    }
+
+    fn fulfil(self, response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
+        let mut response = match response.error().map(Error::as_error::<Problem>) {
+            Some(Some(problem)) => self.refuse(problem),
+            // An error that this crate did not make is a defect of this crate.
+            Some(None) => self.refuse(&Problem::internal()),
+            None => response,
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if self.orders {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        compress(response, self.gzip)
+    }
+
+    fn refuse(self, problem: &Problem) -> HttpResponse<BoxBody> {
+        if let Some(causes) = problem.causes() {
+            tracing::error!(error.code = ?problem.code, error.causes = causes, "request failed");
+        }
+        problem.render(self.form)
+    }
+}
+
+/// The document only for clients that name its media type; the demo's clients, wildcards
+/// included, get the form of the demo.
+fn form(request: &ServiceRequest) -> Form {
+    let named = |accept: Accept| {
+        accept.0.iter().any(|range| {
+            range.item.essence_str() == "application/problem+json" && range.quality > Quality::ZERO
+        })
+    };
+    if Accept::parse(request).is_ok_and(named) { Form::Document } else { Form::Plain }
+}
+
+/// An `Accept-Encoding` that nothing satisfies gets the plain body, not a refusal.
+fn accepts_gzip(request: &ServiceRequest) -> bool {
+    let supported = [Encoding::gzip(), Encoding::identity()];
+    AcceptEncoding::parse(request)
+        .ok()
+        .and_then(|accepted| accepted.negotiate(supported.iter()))
+        .is_some_and(|encoding| encoding == Encoding::gzip())
+}
+
+/// Compresses a body that is large enough to gain from it.
+fn compress(response: HttpResponse<BoxBody>, gzip: bool) -> HttpResponse<BoxBody> {
+    let (mut response, body) = response.into_parts();
+    let body = match body.try_into_bytes() {
+        Ok(bytes) => bytes,
+        Err(stream) => return response.set_body(stream),
+    };
+    if body.len() < COMPRESS_FROM_BYTES {
+        return response.set_body(BoxBody::new(body));
+    }
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if !gzip {
+        return response.set_body(BoxBody::new(body));
+    }
+    headers.insert(header::CONTENT_ENCODING, ContentEncoding::Gzip.to_header_value());
+    response.set_body(BoxBody::new(gzipped(&body)))
+}
+
+fn gzipped(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    let packed = encoder.write_all(body).and_then(|()| encoder.finish());
+    packed.expect("writing to memory does not fail").into()
+}
+
+/// An answer to a request that is gone: its handler panicked, or a middleware failed.
+#[derive(Debug)]
+struct Failed {
+    wishes: Wishes,
+    cause: String,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl ResponseError for Failed {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        tracing::error!(error.causes = self.cause, "request failed");
+        self.wishes.fulfil(HttpResponse::from_error(Problem::internal()))
+    }
+}

@@ -1,0 +1,24 @@
+//! The REST API: routes, wire formats, errors.
+//!
+//! A request is parsed once, at the door ([`requests`](self)), answered by one verb of
+//! [`Orders`](order_domain::Orders), and rendered. Deliberately absent: what an order is and
+//! every rule about it (`order-domain`), where orders are kept, who knows distances, settings
+//! and signals (`order-api`).
+//!
+//! * `routes` says which paths exist, `handlers` what they do;
+//! * `requests` reads what clients send: shape by `validator`, meaning by the domain;
+//! * `views` and `links` write what clients get;
+//! * `problem` is every error, in both its forms;
+//! * `finish` gives each answer its form, headers and compression.
+
+mod finish;
+mod handlers;
+mod links;
+mod problem;
+mod requests;
+mod routes;
+mod server;
+mod views;
+
+pub use routes::app;
+pub use server::{BoundServer, Limits, bind};

@@ -1,0 +1,233 @@
+//! Reads a body: its size, its media type, and the members of its one JSON object.
+
+use std::{collections::HashSet, fmt};
+
+use actix_web::{
+    HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderValue},
+    web::{Bytes, BytesMut},
+};
+use futures_util::StreamExt;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::{Value, error::Category};
+use validator::{ValidationErrors, ValidationErrorsKind};
+
+use super::Faults;
+use crate::problem::{Code, Fault, Problem};
+
+/// Many times what a valid body needs.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// The bytes of a body that is small enough and says it is JSON. The size is looked at first.
+///
+/// Nothing is unpacked: an encoded body is refused, so that 16 KiB are 16 KiB.
+pub(super) async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::new(Code::PayloadTooLarge, format!("the body has more than {MAX_BYTES} bytes"));
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > MAX_BYTES as u64) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| {
+            Problem::invalid(vec![Fault::in_body("", "the body did not arrive whole")])
+        })?;
+        if body.len() + chunk.len() > MAX_BYTES {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if is_plain_json(request) {
+        Ok(body.freeze())
+    } else {
+        Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "the body must be sent with Content-Type: application/json and without a \
+             Content-Encoding",
+        ))
+    }
+}
+
+/// The media type in any case with any parameters, and no encoding but `identity`.
+fn is_plain_json(request: &HttpRequest) -> bool {
+    let essence = |value: &HeaderValue, expected| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(';').next().is_some_and(|text| text.trim().eq_ignore_ascii_case(expected))
+    };
+    let mut types = request.headers().get_all(header::CONTENT_TYPE);
+    let mut encodings = request.headers().get_all(header::CONTENT_ENCODING);
+    types.next().is_some_and(|value| essence(value, "application/json"))
+        && types.next().is_none()
+        && encodings.all(|value| essence(value, "identity"))
+}
+
+/// The members of a JSON object, not yet looked at.
+#[derive(Debug)]
+pub(super) struct Members(Vec<(String, Value)>);
+
+impl Members {
+    /// The members of the one object that a body must be. A body that cannot be read, is no
+    /// object or has a member twice has that fault alone.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Fault> {
+        if body.is_empty() {
+            return Err(Fault::in_body("", "the body is empty; it must be one JSON object"));
+        }
+        let object: Object = serde_json::from_slice(body).map_err(|error| {
+            let detail = match error.classify() {
+                Category::Data => "the body must be one JSON object".to_owned(),
+                Category::Syntax | Category::Eof | Category::Io => format!(
+                    "the body cannot be read as JSON, at line {} column {}",
+                    error.line(),
+                    error.column()
+                ),
+            };
+            Fault::in_body("", detail)
+        })?;
+        match object.duplicate {
+            None => Ok(Self(object.members)),
+            Some(name) => {
+                Err(Fault::in_body(pointer(&name), format!("{name} is there more than once")))
+            }
+        }
+    }
+
+    /// Takes a member out.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// What is left after all known members were taken.
+    pub(super) fn refuse_unknown(self, faults: &mut Faults) {
+        for (name, _) in self.0 {
+            faults.add(Fault::in_body(pointer(&name), format!("{name} is not a known member")));
+        }
+    }
+}
+
+/// A JSON pointer to a member of the body (RFC 6901, section 3).
+fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// The name of the parameter of a `ValidationError` that says which elements of an array are
+/// meant. Without it the whole member is.
+pub(super) const ELEMENTS: &str = "elements";
+
+/// What `validator` found in the shape of a body, in the order of `members`.
+pub(super) fn shape_faults(errors: &ValidationErrors, members: &[&str], faults: &mut Faults) {
+    for member in members {
+        let Some(ValidationErrorsKind::Field(errors)) = errors.errors().get(*member) else {
+            continue;
+        };
+        for error in errors {
+            let detail = error.message.as_deref().unwrap_or("is invalid");
+            match error.params.get(ELEMENTS).and_then(Value::as_array) {
+                None => {
+                    faults.add(Fault::in_body(pointer(member), format!("{member} {detail}")));
+                }
+                Some(elements) => {
+                    for at in elements {
+                        let pointer = format!("{}/{at}", pointer(member));
+                        faults.add(Fault::in_body(pointer, format!("{member}[{at}] {detail}")));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// An object as it was sent. `serde_json::Map` would keep only the last of two equal names.
+struct Object {
+    members: Vec<(String, Value)>,
+    duplicate: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut object = Object { members: vec![], duplicate: None };
+                let mut seen = HashSet::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if !seen.insert(name.clone()) {
+                        object.duplicate.get_or_insert_with(|| name.clone());
+                    }
+                    object.members.push((name, value));
+                }
+                Ok(object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn fault(body: &str) -> (String, String) {
+        let Err(fault) = Members::read(body.as_bytes()) else { panic!("{body} was read") };
+        let crate::problem::Place::Body { pointer } = fault.place else { panic!("{fault:?}") };
+        (pointer, fault.detail)
+    }
+
+    #[rstest]
+    #[case("", "the body is empty; it must be one JSON object")]
+    #[case("[]", "the body must be one JSON object")]
+    #[case("null", "the body must be one JSON object")]
+    #[case("\"TAKEN\"", "the body must be one JSON object")]
+    #[case("{", "the body cannot be read as JSON, at line 1 column 1")]
+    #[case("{}{}", "the body cannot be read as JSON, at line 1 column 3")]
+    #[case("{\n'a':1}", "the body cannot be read as JSON, at line 2 column 1")]
+    #[case("{\"a\":1,\"a\":2", "the body cannot be read as JSON, at line 1 column 12")]
+    fn what_is_not_one_object_has_one_fault(#[case] body: &str, #[case] detail: &str) {
+        assert_eq!(fault(body), (String::new(), detail.to_owned()));
+    }
+
+    #[test]
+    fn a_duplicate_member_is_named_also_when_it_is_escaped() {
+        let (pointer, detail) = fault(r#"{"status":"TAKEN","st\u0061tus":"TAKEN"}"#);
+        assert_eq!(pointer, "/status");
+        assert_eq!(detail, "status is there more than once");
+    }
+
+    #[rstest]
+    fn deep_nesting_is_refused_and_does_not_overflow_the_stack(
+        #[values("[", "{\"a\":", "[{\"a\":")] open: &str,
+    ) {
+        let body = format!("{{\"origin\":{}", open.repeat(MAX_BYTES / open.len()));
+        let (pointer, detail) = fault(&body);
+        assert_eq!(pointer, "");
+        assert!(detail.starts_with("the body cannot be read as JSON"), "{detail}");
+    }
+
+    #[test]
+    fn a_pointer_is_escaped() {
+        assert_eq!(pointer("a/b~c"), "/a~1b~0c");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Members::read(&body);
+        }
+    }
+}

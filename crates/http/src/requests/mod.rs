@@ -1,0 +1,42 @@
+//! Reads what clients send, once, at the door.
+//!
+//! Each request is an extractor, so that a handler gets values of the domain or is not called.
+//! All that is wrong in a request is named together. `validator` guards the shape (what must be
+//! there, of which JSON type); the meaning (what a latitude is) is the domain's.
+
+mod body;
+mod find_order;
+mod list_orders;
+mod parameters;
+mod place_order;
+mod take_order;
+
+pub(crate) use find_order::FindOrder;
+pub(crate) use list_orders::ListOrders;
+pub(crate) use place_order::PlaceOrder;
+pub(crate) use take_order::TakeOrder;
+
+use crate::problem::{Fault, Problem};
+
+/// What is wrong in a request, gathered while it is read.
+#[derive(Debug, Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    /// Keeps the value, or what is wrong with it.
+    fn check<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
+        result.map_err(|fault| self.add(fault)).ok()
+    }
+
+    /// The parts of the request, if nothing at all is wrong with it.
+    fn none_or_refuse<T>(self, parts: Option<T>) -> Result<T, Problem> {
+        match parts {
+            Some(parts) if self.0.is_empty() => Ok(parts),
+            _ => Err(Problem::invalid(self.0)),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `PATCH /orders/{id}`.
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use futures_util::future::LocalBoxFuture;
+use order_domain::{OrderStatus, Take};
+use serde_json::Value;
+use validator::{Validate, ValidationError};
+
+use super::{
+    Faults,
+    body::{self, Members},
+    parameters,
+};
+use crate::problem::Problem;
+
+/// The wish to take an order.
+#[derive(Debug)]
+pub(crate) struct TakeOrder(pub(crate) Take);
+
+/// `{"status":"TAKEN"}`, nothing else.
+#[derive(Debug, Validate)]
+struct TakeOrderBody {
+    #[validate(
+        required(message = "is missing; it must be \"TAKEN\""),
+        custom(function = "is_taken", message = "must be exactly \"TAKEN\"")
+    )]
+    status: Option<Value>,
+}
+
+fn is_taken(status: &Value) -> Result<(), ValidationError> {
+    let taken = status.as_str() == Some(OrderStatus::Taken.as_str());
+    if taken { Ok(()) } else { Err(ValidationError::new("taken")) }
+}
+
+impl FromRequest for TakeOrder {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let body = body::read(&request, payload).await?;
+            let mut faults = Faults::default();
+            let id = faults.check(parameters::order_id(&request));
+            let key = faults.check(parameters::idempotency_key(&request));
+            check_body(&body, &mut faults);
+            let take = id.zip(key).map(|(id, key)| Take { id, key });
+            faults.none_or_refuse(take).map(Self)
+        })
+    }
+}
+
+fn check_body(body: &[u8], faults: &mut Faults) {
+    let Some(mut members) = faults.check(Members::read(body)) else { return };
+    let body = TakeOrderBody { status: members.take("status") };
+    if let Err(errors) = body.validate() {
+        body::shape_faults(&errors, &["status"], faults);
+    }
+    members.refuse_unknown(faults);
+}

@@ -1,0 +1,115 @@
+//! What clients get: the bodies of successful answers.
+
+use actix_web::HttpResponse;
+use chrono::{DateTime, SecondsFormat, Utc};
+use order_domain::{
+    Coordinates, Order, OrderState, OrderStatus, OrderSummary, PlacedOrder, Timestamp,
+};
+use serde::Serialize;
+
+/// Says that the answer repeats an earlier one.
+const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
+
+/// 200 with a JSON body.
+pub(crate) fn ok(view: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().json(view)
+}
+
+/// The same answer as the first time, marked as such.
+pub(crate) fn replayed(view: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((IDEMPOTENCY_REPLAYED, "true")).json(view)
+}
+
+/// An order in a list, or just placed.
+#[derive(Serialize)]
+pub(crate) struct OrderView {
+    id: i64,
+    distance: i64,
+    status: &'static str,
+}
+
+impl From<OrderSummary> for OrderView {
+    fn from(order: OrderSummary) -> Self {
+        Self { id: order.id.get(), distance: order.distance.get(), status: order.status.as_str() }
+    }
+}
+
+impl From<PlacedOrder> for OrderView {
+    fn from(order: PlacedOrder) -> Self {
+        OrderSummary { id: order.id, distance: order.distance, status: OrderStatus::Unassigned }
+            .into()
+    }
+}
+
+/// An order with all that is kept of it.
+#[derive(Serialize)]
+pub(crate) struct OrderDetailsView {
+    id: i64,
+    distance: i64,
+    status: &'static str,
+    origin: [String; 2],
+    destination: [String; 2],
+    created_at: String,
+    taken_at: Option<String>,
+}
+
+impl From<Order> for OrderDetailsView {
+    fn from(order: Order) -> Self {
+        Self {
+            id: order.id.get(),
+            distance: order.distance.get(),
+            status: order.status().as_str(),
+            origin: pair(order.route.origin),
+            destination: pair(order.route.destination),
+            created_at: rfc3339(order.created_at),
+            taken_at: match order.state {
+                OrderState::Unassigned => None,
+                OrderState::Taken { at } => Some(rfc3339(at)),
+            },
+        }
+    }
+}
+
+fn pair(point: Coordinates) -> [String; 2] {
+    [point.latitude.to_string(), point.longitude.to_string()]
+}
+
+/// RFC 3339 in UTC, always with six digits of a second.
+fn rfc3339(at: Timestamp) -> String {
+    // The calendar ends about the year 262,000; later instants are shown as its end.
+    DateTime::from_timestamp_micros(at.unix_micros())
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+        .to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// The answer to a take.
+#[derive(Serialize)]
+pub(crate) struct TakenView {
+    status: &'static str,
+}
+
+impl TakenView {
+    pub(crate) const SUCCESS: Self = Self { status: "SUCCESS" };
+}
+
+/// The answer to the health check.
+#[derive(Serialize)]
+pub(crate) struct HealthView {
+    data: &'static str,
+}
+
+impl HealthView {
+    pub(crate) const HELLO: Self = Self { data: "hello world." };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_has_six_digits_of_a_second() {
+        let micros = 1_795_428_930_123_456;
+        assert_eq!(rfc3339(Timestamp::from_unix_micros(micros)), "2026-11-23T10:15:30.123456Z");
+        assert_eq!(rfc3339(Timestamp::from_unix_micros(0)), "1970-01-01T00:00:00.000000Z");
+    }
+}

@@ -1,0 +1,166 @@
+//! Both forms of an error, and who gets which.
+
+use actix_web::{http::Method, test::TestRequest, web::Bytes};
+use order_domain::MockOrderRepo;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::{PROBLEM_JSON, ask_repo, json_body, refused};
+
+#[rstest]
+#[case::no_header(None, false)]
+#[case::anything(Some("*/*"), false)]
+#[case::any_application(Some("application/*"), false)]
+#[case::json(Some("application/json"), false)]
+#[case::exactly(Some("application/problem+json"), true)]
+#[case::any_case(Some("Application/Problem+JSON"), true)]
+#[case::beside_others(Some("text/html, application/problem+json;q=0.1, */*"), true)]
+#[case::with_a_parameter(Some("application/problem+json;charset=utf-8"), true)]
+#[case::not_at_all(Some("application/problem+json;q=0"), false)]
+#[case::not_at_all_long(Some("application/problem+json; q=0.000"), false)]
+#[case::xml(Some("application/problem+xml"), false)]
+#[case::garbage(Some(";;,,/"), false)]
+#[actix_web::test]
+async fn only_clients_that_name_it_get_the_document(
+    #[case] accept: Option<&str>,
+    #[case] document: bool,
+) {
+    let mut request = TestRequest::get().uri("/orders/abc");
+    if let Some(accept) = accept {
+        request = request.insert_header(("Accept", accept));
+    }
+
+    let answer = refused(request).await;
+
+    let content_type = if document { PROBLEM_JSON } else { "application/json" };
+    assert_eq!(answer.header("content-type"), Some(content_type));
+    assert_eq!(answer.header("vary"), Some("Accept"));
+    assert_eq!(answer.json().get("code").is_some(), document);
+}
+
+#[actix_web::test]
+async fn a_document_has_exactly_the_members_of_the_standard_and_ours() {
+    let request = TestRequest::get().uri("/nowhere").insert_header(("Accept", PROBLEM_JSON));
+
+    let answer = refused(request).await;
+
+    assert_eq!(answer.status, 404);
+    assert_eq!(
+        answer.json(),
+        json!({
+            "type": "urn:order-api:problem:unknown_path",
+            "title": "Unknown path",
+            "status": 404,
+            "detail": "there is nothing at this path; see /docs/",
+            "code": "unknown_path",
+        })
+    );
+}
+
+#[rstest]
+#[actix_web::test]
+async fn an_unknown_path_is_told_in_json(
+    #[values("/", "/nowhere", "/orders/1/x", "/orders//", "//orders", "/Orders", "/orders/1//")]
+    path: &str,
+) {
+    let answer = refused(TestRequest::get().uri(path)).await;
+
+    assert_eq!(answer.status, 404, "{path}");
+    assert_eq!(answer.error(), "there is nothing at this path; see /docs/");
+}
+
+#[rstest]
+#[case("DELETE", "/orders", "GET, HEAD, POST")]
+#[case("PATCH", "/orders/", "GET, HEAD, POST")]
+#[case("OPTIONS", "/orders", "GET, HEAD, POST")]
+#[case("POST", "/orders/1", "GET, HEAD, PATCH")]
+#[case("OPTIONS", "/orders/abc", "GET, HEAD, PATCH")]
+#[case("TRACE", "/healthcheck", "GET, HEAD")]
+#[case("BREW", "/healthcheck/", "GET, HEAD")]
+#[actix_web::test]
+async fn a_wrong_method_hears_which_are_right(
+    #[case] method: &str,
+    #[case] path: &str,
+    #[case] allow: &str,
+) {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+
+    let answer = refused(TestRequest::with_uri(path).method(method)).await;
+
+    assert_eq!(answer.status, 405);
+    assert_eq!(answer.header("allow"), Some(allow));
+    assert_eq!(answer.error(), format!("this path allows only {allow}"));
+}
+
+#[rstest]
+#[case("/orders")]
+#[case("/orders/1")]
+#[actix_web::test]
+async fn a_body_over_16_kib_is_refused_and_one_of_16_kib_is_read(#[case] path: &str) {
+    let request = |size: usize| {
+        let method = if path == "/orders" { Method::POST } else { Method::PATCH };
+        let body = Bytes::from(vec![b' '; size]);
+        json_body(TestRequest::with_uri(path).method(method), body)
+    };
+
+    let answer = refused(request(16 * 1024 + 1)).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.error(), "the body has more than 16384 bytes");
+
+    let answer = refused(request(16 * 1024)).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.error().starts_with("the body cannot be read as JSON"));
+}
+
+#[rstest]
+#[case(None, None, 415)]
+#[case(Some("text/plain"), None, 415)]
+#[case(Some("application/vnd.api+json"), None, 415)]
+#[case(Some("application/json"), Some("gzip"), 415)]
+#[case(Some("application/json"), Some("identity, gzip"), 415)]
+#[case(Some("application/json"), Some("identity"), 400)]
+#[case(Some("application/json"), None, 400)]
+#[case(Some("APPLICATION/JSON; charset=latin-1; x=\"y\""), None, 400)]
+#[case(Some("application/json;"), None, 400)]
+#[actix_web::test]
+async fn a_body_says_that_it_is_plain_json(
+    #[case] content_type: Option<&str>,
+    #[case] encoding: Option<&str>,
+    #[case] status: u16,
+) {
+    let mut request = TestRequest::post().uri("/orders").set_payload("{}");
+    if let Some(content_type) = content_type {
+        request = request.insert_header(("Content-Type", content_type));
+    }
+    if let Some(encoding) = encoding {
+        request = request.insert_header(("Content-Encoding", encoding));
+    }
+
+    let answer = refused(request).await;
+
+    assert_eq!(answer.status, status);
+    assert_eq!(answer.error().contains("Content-Type: application/json"), status == 415);
+}
+
+#[rstest]
+#[case("*/*", json!({"error": "the service failed; this is a defect of ours"}))]
+#[case(PROBLEM_JSON, json!({
+    "type": "urn:order-api:problem:internal_error",
+    "title": "Internal error",
+    "status": 500,
+    "detail": "the service failed; this is a defect of ours",
+    "code": "internal_error",
+}))]
+#[actix_web::test]
+async fn a_panic_is_answered(#[case] accept: &str, #[case] body: serde_json::Value) {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_find().returning(|_| panic!("a defect, on purpose"));
+    let request = TestRequest::get().uri("/orders/1").insert_header(("Accept", accept));
+
+    let answer = ask_repo(repo, request).await;
+
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.json(), body);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+}

@@ -1,0 +1,88 @@
+//! `GET /orders/{id}` and the health check.
+
+use actix_web::test::TestRequest;
+use order_domain::{MockOrderRepo, Order, OrderState, RepoError, Timestamp};
+use serde_json::json;
+
+use crate::support::{PROBLEM_JSON, ask_repo, metres, order_id, refused, sample_route};
+
+fn get(uri: &str) -> TestRequest {
+    TestRequest::get().uri(uri)
+}
+
+fn has(state: OrderState) -> MockOrderRepo {
+    let order = Order {
+        id: order_id(16),
+        route: sample_route(),
+        distance: metres(1_728_057),
+        state,
+        created_at: Timestamp::from_unix_micros(1_795_428_930_123_456),
+    };
+    let mut repo = MockOrderRepo::new();
+    repo.expect_find()
+        .withf(|id| *id == order_id(16))
+        .times(1)
+        .return_once(move |_| Ok(Some(order)));
+    repo
+}
+
+#[actix_web::test]
+async fn an_order_is_shown_with_all_that_is_kept_of_it() {
+    let answer = ask_repo(has(OrderState::Unassigned), get("/orders/16")).await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.body,
+        r#"{"id":16,"distance":1728057,"status":"UNASSIGNED","origin":["50.456399","12.70758"],"destination":["59.436487","24.747193"],"created_at":"2026-11-23T10:15:30.123456Z","taken_at":null}"#
+    );
+}
+
+#[actix_web::test]
+async fn a_taken_order_says_since_when() {
+    let at = Timestamp::from_unix_micros(1_795_428_931_000_000);
+
+    let answer = ask_repo(has(OrderState::Taken { at }), get("/orders/16/")).await;
+
+    assert_eq!(answer.json()["status"], "TAKEN");
+    assert_eq!(answer.json()["taken_at"], "2026-11-23T10:15:31.000000Z");
+}
+
+#[actix_web::test]
+async fn an_unknown_order_is_not_found() {
+    for (accept, status) in [("*/*", 400), (PROBLEM_JSON, 404)] {
+        let mut repo = MockOrderRepo::new();
+        repo.expect_find().return_once(|_| Ok(None));
+        let request = get("/orders/9223372036854775807").insert_header(("Accept", accept));
+
+        let answer = ask_repo(repo, request).await;
+
+        assert_eq!(answer.status, status);
+        assert!(String::from_utf8_lossy(&answer.body).contains("there is no order with this id"));
+    }
+}
+
+#[actix_web::test]
+async fn a_bad_id_is_refused() {
+    let answer = refused(get("/orders/abc")).await;
+
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.error(), "id must be an integer from 1 to 9223372036854775807");
+}
+
+#[actix_web::test]
+async fn a_repository_that_fails_while_finding_is_told() {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_find().return_once(|_| Err(RepoError::Unavailable("down".into())));
+
+    assert_eq!(ask_repo(repo, get("/orders/1")).await.status, 400);
+}
+
+#[actix_web::test]
+async fn the_health_check_touches_no_port() {
+    for path in ["/healthcheck", "/healthcheck/"] {
+        let answer = refused(get(path)).await;
+
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json(), json!({"data": "hello world."}));
+    }
+}

@@ -1,0 +1,54 @@
+//! When several things are wrong: which one is told.
+
+use actix_web::{http::Method, test::TestRequest};
+use serde_json::json;
+
+use crate::support::{json_body, patch, refused};
+
+fn too_large() -> String {
+    " ".repeat(16 * 1024 + 1)
+}
+
+#[actix_web::test]
+async fn the_path_comes_before_the_method_and_the_size() {
+    let request = json_body(TestRequest::delete().uri("/orders/1/x"), too_large());
+    assert_eq!(refused(request).await.status, 404);
+}
+
+#[actix_web::test]
+async fn the_method_comes_before_the_id_and_the_size() {
+    for method in [Method::DELETE, Method::OPTIONS] {
+        let request = TestRequest::with_uri("/orders/abc").method(method);
+        assert_eq!(refused(json_body(request, too_large())).await.status, 405);
+    }
+}
+
+#[actix_web::test]
+async fn the_size_comes_before_the_media_type() {
+    let request = TestRequest::post().uri("/orders").set_payload(too_large());
+    assert_eq!(refused(request).await.status, 413);
+}
+
+#[actix_web::test]
+async fn the_media_type_comes_before_the_id_the_key_and_the_body() {
+    let request = TestRequest::patch()
+        .uri("/orders/abc")
+        .insert_header(("Idempotency-Key", ""))
+        .set_payload("{");
+    assert_eq!(refused(request).await.status, 415);
+}
+
+#[actix_web::test]
+async fn a_body_that_cannot_be_read_has_that_fault_alone_beside_the_others() {
+    let request = json_body(TestRequest::patch().uri("/orders/abc"), "{\"a\":1,\"a\":2}");
+    assert_eq!(
+        refused(request).await.error(),
+        "id must be an integer from 1 to 9223372036854775807; a is there more than once"
+    );
+}
+
+#[actix_web::test]
+async fn validation_comes_before_the_key_is_looked_up() {
+    let request = patch("/orders/16", &json!({})).insert_header(("Idempotency-Key", "key-1"));
+    assert_eq!(refused(request).await.status, 400);
+}

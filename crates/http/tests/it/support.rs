@@ -1,0 +1,123 @@
+//! A service over mocked ports, and its answers.
+
+use std::sync::Arc;
+
+use actix_web::{
+    body::to_bytes,
+    http::{StatusCode, header::HeaderMap},
+    test::{TestRequest, init_service, try_call_service},
+    web::Bytes,
+};
+use order_domain::{
+    Coordinates, DistanceOutcome, IdempotencyKey, Metres, MockDistanceProvider, MockOrderRepo,
+    OrderId, Orders, PlacedOrder, Route,
+};
+use serde_json::{Value, json};
+
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The message of an error in the default form, and that it is nothing but that.
+    pub(crate) fn error(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert_eq!(self.header("vary"), Some("Accept"));
+        let body = self.json();
+        let members: Vec<_> = body.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["error"]);
+        body["error"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Asks the service over these ports.
+pub(crate) async fn ask(
+    repo: MockOrderRepo,
+    distances: MockDistanceProvider,
+    request: TestRequest,
+) -> Answer {
+    let orders = Orders::new(Arc::new(repo), Arc::new(distances));
+    let service = init_service(order_http::app(orders)).await;
+    let response = match try_call_service(&service, request.to_request()).await {
+        Ok(answer) => answer.into_parts().1,
+        // What the server makes of an error that no middleware has caught.
+        Err(error) => error.as_response_error().error_response(),
+    };
+    let (head, body) = response.into_parts();
+    Answer {
+        status: head.status(),
+        headers: head.headers().clone(),
+        body: to_bytes(body).await.unwrap(),
+    }
+}
+
+/// Asks a service whose ports must not be called: a call of a mock without an expectation
+/// panics, which makes the answer an `internal_error`.
+pub(crate) async fn refused(request: TestRequest) -> Answer {
+    ask(MockOrderRepo::new(), MockDistanceProvider::new(), request).await
+}
+
+/// Asks a service that has only a repository.
+pub(crate) async fn ask_repo(repo: MockOrderRepo, request: TestRequest) -> Answer {
+    ask(repo, MockDistanceProvider::new(), request).await
+}
+
+pub(crate) fn json_body(request: TestRequest, body: impl Into<Bytes>) -> TestRequest {
+    request.insert_header(("content-type", "application/json")).set_payload(body)
+}
+
+pub(crate) fn post(body: &Value) -> TestRequest {
+    json_body(TestRequest::post().uri("/orders"), body.to_string())
+}
+
+pub(crate) fn patch(path: &str, body: &Value) -> TestRequest {
+    json_body(TestRequest::patch().uri(path), body.to_string())
+}
+
+pub(crate) fn sample() -> Value {
+    json!({"origin": ["50.456399", "12.707580"], "destination": ["59.436487", "24.747193"]})
+}
+
+pub(crate) fn sample_route() -> Route {
+    Route {
+        origin: Coordinates::from_degrees(50.456_399, 12.707_58).unwrap(),
+        destination: Coordinates::from_degrees(59.436_487, 24.747_193).unwrap(),
+    }
+}
+
+pub(crate) fn placed(id: i64) -> PlacedOrder {
+    PlacedOrder { id: order_id(id), route: sample_route(), distance: metres(1_728_057) }
+}
+
+pub(crate) fn order_id(id: i64) -> OrderId {
+    id.try_into().unwrap()
+}
+
+pub(crate) fn metres(metres: i64) -> Metres {
+    metres.try_into().unwrap()
+}
+
+pub(crate) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text).unwrap()
+}
+
+/// A provider that knows the way.
+pub(crate) fn found(distance: i64) -> MockDistanceProvider {
+    let mut distances = MockDistanceProvider::new();
+    let outcome = DistanceOutcome::Found(metres(distance));
+    distances.expect_distance().returning(move |_| Ok(outcome));
+    distances
+}

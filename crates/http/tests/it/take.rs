@@ -1,0 +1,155 @@
+//! `PATCH /orders/{id}`.
+
+use order_domain::{MockOrderRepo, RepoError, Take, TakeOutcome};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{PROBLEM_JSON, ask_repo, key, order_id, patch, refused};
+
+fn taken() -> Value {
+    json!({"status": "TAKEN"})
+}
+
+fn says(outcome: TakeOutcome) -> MockOrderRepo {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_take().times(1).return_once(move |_| Ok(outcome));
+    repo
+}
+
+#[rstest]
+#[actix_web::test]
+async fn an_order_is_taken(#[values("/orders/16", "/orders/16/", "/orders/016")] path: &str) {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_take()
+        .withf(|take| *take == Take { id: order_id(16), key: None })
+        .times(1)
+        .return_once(|_| Ok(TakeOutcome::Taken));
+
+    let answer = ask_repo(repo, patch(path, &taken())).await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body, r#"{"status":"SUCCESS"}"#);
+    assert_eq!(answer.header("idempotency-replayed"), None);
+}
+
+#[actix_web::test]
+async fn the_winner_learns_by_its_key_that_it_won() {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_take()
+        .withf(|take| take.key == Some(key("key-1")))
+        .times(1)
+        .return_once(|_| Ok(TakeOutcome::Replayed));
+    let request = patch("/orders/16", &taken()).insert_header(("Idempotency-Key", "key-1"));
+
+    let answer = ask_repo(repo, request).await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body, r#"{"status":"SUCCESS"}"#);
+    assert_eq!(answer.header("idempotency-replayed"), Some("true"));
+}
+
+#[rstest]
+#[case(
+    TakeOutcome::AlreadyTaken,
+    409,
+    "order_already_taken",
+    "somebody has taken this order already"
+)]
+#[case(TakeOutcome::Busy, 409, "order_busy", "somebody is taking this order at this instant")]
+#[case(TakeOutcome::NotFound, 404, "order_not_found", "there is no order with this id")]
+#[case(
+    TakeOutcome::KeyUsedElsewhere,
+    409,
+    "idempotency_conflict",
+    "this Idempotency-Key took another order; use a new key"
+)]
+#[actix_web::test]
+async fn who_does_not_win_hears_why(
+    #[case] outcome: TakeOutcome,
+    #[case] precise: u16,
+    #[case] code: &str,
+    #[case] message: &str,
+) {
+    let answer = ask_repo(says(outcome), patch("/orders/16", &taken())).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.error(), message);
+
+    let request = patch("/orders/16", &taken()).insert_header(("Accept", PROBLEM_JSON));
+    let answer = ask_repo(says(outcome), request).await;
+    assert_eq!(answer.status, precise);
+    assert_eq!(answer.json()["code"], code);
+    assert_eq!(answer.json()["detail"], message);
+}
+
+#[actix_web::test]
+async fn a_repository_that_fails_while_taking_is_told() {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_take().return_once(|_| Err(RepoError::OutcomeUnknown("cut off".into())));
+
+    let answer = ask_repo(repo, patch("/orders/16", &taken())).await;
+
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        answer.error(),
+        "it is not known whether this happened; repeat it with the same Idempotency-Key to learn it"
+    );
+}
+
+#[rstest]
+#[case(json!({}), "status is missing; it must be \"TAKEN\"")]
+#[case(json!({"status": null}), "status must be exactly \"TAKEN\"")]
+#[case(json!({"status": "TAKEN\n"}), "status must be exactly \"TAKEN\"")]
+#[case(json!({"status": "taken"}), "status must be exactly \"TAKEN\"")]
+#[case(json!({"status": "UNASSIGNED"}), "status must be exactly \"TAKEN\"")]
+#[case(json!({"status": ["TAKEN"]}), "status must be exactly \"TAKEN\"")]
+#[case(json!({"status": "TAKEN", "by": "me"}), "by is not a known member")]
+#[actix_web::test]
+async fn only_taken_is_a_status_to_ask_for(#[case] body: Value, #[case] message: &str) {
+    let answer = refused(patch("/orders/16", &body)).await;
+
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.error(), message);
+}
+
+#[rstest]
+#[actix_web::test]
+async fn what_is_no_positive_integer_is_no_id(
+    #[values(
+        "abc",
+        "0",
+        "-1",
+        "+1",
+        "1.0",
+        "%201",
+        "1%20",
+        "1%0A",
+        "9223372036854775808",
+        "1%2F2",
+        "%D9%A1",
+        "%00",
+        "%FF"
+    )]
+    id: &str,
+) {
+    let request = patch(&format!("/orders/{id}"), &taken()).insert_header(("Accept", PROBLEM_JSON));
+
+    let answer = refused(request).await;
+
+    assert_eq!(answer.status, 400, "{id}");
+    let document = answer.json();
+    assert_eq!(document["code"], "invalid_request");
+    let detail = "id must be an integer from 1 to 9223372036854775807";
+    assert_eq!(document["errors"], json!([{"detail": detail, "parameter": "id", "in": "path"}]));
+}
+
+#[actix_web::test]
+async fn a_bad_id_a_bad_key_and_a_bad_body_are_named_together() {
+    let request =
+        patch("/orders/abc", &json!({"status": "x"})).insert_header(("Idempotency-Key", "a b"));
+
+    let message = refused(request).await.error();
+
+    for part in ["id must be an integer", "Idempotency-Key must be", "status must be exactly"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
