@@ -1,0 +1,85 @@
+//! A call that is dropped before it answers happens in full or not at all, and leaves no mess.
+
+use std::sync::Arc;
+
+use order_domain::{OrderStatus, PlaceOutcome, TakeOutcome};
+
+use super::{
+    RepoWorld,
+    given::{
+        distance, everything, find, key, keyed, new_order, page, place, place_many, repos,
+        take_until_known, wish,
+    },
+};
+use crate::together::{at_once, drop_after};
+
+const CALLS: u16 = 48;
+
+/// Broken by who keeps the order and its key in two steps.
+pub async fn a_dropped_placement_leaves_all_or_nothing(world: &dyn RepoWorld) {
+    let repos = repos(world, 2).await;
+    let text = |n| format!("key-{n}");
+    at_once((0..CALLS).map(|n| {
+        let repo = Arc::clone(&repos[0]);
+        async move { drop_after(n.into(), repo.place(keyed(n, &text(n)))).await }
+    }))
+    .await;
+    // Some may still be under way: what the list shows now must be known by its key from now on.
+    for order in everything(&repos[1]).await {
+        let n = (0..CALLS).find(|n| distance(*n) == order.distance).unwrap();
+        let by_key = repos[1].find_placement(&key(&text(n))).await.unwrap();
+        assert_eq!(by_key.map(|placed| placed.id), Some(order.id), "the key of order {}", order.id);
+    }
+    for n in 0..CALLS {
+        if let Some(placed) = repos[1].find_placement(&key(&text(n))).await.unwrap() {
+            assert_eq!(find(&repos[1], placed.id).await.route, placed.route);
+        }
+        // The client comes back: whatever had happened, now there is one order.
+        let (PlaceOutcome::Placed(placed) | PlaceOutcome::KeyUsed(placed)) =
+            repos[1].place(keyed(n, &text(n))).await.unwrap();
+        assert_eq!(placed.route, keyed(n, "k").route);
+    }
+    place(&repos[0], new_order(CALLS)).await;
+    let all = everything(&repos[1]).await;
+    for n in 0..CALLS {
+        let made = all.iter().filter(|order| order.distance == distance(n)).count();
+        assert_eq!(made, 1, "orders under {}", text(n));
+    }
+}
+
+/// Broken by who takes the order and keeps the winner's key in two steps.
+pub async fn a_dropped_take_leaves_all_or_nothing(world: &dyn RepoWorld) {
+    let repos = repos(world, 2).await;
+    let ids = place_many(&repos[0], CALLS).await;
+    let text = |n| format!("key-{n}");
+    at_once((0..).zip(&ids).map(|(n, &id)| {
+        let repo = Arc::clone(&repos[0]);
+        async move { drop_after(n, repo.take(wish(id, &text(n)))).await }
+    }))
+    .await;
+    for (n, &id) in (0..).zip(&ids) {
+        let again = take_until_known(&repos[1], wish(id, &text(n))).await;
+        assert!(matches!(again, TakeOutcome::Taken | TakeOutcome::Replayed), "{again:?}");
+        assert_eq!(find(&repos[0], id).await.status(), OrderStatus::Taken);
+        let once_more = take_until_known(&repos[0], wish(id, &text(n))).await;
+        assert_eq!(once_more, TakeOutcome::Replayed);
+    }
+}
+
+/// Broken by who loses a connection, or a place in a queue, with every call that is dropped.
+pub async fn dropped_reads_leave_room_for_others(world: &dyn RepoWorld) {
+    let repo = world.repo().await;
+    let id = place(&repo, keyed(1, "key")).await.id;
+    at_once((0..300_u32).map(|n| {
+        let repo = Arc::clone(&repo);
+        async move {
+            let query = order_domain::ListQuery { window: page(1, 9), status: None };
+            drop_after(n % 12, repo.list(query)).await;
+            drop_after(n % 12, repo.find(id)).await;
+            drop_after(n % 12, repo.find_placement(&key("key"))).await;
+        }
+    }))
+    .await;
+    assert_eq!(everything(&repo).await.len(), 1);
+    assert_eq!(find(&repo, id).await.id, id);
+}

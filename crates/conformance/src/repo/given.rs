@@ -1,0 +1,145 @@
+//! What clauses start from: values that are right, and calls that must succeed.
+
+use std::sync::Arc;
+
+use order_domain::{
+    Coordinates, Cursor, IdempotencyKey, Limit, ListQuery, Metres, NewOrder, Order, OrderId,
+    OrderRepo, OrderState, OrderStatus, OrderSummary, Page, PageNumber, PlaceOutcome, PlacedOrder,
+    Route, Take, TakeOutcome, Timestamp, Window,
+};
+
+use super::RepoWorld;
+
+pub(super) type Repo = Arc<dyn OrderRepo>;
+
+/// Several repositories on the store of `world`.
+pub(super) async fn repos(world: &dyn RepoWorld, count: usize) -> Vec<Repo> {
+    let mut repos = vec![];
+    for _ in 0..count {
+        repos.push(world.repo().await);
+    }
+    repos
+}
+
+pub(super) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text).unwrap()
+}
+
+pub(super) fn id(id: i64) -> OrderId {
+    id.try_into().unwrap()
+}
+
+pub(super) fn metres(metres: i64) -> Metres {
+    metres.try_into().unwrap()
+}
+
+/// The `n`th of many different routes.
+pub(super) fn route(n: u16) -> Route {
+    let shift = f64::from(n) / 1000.0;
+    Route {
+        origin: Coordinates::from_degrees(20.456_399 + shift, 12.707_58).unwrap(),
+        destination: Coordinates::from_degrees(-59.436_487, 24.747_193 + shift).unwrap(),
+    }
+}
+
+/// The `n`th of many different orders; its distance differs from all others' too.
+pub(super) fn new_order(n: u16) -> NewOrder {
+    NewOrder { route: route(n), distance: distance(n), key: None }
+}
+
+pub(super) fn distance(n: u16) -> Metres {
+    metres(1_000 + i64::from(n))
+}
+
+pub(super) fn keyed(n: u16, text: &str) -> NewOrder {
+    NewOrder { key: Some(key(text)), ..new_order(n) }
+}
+
+/// Places what must be placeable, and holds the answer against what was wanted.
+pub(super) async fn place(repo: &Repo, order: NewOrder) -> PlacedOrder {
+    match repo.place(order.clone()).await.unwrap() {
+        PlaceOutcome::Placed(placed) => {
+            assert_eq!((placed.route, placed.distance), (order.route, order.distance));
+            placed
+        }
+        PlaceOutcome::KeyUsed(earlier) => panic!("its key had already made {earlier:?}"),
+    }
+}
+
+/// Places the first so many of many different orders; gives their ids.
+pub(super) async fn place_many(repo: &Repo, count: u16) -> Vec<OrderId> {
+    let mut ids = vec![];
+    for n in 0..count {
+        ids.push(place(repo, new_order(n)).await.id);
+    }
+    ids
+}
+
+pub(super) fn wish(id: OrderId, text: &str) -> Take {
+    Take { id, key: Some(key(text)) }
+}
+
+pub(super) async fn take(repo: &Repo, id: OrderId) -> TakeOutcome {
+    repo.take(Take { id, key: None }).await.unwrap()
+}
+
+pub(super) async fn take_keyed(repo: &Repo, id: OrderId, text: &str) -> TakeOutcome {
+    repo.take(wish(id, text)).await.unwrap()
+}
+
+/// Takes until it is known who won.
+pub(super) async fn take_until_known(repo: &Repo, take: Take) -> TakeOutcome {
+    loop {
+        match repo.take(take.clone()).await.unwrap() {
+            TakeOutcome::Busy => tokio::task::yield_now().await,
+            known => return known,
+        }
+    }
+}
+
+pub(super) async fn find(repo: &Repo, id: OrderId) -> Order {
+    repo.find(id).await.unwrap().unwrap_or_else(|| panic!("order {id} is not found"))
+}
+
+pub(super) async fn taken_at(repo: &Repo, id: OrderId) -> Timestamp {
+    match find(repo, id).await.state {
+        OrderState::Taken { at } => at,
+        OrderState::Unassigned => panic!("order {id} is not taken"),
+    }
+}
+
+pub(super) fn limit(limit: u16) -> Limit {
+    Limit::parse(&limit.to_string()).unwrap()
+}
+
+pub(super) fn page(number: i64, per_page: u16) -> Window {
+    let number = PageNumber::parse(&number.to_string()).unwrap();
+    Window::Page(Page { number, limit: limit(per_page) })
+}
+
+pub(super) fn before(before: i64, at_most: u16) -> Window {
+    Window::Before(Cursor { before: id(before), limit: limit(at_most) })
+}
+
+pub(super) async fn list(
+    repo: &Repo,
+    window: Window,
+    status: Option<OrderStatus>,
+) -> Vec<OrderSummary> {
+    repo.list(ListQuery { window, status }).await.unwrap()
+}
+
+pub(super) async fn listed_ids(
+    repo: &Repo,
+    window: Window,
+    status: Option<OrderStatus>,
+) -> Vec<OrderId> {
+    list(repo, window, status).await.iter().map(|order| order.id).collect()
+}
+
+/// The whole list. No clause places a thousand orders.
+pub(super) async fn everything(repo: &Repo) -> Vec<OrderSummary> {
+    let all = list(repo, page(1, 1000), None).await;
+    assert!(all.len() < 1000, "the list is longer than one page");
+    all
+}

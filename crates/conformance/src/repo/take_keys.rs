@@ -1,0 +1,73 @@
+//! The winner's key repeats the take, and takes nothing else.
+
+use order_domain::{OrderState, TakeOutcome};
+
+use super::{
+    RepoWorld,
+    given::{find, id, new_order, place, place_many, repos, take, take_keyed, taken_at},
+};
+
+/// Broken by who forgets the winner's key, keeps it in the process, or lets any key repeat.
+pub async fn the_winners_key_repeats_the_take(world: &dyn RepoWorld) {
+    let repos = repos(world, 2).await;
+    let order = place(&repos[0], new_order(1)).await.id;
+    assert_eq!(take_keyed(&repos[0], order, "winner").await, TakeOutcome::Taken);
+    let at = taken_at(&repos[0], order).await;
+    for n in 0..30 {
+        let repo = &repos[n % 2];
+        assert_eq!(take_keyed(repo, order, "winner").await, TakeOutcome::Replayed);
+        assert_eq!(take_keyed(repo, order, "other").await, TakeOutcome::AlreadyTaken);
+        assert_eq!(take(repo, order).await, TakeOutcome::AlreadyTaken);
+    }
+    assert_eq!(taken_at(&repos[1], order).await, at);
+    // Who won without a key has none to repeat with.
+    let keyless = place(&repos[0], new_order(2)).await.id;
+    assert_eq!(take(&repos[0], keyless).await, TakeOutcome::Taken);
+    assert_eq!(take(&repos[0], keyless).await, TakeOutcome::AlreadyTaken);
+    assert_eq!(take_keyed(&repos[0], keyless, "late").await, TakeOutcome::AlreadyTaken);
+    assert_eq!(take_keyed(&repos[0], keyless, "late").await, TakeOutcome::AlreadyTaken);
+}
+
+/// Broken by who looks at the order before the key, or lets one key take two orders.
+pub async fn a_take_key_of_another_order_is_told_first(world: &dyn RepoWorld) {
+    let repos = repos(world, 2).await;
+    let ids = place_many(&repos[0], 3).await;
+    assert_eq!(take_keyed(&repos[0], ids[0], "key").await, TakeOutcome::Taken);
+    assert_eq!(take(&repos[0], ids[1]).await, TakeOutcome::Taken);
+    for repo in &repos {
+        for elsewhere in [ids[1], ids[2], id(i64::MAX)] {
+            let outcome = take_keyed(repo, elsewhere, "key").await;
+            assert_eq!(outcome, TakeOutcome::KeyUsedElsewhere, "order {elsewhere}");
+        }
+        assert_eq!(find(repo, ids[2]).await.state, OrderState::Unassigned);
+        assert_eq!(take_keyed(repo, ids[0], "key").await, TakeOutcome::Replayed);
+    }
+}
+
+/// Broken by who remembers a key before the take has succeeded.
+pub async fn a_refused_take_leaves_its_key_free(world: &dyn RepoWorld) {
+    let repo = world.repo().await;
+    let ids = place_many(&repo, 2).await;
+    assert_eq!(take(&repo, ids[0]).await, TakeOutcome::Taken);
+    assert_eq!(take_keyed(&repo, ids[0], "key").await, TakeOutcome::AlreadyTaken);
+    assert_eq!(take_keyed(&repo, id(i64::MAX), "key").await, TakeOutcome::NotFound);
+    assert_eq!(take_keyed(&repo, ids[1], "key").await, TakeOutcome::Taken);
+    assert_eq!(take_keyed(&repo, ids[1], "key").await, TakeOutcome::Replayed);
+}
+
+/// Broken by who ignores case or cuts long keys.
+pub async fn take_keys_are_compared_exactly(world: &dyn RepoWorld) {
+    let repo = world.repo().await;
+    let long = "k".repeat(254);
+    let texts = ["key", "KEY", "1", "01"].map(str::to_owned);
+    let texts: Vec<_> =
+        texts.into_iter().chain([format!("{long}1"), format!("{long}2"), long]).collect();
+    for (n, text) in (0..).zip(&texts) {
+        let order = place(&repo, new_order(n)).await.id;
+        assert_eq!(take_keyed(&repo, order, text).await, TakeOutcome::Taken, "{text}");
+        for other in texts.iter().filter(|other| *other != text) {
+            let outcome = take_keyed(&repo, order, other).await;
+            assert_ne!(outcome, TakeOutcome::Replayed, "{other} is not {text}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A take changes one order, for good, and everybody sees it at once.
+
+use order_domain::{Order, OrderState, OrderStatus, TakeOutcome};
+
+use super::{
+    RepoWorld,
+    given::{
+        everything, find, key, keyed, list, new_order, page, place, place_many, repos, take,
+        take_keyed, taken_at,
+    },
+};
+
+/// Broken by who updates more rows than one, or rewrites the order on the way.
+pub async fn a_take_changes_one_order_and_only_its_state(world: &dyn RepoWorld) {
+    let repo = world.repo().await;
+    let ids = place_many(&repo, 3).await;
+    let mut expected: Vec<Order> = vec![];
+    for &id in &ids {
+        expected.push(find(&repo, id).await);
+    }
+    assert_eq!(take(&repo, ids[1]).await, TakeOutcome::Taken);
+    let at = taken_at(&repo, ids[1]).await;
+    assert!(at >= expected[1].created_at);
+    expected[1].state = OrderState::Taken { at };
+    for order in expected {
+        assert_eq!(find(&repo, order.id).await, order);
+    }
+}
+
+/// Broken by who lets a later taker overwrite the time or the key of the winner.
+pub async fn a_taken_order_stays_as_it_was_taken(world: &dyn RepoWorld) {
+    let repos = repos(world, 2).await;
+    let id = place(&repos[0], new_order(1)).await.id;
+    assert_eq!(take_keyed(&repos[0], id, "winner").await, TakeOutcome::Taken);
+    let as_taken = find(&repos[0], id).await;
+    // Later than any clock's tick.
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    for repo in &repos {
+        assert_eq!(take(repo, id).await, TakeOutcome::AlreadyTaken);
+        assert_eq!(take_keyed(repo, id, "loser").await, TakeOutcome::AlreadyTaken);
+        assert_eq!(take_keyed(repo, id, "winner").await, TakeOutcome::Replayed);
+        assert_eq!(find(repo, id).await, as_taken);
+    }
+}
+
+/// Broken by who reads from a copy that lags, or from a cache or a snapshot of its own.
+pub async fn an_answered_change_shows_everywhere(world: &dyn RepoWorld) {
+    let repos = repos(world, 3).await;
+    for n in 0..20 {
+        let text = format!("key-{n}");
+        let placed = place(&repos[usize::from(n) % 3], keyed(n, &text)).await;
+        for repo in &repos {
+            assert_eq!(everything(repo).await.len(), usize::from(n) + 1);
+            assert_eq!(find(repo, placed.id).await.route, placed.route);
+            assert_eq!(repo.find_placement(&key(&text)).await.unwrap(), Some(placed));
+        }
+        let taker = &repos[(usize::from(n) + 1) % 3];
+        assert_eq!(take(taker, placed.id).await, TakeOutcome::Taken);
+        for repo in &repos {
+            assert_eq!(find(repo, placed.id).await.status(), OrderStatus::Taken);
+            assert_eq!(everything(repo).await[0].status, OrderStatus::Taken);
+            assert_eq!(list(repo, page(1, 9), Some(OrderStatus::Unassigned)).await, []);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Calls that an adapter may put together in one transaction stay calls of their own.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use order_domain::{PlaceOutcome, TakeOutcome};
+
+use super::{
+    RepoWorld,
+    given::{
+        Repo, everything, find, id, keyed, list, listed_ids, new_order, page, place, take,
+        take_keyed,
+    },
+};
+use crate::together::at_once;
+
+type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn call<F>(repo: &Repo, call: impl FnOnce(Repo) -> F) -> Call
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    Box::pin(call(Arc::clone(repo)))
+}
+
+/// Broken by who gives a member of a batch another's answer, or all of them the worst one.
+pub async fn calls_at_the_same_time_get_each_its_own_outcome(world: &dyn RepoWorld) {
+    const EACH: u16 = 12;
+    let repo = world.repo().await;
+    let mut calls: Vec<Call> = vec![];
+    for n in 0..EACH {
+        let text = format!("key-{n}");
+        let first = place(&repo, keyed(n, &text)).await;
+        let free = place(&repo, new_order(100 + n)).await.id;
+        let taken = place(&repo, new_order(200 + n)).await.id;
+        assert_eq!(take_keyed(&repo, taken, &text).await, TakeOutcome::Taken);
+        let unknown = id(i64::MAX - i64::from(n));
+        calls.push(call(&repo, |repo| async move {
+            let placed = place(&repo, new_order(300 + n)).await;
+            assert_eq!(find(&repo, placed.id).await.route, placed.route);
+        }));
+        calls.push(call(&repo, |repo| async move {
+            place(&repo, keyed(400 + n, &format!("new-{n}"))).await;
+        }));
+        let again = keyed(500 + n, &text);
+        calls.push(call(&repo, |repo| async move {
+            assert_eq!(repo.place(again).await.unwrap(), PlaceOutcome::KeyUsed(first));
+        }));
+        calls.push(call(&repo, |repo| async move {
+            assert_eq!(take(&repo, free).await, TakeOutcome::Taken);
+        }));
+        calls.push(call(&repo, |repo| async move {
+            assert_eq!(take(&repo, unknown).await, TakeOutcome::NotFound);
+        }));
+        calls.push(call(&repo, |repo| async move {
+            assert_eq!(take(&repo, taken).await, TakeOutcome::AlreadyTaken);
+        }));
+        let elsewhere = (first.id, text.clone());
+        calls.push(call(&repo, |repo| async move {
+            let outcome = take_keyed(&repo, elsewhere.0, &elsewhere.1).await;
+            assert_eq!(outcome, TakeOutcome::KeyUsedElsewhere);
+        }));
+        calls.push(call(&repo, |repo| async move {
+            assert_eq!(take_keyed(&repo, taken, &text).await, TakeOutcome::Replayed);
+        }));
+        calls.push(call(&repo, |repo| async move {
+            assert_eq!(find(&repo, first.id).await.route, first.route);
+            assert_eq!(repo.find(unknown).await.unwrap(), None);
+        }));
+        calls.push(call(&repo, |repo| async move {
+            assert_eq!(list(&repo, page(1, 1 + n), None).await.len(), usize::from(1 + n));
+        }));
+    }
+    at_once(calls).await;
+    assert_eq!(everything(&repo).await.len(), usize::from(EACH) * 5);
+    let taken = listed_ids(&repo, page(1, 999), Some(order_domain::OrderStatus::Taken)).await;
+    assert_eq!(taken.len(), usize::from(EACH) * 2);
+}
