@@ -1,0 +1,138 @@
+//! What can go wrong, named for this room, and what it means to the port.
+
+use std::{io, path::PathBuf};
+
+use diesel::{
+    r2d2::PoolError,
+    result::{DatabaseErrorKind, Error as QueryError},
+};
+use order_domain::{Cause, RepoError};
+use tokio::task::JoinError;
+
+/// Why a database file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The path names no file that SQLite can open: it is empty, a directory, or not UTF-8.
+    #[error("{path:?} cannot be a database file: {reason}")]
+    Path {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The directory of the file is not there and cannot be made.
+    #[error("the directory {path:?} cannot be created")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file cannot be opened, or is no database.
+    #[error("the database {path:?} cannot be opened")]
+    Connect {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Cause,
+    },
+    /// The tables cannot be brought up to date.
+    #[error("the database {path:?} cannot be migrated")]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Cause,
+    },
+}
+
+/// A row that breaks a law of the domain.
+#[derive(Debug, thiserror::Error)]
+#[error("order {id} holds what cannot be")]
+pub(crate) struct CorruptRow {
+    id: i64,
+    source: Cause,
+}
+
+impl CorruptRow {
+    /// For `map_err`: which row it is, then what is wrong with it.
+    pub(crate) fn of<E: Into<Cause>>(id: i64) -> impl Fn(E) -> Self {
+        move |source| Self { id, source: source.into() }
+    }
+}
+
+/// Why a call has no outcome. The variants tell how far it came, because that decides whether
+/// something can have changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("no connection to the database can be had")]
+    Connection(#[from] PoolError),
+    #[error("the service ended before the call began")]
+    NeverBegun(#[source] JoinError),
+    #[error("another process kept the write lock for too long")]
+    Locked(#[source] QueryError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("the commit failed")]
+    Commit(#[source] QueryError),
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRow),
+}
+
+impl StoreError {
+    /// Sorts out why a transaction could not begin.
+    pub(crate) fn at_begin(error: QueryError) -> Self {
+        if is_busy(&error) { Self::Locked(error) } else { Self::Query(error) }
+    }
+}
+
+/// diesel hides SQLite's codes, so the text must tell. It comes from `sqlite3_errstr`, one text
+/// for each primary code, and is never translated.
+const BUSY: &str = "database is locked";
+/// `SQLITE_READONLY`, `SQLITE_FULL`, `SQLITE_CANTOPEN`, `SQLITE_PERM`.
+const REFUSALS: [&str; 4] = [
+    "attempt to write a readonly database",
+    "database or disk is full",
+    "unable to open database file",
+    "access permission denied",
+];
+/// `SQLITE_CORRUPT`, `SQLITE_NOTADB`.
+const RUINS: [&str; 2] = ["database disk image is malformed", "file is not a database"];
+
+/// Whether somebody else holds a lock that is needed.
+pub(crate) fn is_busy(error: &QueryError) -> bool {
+    matches!(error, QueryError::DatabaseError(_, info) if info.message() == BUSY)
+}
+
+impl From<StoreError> for RepoError {
+    fn from(error: StoreError) -> Self {
+        let named: fn(Cause) -> Self = match &error {
+            StoreError::Commit(_) => Self::OutcomeUnknown,
+            StoreError::Corrupt(_) | StoreError::Query(QueryError::DeserializationError(_)) => {
+                Self::Corrupt
+            }
+            // The pool keeps only a text, and puts words of its own in front.
+            StoreError::Connection(pool) => by_text(&pool.to_string()),
+            StoreError::Query(QueryError::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
+                by_text(info.message())
+            }
+            // A constraint that the statements cannot break by themselves: ids are used up.
+            StoreError::Query(QueryError::DatabaseError(..)) => Self::Refused,
+            StoreError::Query(_) | StoreError::Locked(_) | StoreError::NeverBegun(_) => {
+                Self::Unavailable
+            }
+        };
+        named(error.into())
+    }
+}
+
+fn by_text(text: &str) -> fn(Cause) -> RepoError {
+    let says = |known: &[&str]| known.iter().any(|known| text.contains(known));
+    if says(&REFUSALS) {
+        RepoError::Refused
+    } else if says(&RUINS) {
+        RepoError::Corrupt
+    } else {
+        RepoError::Unavailable
+    }
+}

@@ -1,0 +1,29 @@
+//! Orders in an embedded SQLite file: the repository that needs no server.
+//!
+//! [`SqliteOrderRepo`] keeps the law of [`OrderRepo`](order_domain::OrderRepo) for any number of
+//! processes on one file. One module for one task:
+//!
+//! - `open` makes the file, migrates it and opens the connections;
+//! - `blocking` is the only place where diesel runs: on a blocking thread, one transaction a call;
+//! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
+//!   outcome each, so that callers can share a transaction;
+//! - `schema` and `rows` are the tables as diesel sees them, and the way into the domain's values;
+//! - `error` names what went wrong, and what that means to the port.
+//!
+//! Deliberately absent: any rule about orders (they live in `order-domain`), and any other
+//! database (`order-repo-postgres` is a crate of its own, with the same names of migrations).
+
+mod blocking;
+mod error;
+mod listing;
+mod open;
+mod placing;
+mod repo;
+mod rows;
+mod schema;
+mod taking;
+#[cfg(test)]
+mod testing;
+
+pub use error::OpenError;
+pub use repo::SqliteOrderRepo;

@@ -1,0 +1,213 @@
+//! The statements that place orders, and remember and forget the keys that made them.
+
+use diesel::{prelude::*, upsert::excluded};
+use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
+
+use crate::{
+    error::{CorruptRow, StoreError},
+    rows::{NewOrderRow, Outcomes, PlacedRow, now},
+    schema::{orders, placement_keys},
+};
+
+/// How long the key of a placement is remembered, in microseconds: 24 hours.
+const KEY_LIFETIME: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// How many expired keys a new key sweeps out. More than one, so that the table shrinks; few, so
+/// that no caller waits for the cleaning.
+const SWEEP_PER_KEY: i64 = 4;
+
+/// Places orders. To be run with the write lock held: the look at a key and the order that it
+/// makes are one.
+pub(crate) fn place_all(
+    connection: &mut SqliteConnection,
+    members: &[NewOrder],
+) -> Outcomes<PlaceOutcome> {
+    let now = now(connection)?;
+    let mut outcomes = Vec::with_capacity(members.len());
+    for order in members {
+        outcomes.push(match &order.key {
+            None => insert(connection, order, now)?.map(PlaceOutcome::Placed),
+            Some(key) => place_once(connection, order, key, now)?,
+        });
+    }
+    Ok(outcomes)
+}
+
+/// The order that a key has made, while the key is remembered.
+pub(crate) fn find_placement(
+    connection: &mut SqliteConnection,
+    key: &IdempotencyKey,
+) -> Result<Option<PlacedOrder>, StoreError> {
+    let now = now(connection)?;
+    Ok(remembered(connection, key, now)?.transpose()?)
+}
+
+type Outcome<T> = QueryResult<Result<T, CorruptRow>>;
+
+fn place_once(
+    connection: &mut SqliteConnection,
+    order: &NewOrder,
+    key: &IdempotencyKey,
+    now: i64,
+) -> Outcome<PlaceOutcome> {
+    if let Some(earlier) = remembered(connection, key, now)? {
+        return Ok(earlier.map(PlaceOutcome::KeyUsed));
+    }
+    sweep(connection, now)?;
+    let placed = match insert(connection, order, now)? {
+        Ok(placed) => placed,
+        Err(corrupt) => return Ok(Err(corrupt)),
+    };
+    remember(connection, key, placed.id, now)?;
+    Ok(Ok(PlaceOutcome::Placed(placed)))
+}
+
+fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: i64) -> Outcome<PlacedOrder> {
+    let id: i64 = diesel::insert_into(orders::table)
+        .values(NewOrderRow::new(order, now))
+        .returning(orders::id)
+        .get_result(connection)?;
+    let NewOrder { route, distance, .. } = *order;
+    let placed = OrderId::try_from(id).map(|id| PlacedOrder { id, route, distance });
+    Ok(placed.map_err(CorruptRow::of(id)))
+}
+
+fn remembered(
+    connection: &mut SqliteConnection,
+    key: &IdempotencyKey,
+    now: i64,
+) -> QueryResult<Option<Result<PlacedOrder, CorruptRow>>> {
+    let row: Option<PlacedRow> = placement_keys::table
+        .inner_join(orders::table)
+        .filter(placement_keys::key.eq(key.as_str()))
+        .filter(placement_keys::created_at.ge(now - KEY_LIFETIME))
+        .select(PlacedRow::as_select())
+        .first(connection)
+        .optional()?;
+    Ok(row.map(PlacedOrder::try_from))
+}
+
+/// An expired key that comes again belongs to its new order.
+fn remember(
+    connection: &mut SqliteConnection,
+    key: &IdempotencyKey,
+    id: OrderId,
+    now: i64,
+) -> QueryResult<()> {
+    diesel::insert_into(placement_keys::table)
+        .values((
+            placement_keys::key.eq(key.as_str()),
+            placement_keys::order_id.eq(id.get()),
+            placement_keys::created_at.eq(now),
+        ))
+        .on_conflict(placement_keys::key)
+        .do_update()
+        .set((
+            placement_keys::order_id.eq(excluded(placement_keys::order_id)),
+            placement_keys::created_at.eq(excluded(placement_keys::created_at)),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn sweep(connection: &mut SqliteConnection, now: i64) -> QueryResult<()> {
+    let old = diesel::alias!(placement_keys as old_keys);
+    let oldest = old
+        .filter(old.field(placement_keys::created_at).lt(now - KEY_LIFETIME))
+        .order(old.field(placement_keys::created_at))
+        .limit(SWEEP_PER_KEY)
+        .select(old.field(placement_keys::key));
+    diesel::delete(placement_keys::table.filter(placement_keys::key.eq_any(oldest)))
+        .execute(connection)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{database, key, new_order, plans_of};
+
+    fn place(connection: &mut SqliteConnection, batch: &[NewOrder]) -> Vec<PlaceOutcome> {
+        place_all(connection, batch).unwrap().into_iter().map(Result::unwrap).collect()
+    }
+
+    fn keyed(n: i32, text: &str) -> NewOrder {
+        NewOrder { key: Some(key(text)), ..new_order(n) }
+    }
+
+    #[test]
+    fn each_member_of_a_batch_has_its_own_outcome() {
+        let mut connection = database();
+        let [PlaceOutcome::Placed(earlier)] = place(&mut connection, &[keyed(1, "used")])[..]
+        else {
+            panic!("a new key places")
+        };
+
+        let batch =
+            [new_order(2), keyed(3, "used"), keyed(4, "twice"), new_order(2), keyed(5, "twice")];
+        let outcomes = place(&mut connection, &batch);
+
+        let placed = |id: i64, n: i32| {
+            let NewOrder { route, distance, .. } = new_order(n);
+            PlacedOrder { id: id.try_into().unwrap(), route, distance }
+        };
+        let expected = [
+            PlaceOutcome::Placed(placed(2, 2)),
+            PlaceOutcome::KeyUsed(earlier),
+            PlaceOutcome::Placed(placed(3, 4)),
+            PlaceOutcome::Placed(placed(4, 2)),
+            PlaceOutcome::KeyUsed(placed(3, 4)),
+        ];
+        assert_eq!(outcomes, expected);
+        assert_eq!(place(&mut connection, &[]), []);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_spoils_one_members_outcome_only() {
+        let mut connection = database();
+        place(&mut connection, &[keyed(1, "spoilt")]);
+        diesel::sql_query("PRAGMA ignore_check_constraints = ON").execute(&mut connection).unwrap();
+        diesel::update(orders::table)
+            .set(orders::distance.eq(-1))
+            .execute(&mut connection)
+            .unwrap();
+
+        let outcomes = place_all(&mut connection, &[keyed(1, "spoilt"), new_order(2)]).unwrap();
+
+        assert!(outcomes[0].is_err());
+        assert!(matches!(outcomes[1], Ok(PlaceOutcome::Placed(_))));
+    }
+
+    #[test]
+    fn few_expired_keys_are_swept_at_a_time() {
+        let mut connection = database();
+        let keys = |connection: &mut _| -> i64 {
+            placement_keys::table.count().get_result(connection).unwrap()
+        };
+        for n in 0..10 {
+            place(&mut connection, &[keyed(n, &format!("old-{n}"))]);
+        }
+        diesel::update(placement_keys::table)
+            .set(placement_keys::created_at.eq(placement_keys::created_at - KEY_LIFETIME - 1_000))
+            .execute(&mut connection)
+            .unwrap();
+        let mut left = vec![];
+        for n in 0..4 {
+            place(&mut connection, &[keyed(n, &format!("new-{n}"))]);
+            left.push(keys(&mut connection));
+        }
+        assert_eq!(left, [10 - 4 + 1, 10 - 8 + 2, 3, 4]);
+    }
+
+    #[test]
+    fn every_row_is_found_by_an_index() {
+        let plans = plans_of(|connection| {
+            place(connection, &[keyed(1, "key")]);
+            find_placement(connection, &key("key")).unwrap().unwrap();
+        });
+        let by_age = "SEARCH old_keys USING COVERING INDEX placement_keys_by_age (created_at<?)";
+        assert!(plans.contains(by_age), "{plans}");
+        assert!(!plans.contains("SCAN"), "{plans}");
+        assert!(!plans.contains("TEMP B-TREE"), "{plans}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The port, kept with the statements of `placing`, `taking` and `listing`.
+
+use std::{path::Path, slice};
+
+use async_trait::async_trait;
+use order_domain::{
+    IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
+    PlacedOrder, RepoError, Take, TakeOutcome,
+};
+
+use crate::{
+    blocking::{ReadLane, WriteLane},
+    error::{CorruptRow, OpenError, StoreError},
+    listing::{find, list_all},
+    open::Database,
+    placing::{find_placement, place_all},
+    taking::{decided_all, take_all},
+};
+
+/// Orders in a SQLite file. Several processes may open the same file.
+///
+/// Its calls need a tokio runtime. A write waits for another process's write lock for at most
+/// two seconds; then a take is [`TakeOutcome::Busy`] and a placement
+/// [`RepoError::Unavailable`]. The key of a placement is remembered for 24 hours.
+pub struct SqliteOrderRepo {
+    writes: WriteLane,
+    reads: ReadLane,
+}
+
+impl SqliteOrderRepo {
+    /// Opens the file, after [`migrate`](Self::migrate). Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be made, opened or migrated.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let database = Database::migrated(path)?;
+        Ok(Self {
+            writes: WriteLane::new(database.writer()?),
+            reads: ReadLane::new(database.readers()?),
+        })
+    }
+
+    /// Makes the directory and the file where they are missing, and brings the tables up to
+    /// date. Several processes may do this at once. A newer schema than this program knows is
+    /// left as it is. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be made, opened or migrated.
+    pub fn migrate(path: &Path) -> Result<(), OpenError> {
+        Database::migrated(path).map(drop)
+    }
+}
+
+/// The outcome of a batch of one.
+fn only<T>(outcomes: Vec<Result<T, CorruptRow>>) -> Result<T, StoreError> {
+    let only = outcomes.into_iter().next().expect("a batch gives each member its outcome");
+    Ok(only?)
+}
+
+#[async_trait]
+impl OrderRepo for SqliteOrderRepo {
+    async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
+        let work = move |connection: &mut _| only(place_all(connection, slice::from_ref(&order))?);
+        Ok(self.writes.run(work).await?)
+    }
+
+    async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
+        let key = key.clone();
+        Ok(self.reads.run(move |connection| find_placement(connection, &key)).await?)
+    }
+
+    /// Most takes are lost, and a lost take stays lost: reading tells it without the write lock.
+    async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
+        let wish = take.clone();
+        let look = move |connection: &mut _| only(decided_all(connection, slice::from_ref(&wish))?);
+        if let Some(decided) = self.reads.run(look).await? {
+            return Ok(decided);
+        }
+        let work = move |connection: &mut _| only(take_all(connection, slice::from_ref(&take))?);
+        match self.writes.run(work).await {
+            Err(StoreError::Locked(_)) => Ok(TakeOutcome::Busy),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
+        let work = move |connection: &mut _| only(list_all(connection, &[query])?);
+        Ok(self.reads.run(work).await?)
+    }
+
+    async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
+        Ok(self.reads.run(move |connection| find(connection, id)).await?)
+    }
+}

@@ -1,0 +1,45 @@
+//! The tables as diesel sees them. What they hold, and why, stands in `migrations/sqlite`.
+
+diesel::table! {
+    orders (id) {
+        id -> BigInt,
+        origin_latitude -> Double,
+        origin_longitude -> Double,
+        destination_latitude -> Double,
+        destination_longitude -> Double,
+        distance -> BigInt,
+        status -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        taken_at -> Nullable<BigInt>,
+        take_key -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    placement_keys (key) {
+        key -> Text,
+        order_id -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+// A view with one row: the clock of the database.
+diesel::table! {
+    clock (now) {
+        now -> BigInt,
+    }
+}
+
+diesel::joinable!(placement_keys -> orders (order_id));
+diesel::allow_tables_to_appear_in_same_query!(orders, placement_keys);
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The later of two instants. With two arguments, `max` is no aggregate in SQLite.
+    #[sql_name = "max"]
+    fn later_of(
+        one: diesel::sql_types::BigInt,
+        other: diesel::sql_types::BigInt,
+    ) -> diesel::sql_types::BigInt;
+}

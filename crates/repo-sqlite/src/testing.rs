@@ -1,0 +1,62 @@
+//! What the unit tests start from.
+
+use std::sync::{Arc, Mutex};
+
+use diesel::{connection::InstrumentationEvent, prelude::*, sql_types::Text};
+use diesel_migrations::MigrationHarness;
+use order_domain::{Coordinates, IdempotencyKey, NewOrder, Route};
+
+use crate::open::MIGRATIONS;
+
+/// An empty database in memory.
+pub(crate) fn database() -> SqliteConnection {
+    let mut connection = SqliteConnection::establish(":memory:").unwrap();
+    connection.run_pending_migrations(MIGRATIONS).unwrap();
+    connection
+}
+
+pub(crate) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text).unwrap()
+}
+
+/// The `n`th of many different orders.
+pub(crate) fn new_order(n: i32) -> NewOrder {
+    let route = Route {
+        origin: Coordinates::from_degrees(f64::from(n), 12.5).unwrap(),
+        destination: Coordinates::from_degrees(-1.25, f64::from(n)).unwrap(),
+    };
+    NewOrder { route, distance: i64::from(n).try_into().unwrap(), key: None }
+}
+
+/// How SQLite would go about a statement whose parameters it does not know.
+pub(crate) fn plan(connection: &mut SqliteConnection, sql: &str) -> String {
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+    let steps: Vec<Step> =
+        diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(connection).unwrap();
+    steps.into_iter().map(|step| step.detail).collect::<Vec<_>>().join("; ")
+}
+
+/// How SQLite goes about the statements that `work` runs on an empty database.
+///
+/// But for two: the clock is a scan of one row made of nothing; and an insert into `orders` shows
+/// a scan of the keys for broken references, which SQLite skips while none is broken.
+pub(crate) fn plans_of<T>(work: impl FnOnce(&mut SqliteConnection) -> T) -> String {
+    let mut connection = database();
+    let statements = Arc::new(Mutex::new(vec![]));
+    let seen = Arc::clone(&statements);
+    connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            seen.lock().unwrap().push(query.to_string());
+        }
+    });
+    work(&mut connection);
+    let statements = statements.lock().unwrap().clone();
+    let exempt =
+        |sql: &str| sql.contains("FROM `clock`") || sql.starts_with("INSERT INTO `orders`");
+    let plans = statements.iter().filter(|sql| !exempt(sql)).map(|sql| plan(&mut database(), sql));
+    plans.collect::<Vec<_>>().join("\n")
+}

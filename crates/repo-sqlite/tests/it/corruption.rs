@@ -1,0 +1,58 @@
+//! Files and rows that cannot be, and disks that refuse: each is told by its name.
+
+use diesel::connection::SimpleConnection;
+use order_domain::{Limit, ListQuery, OrderRepo, Page, PageNumber, RepoError, Window};
+
+use crate::world::{World, key, keyed, new_order, place, wish};
+
+fn all() -> ListQuery {
+    let limit = Limit::parse("10").unwrap();
+    ListQuery { window: Window::Page(Page { number: PageNumber::FIRST, limit }), status: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_breaks_a_law_is_corrupt() {
+    for (spoil, shows_in_list) in [
+        ("distance = -5", true),
+        ("status = 'LOST'", true),
+        ("origin_latitude = 91", false),
+        ("status = 'TAKEN'", false),
+        ("taken_at = created_at", false),
+    ] {
+        let world = World::new();
+        let repo = world.open();
+        let id = place(&repo, keyed(1, "key")).await.id;
+        let sql = format!("PRAGMA ignore_check_constraints = ON; UPDATE orders SET {spoil}");
+        world.raw().batch_execute(&sql).unwrap();
+
+        let found = repo.find(id).await;
+        assert!(matches!(found, Err(RepoError::Corrupt(_))), "{spoil}: {found:?}");
+        let listed = repo.list(all()).await;
+        assert_eq!(matches!(listed, Err(RepoError::Corrupt(_))), shows_in_list, "{spoil}");
+        if spoil.starts_with("distance") {
+            let replayed = repo.place(keyed(1, "key")).await;
+            assert!(matches!(replayed, Err(RepoError::Corrupt(_))), "{replayed:?}");
+            let by_key = repo.find_placement(&key("key")).await;
+            assert!(matches!(by_key, Err(RepoError::Corrupt(_))), "{by_key:?}");
+        }
+        if spoil.contains("LOST") {
+            let taken = repo.take(wish(id)).await;
+            assert!(matches!(taken, Err(RepoError::Corrupt(_))), "{taken:?}");
+        }
+        // What is wrong with one order is no reason to refuse another.
+        place(&repo, new_order(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_misses_its_tables_is_unavailable() {
+    let world = World::new();
+    let repo = world.open();
+    let id = place(&repo, new_order(1)).await.id;
+    world.raw().batch_execute("ALTER TABLE orders RENAME TO elsewhere").unwrap();
+    assert!(matches!(repo.find(id).await, Err(RepoError::Unavailable(_))));
+    assert!(matches!(repo.place(new_order(2)).await, Err(RepoError::Unavailable(_))));
+    assert!(matches!(repo.take(wish(id)).await, Err(RepoError::Unavailable(_))));
+    world.raw().batch_execute("ALTER TABLE elsewhere RENAME TO orders").unwrap();
+    assert_eq!(place(&repo, new_order(3)).await.id.get(), id.get() + 1, "it works again");
+}

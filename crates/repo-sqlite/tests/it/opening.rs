@@ -1,0 +1,147 @@
+//! From a path to a repository: what is made, what survives, what is refused.
+
+use std::{env, fs, path::Path, process::Command, thread};
+
+use diesel::{connection::SimpleConnection, prelude::*, sql_types::Text};
+use order_domain::{OrderRepo, OrderStatus, TakeOutcome};
+use order_repo_sqlite::{OpenError, SqliteOrderRepo};
+
+use crate::world::{World, key, keyed, new_order, place, wish};
+
+fn refusal(path: &Path) -> OpenError {
+    match SqliteOrderRepo::open(path) {
+        Ok(_) => panic!("{} was opened", path.display()),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_of_the_file_is_made() {
+    let world = World::new();
+    let path = world.directory().join("not/there yet/orders.db");
+    let repo = SqliteOrderRepo::open(&path).unwrap();
+    place(&repo, new_order(1)).await;
+    assert!(path.is_file());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_a_meaning_to_sqlite_is_a_name_like_others() {
+    let world = World::new();
+    for name in [":memory:", "file:orders.db?mode=memory", "a?b#c%41.db", "sqlite:"] {
+        let path = world.directory().join(name);
+        place(&SqliteOrderRepo::open(&path).unwrap(), new_order(1)).await;
+        assert!(path.is_file(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_is_still_there_after_reopening() {
+    let world = World::new();
+    let repo = world.open();
+    let placed = place(&repo, keyed(1, "key")).await;
+    assert_eq!(repo.take(wish(placed.id)).await.unwrap(), TakeOutcome::Taken);
+    let before = repo.find(placed.id).await.unwrap().unwrap();
+    drop(repo);
+
+    let repo = world.open();
+    let after = repo.find(placed.id).await.unwrap().unwrap();
+    assert_eq!((after.status(), &after), (OrderStatus::Taken, &before));
+    assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(placed));
+    assert!(place(&repo, new_order(2)).await.id > placed.id);
+}
+
+#[test]
+fn the_file_keeps_a_write_ahead_log() {
+    #[derive(QueryableByName)]
+    struct Mode {
+        #[diesel(sql_type = Text)]
+        journal_mode: String,
+    }
+    let world = World::new();
+    SqliteOrderRepo::migrate(&world.path()).unwrap();
+    let mode: Mode = diesel::sql_query("PRAGMA journal_mode").get_result(&mut world.raw()).unwrap();
+    assert_eq!(mode.journal_mode, "wal");
+}
+
+#[test]
+fn a_path_that_is_no_file_is_refused_by_name() {
+    let world = World::new();
+    let error = refusal(&world.directory());
+    assert!(error.to_string().ends_with("cannot be a database file: it is a directory"));
+    assert!(matches!(refusal(Path::new("")), OpenError::Path { .. }));
+
+    fs::write(world.path(), "").unwrap();
+    let error = refusal(&world.path().join("orders.db"));
+    assert!(matches!(error, OpenError::Directory { .. }), "{error}");
+}
+
+/// Nobody, root included, can make a file in `/proc`.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_written_is_refused_by_name() {
+    let error = refusal(Path::new("/proc/orders.db"));
+    assert_eq!(error.to_string(), r#"the database "/proc/orders.db" cannot be opened"#);
+    let error = refusal(Path::new("/proc/not-there/orders.db"));
+    assert_eq!(error.to_string(), r#"the directory "/proc/not-there" cannot be created"#);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let world = World::new();
+    let text = "not a database, but longer than the head of one. ".repeat(100);
+    fs::write(world.path(), &text).unwrap();
+    assert!(matches!(refusal(&world.path()), OpenError::Connect { .. }));
+    assert_eq!(fs::read_to_string(world.path()).unwrap(), text);
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_tables_as_they_were() {
+    let world = World::new();
+    let mut raw = world.raw();
+    raw.batch_execute("CREATE TABLE placement_keys (mine TEXT)").unwrap();
+    assert!(matches!(refusal(&world.path()), OpenError::Migrate { .. }));
+    assert!(raw.batch_execute("SELECT id FROM orders").is_err(), "half of it was done");
+    raw.batch_execute("SELECT mine FROM placement_keys; DROP TABLE placement_keys").unwrap();
+    SqliteOrderRepo::migrate(&world.path()).unwrap();
+}
+
+#[test]
+fn several_threads_open_one_fresh_file_at_once() {
+    for _ in 0..5 {
+        let world = World::new();
+        thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| drop(world.open()));
+            }
+        });
+        world.raw().batch_execute("SELECT id FROM orders").unwrap();
+    }
+}
+
+const CHILDS_FILE: &str = "ORDER_REPO_SQLITE_TEST_FILE";
+
+#[test]
+fn several_processes_open_one_fresh_file_at_once() {
+    let world = World::new();
+    let children: Vec<_> = (0..6)
+        .map(|_| {
+            Command::new(env::current_exe().unwrap())
+                .args(["--exact", "opening::a_child_opens_the_file_it_is_given"])
+                .env(CHILDS_FILE, world.path())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    world.raw().batch_execute("SELECT id FROM orders").unwrap();
+}
+
+/// Run by the test above as a process of its own; alone it opens a file of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_opens_the_file_it_is_given() {
+    let world = World::new();
+    let path = env::var_os(CHILDS_FILE).map_or_else(|| world.path(), Into::into);
+    place(&SqliteOrderRepo::open(&path).unwrap(), new_order(1)).await;
+}

@@ -1,0 +1,81 @@
+//! A database file in a directory of its own, and ways around the repository into it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use diesel::{connection::SimpleConnection, prelude::*};
+use order_conformance::repo::RepoWorld;
+use order_domain::{
+    Coordinates, IdempotencyKey, NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Route,
+    Take,
+};
+use order_repo_sqlite::SqliteOrderRepo;
+use tempfile::TempDir;
+
+pub(crate) struct World {
+    directory: TempDir,
+}
+
+pub(crate) async fn world() -> World {
+    World::new()
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("orders.db")
+    }
+
+    pub(crate) fn open(&self) -> SqliteOrderRepo {
+        SqliteOrderRepo::open(&self.path()).unwrap()
+    }
+
+    /// A connection that knows nothing of the repository, as another program would have.
+    pub(crate) fn raw(&self) -> SqliteConnection {
+        let mut raw = SqliteConnection::establish(self.path().to_str().unwrap()).unwrap();
+        raw.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON").unwrap();
+        raw
+    }
+}
+
+#[async_trait]
+impl RepoWorld for World {
+    async fn repo(&self) -> Arc<dyn OrderRepo> {
+        Arc::new(self.open())
+    }
+}
+
+pub(crate) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text).unwrap()
+}
+
+/// The `n`th of many different orders.
+pub(crate) fn new_order(n: i32) -> NewOrder {
+    let route = Route {
+        origin: Coordinates::from_degrees(f64::from(n), 12.5).unwrap(),
+        destination: Coordinates::from_degrees(-1.25, f64::from(n)).unwrap(),
+    };
+    NewOrder { route, distance: i64::from(n).try_into().unwrap(), key: None }
+}
+
+pub(crate) fn keyed(n: i32, text: &str) -> NewOrder {
+    NewOrder { key: Some(key(text)), ..new_order(n) }
+}
+
+pub(crate) async fn place(repo: &SqliteOrderRepo, order: NewOrder) -> PlacedOrder {
+    match repo.place(order).await.unwrap() {
+        PlaceOutcome::Placed(placed) => placed,
+        PlaceOutcome::KeyUsed(earlier) => panic!("its key had already made {earlier:?}"),
+    }
+}
+
+pub(crate) fn wish(id: OrderId) -> Take {
+    Take { id, key: None }
+}
