@@ -1,0 +1,124 @@
+//! The command line: what each command does, and how the process ends.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use crate::{
+    application::{Application, open_repo},
+    healthcheck, logging,
+    settings::{Options, Settings},
+    shutdown::StopSignals,
+};
+
+/// The order service of a food-delivery business.
+///
+/// Each option can also be set by the environment variable that its help names. An empty
+/// variable counts as unset.
+#[derive(Parser)]
+#[command(name = "order-api", version)]
+struct CommandLine {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Default, Subcommand)]
+enum Command {
+    /// Run the service (the default): create the database if it is missing, migrate it, listen
+    #[default]
+    Serve,
+    /// Create the database if it is missing, apply pending migrations, and exit
+    Migrate,
+    /// Print the settings in effect and exit
+    Config,
+    /// Ask the running service how it is, print its answer, and exit with 0 or 1
+    Healthcheck,
+}
+
+/// Wrong settings or options; the code that clap uses, too.
+const EXIT_USAGE: u8 = 2;
+
+/// Runs the program with these arguments, its name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => return answer_without_running(&error),
+    };
+    let environment = |name: &str| std::env::var(name).ok();
+    let settings = match Settings::parse(&line.options, environment) {
+        Ok(settings) => settings,
+        Err(error) => return complain(&error.to_string(), EXIT_USAGE),
+    };
+    match execute(line.command.unwrap_or_default(), &settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("{error:#}"), 1),
+    }
+}
+
+fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => serve(settings),
+        Command::Migrate => {
+            logging::start(&settings.log)?;
+            runtime()?.block_on(open_repo(&settings.database))?;
+            tracing::info!(repository = %settings.database, "the database has all migrations");
+            Ok(())
+        }
+        Command::Config => Ok(io::stdout().write_all(settings.to_string().as_bytes())?),
+        Command::Healthcheck => {
+            Ok(writeln!(io::stdout(), "{}", healthcheck::ask(settings.listen)?)?)
+        }
+    }
+}
+
+fn serve(settings: &Settings) -> anyhow::Result<()> {
+    logging::start(&settings.log)?;
+    runtime()?.block_on(async {
+        let signals = StopSignals::catch()?;
+        let application = Application::build(settings).await?;
+        application.run_until_stopped(signals.first()).await
+    })
+}
+
+/// Requests are served on the server's own threads; this one starts, stops and waits.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Help and the version go out as clap has them. An error becomes one line that names the option
+/// but not what was given to it, which may be a secret.
+fn answer_without_running(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A closed pipe is the reader's choice.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) if option.starts_with('-') => {
+            option.split(['=', ' ']).next()
+        }
+        _ => None,
+    };
+    let what = match (error.kind(), option) {
+        (ErrorKind::UnknownArgument, Some(option)) => format!("there is no option {option}"),
+        (_, Some(option)) => format!("{option} is not given as it must be"),
+        (_, None) => "there is no such command".to_owned(),
+    };
+    complain(&format!("{what}; see order-api --help"), EXIT_USAGE)
+}
+
+/// One line on standard error.
+fn complain(what: &str, code: u8) -> ExitCode {
+    // Where there is no standard error, the exit code still tells.
+    let _ = writeln!(io::stderr(), "order-api: {what}");
+    ExitCode::from(code)
+}

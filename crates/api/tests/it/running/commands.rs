@@ -1,0 +1,131 @@
+//! The command line of the binary.
+
+use std::process::Output;
+
+use rstest::rstest;
+
+use super::support::{Process, database, order_api};
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    order_api().args(arguments).envs(environment.iter().copied()).output().unwrap()
+}
+
+#[rstest]
+#[case(&[], &[("LISTEN", "marker")], "order-api: LISTEN must be")]
+#[case(&["--listen", "marker"], &[], "order-api: LISTEN must be")]
+#[case(&["serve", "--workers=marker"], &[], "order-api: WORKERS must be")]
+#[case(&["config"], &[("DATABASE_URL", "postgres://u:marker@h/d")], "order-api: DATABASE_URL must be")]
+#[case(&[], &[("GMAP_TOKEN", "marker")], "order-api: GMAP_TOKEN is not supported")]
+#[case(&["--no-such-option=marker"], &[], "order-api: there is no option --no-such-option; see order-api --help")]
+#[case(&["--listen"], &[], "order-api: --listen is not given as it must be; see order-api --help")]
+#[case(&["postgres://u:marker@h/d"], &[], "order-api: there is no such command; see order-api --help")]
+fn a_wrong_setting_ends_with_2_and_one_line_that_names_it(
+    #[case] arguments: &[&str],
+    #[case] environment: &[(&str, &str)],
+    #[case] expected: &str,
+) {
+    let output = run(arguments, environment);
+
+    assert_eq!(output.status.code(), Some(2));
+    let line = text(&output.stderr);
+    assert!(line.starts_with(expected), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(!line.contains("marker"), "{line}");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn help_lists_all_commands_and_settings() {
+    let output = run(&["--help"], &[("DATABASE_URL", "postgres://u:marker@h/d")]);
+
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&output.stdout);
+    let listed = [
+        "serve",
+        "migrate",
+        "config",
+        "healthcheck",
+        "LISTEN",
+        "DATABASE_URL",
+        "DISTANCE_PROVIDER",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "WORKERS",
+    ];
+    for name in listed {
+        assert!(help.contains(name), "{name} is missing in\n{help}");
+    }
+    assert!(!help.contains("marker"), "{help}");
+}
+
+#[test]
+fn config_prints_the_settings_in_effect_and_an_empty_variable_counts_as_unset() {
+    let environment = [("LISTEN", ""), ("WORKERS", "3"), ("DATABASE_URL", "sqlite:///a b/c.db")];
+
+    let output = run(&["config", "--workers", "4"], &environment);
+
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stdout),
+        "LISTEN=127.0.0.1:8080\nDATABASE_URL=sqlite:///a b/c.db\nDISTANCE_PROVIDER=geodesic\n\
+         LOG_FORMAT=json\nLOG_LEVEL=info\nWORKERS=4\n"
+    );
+}
+
+#[test]
+fn migrate_creates_the_database_and_may_be_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let output = run(&["migrate"], &[("DATABASE_URL", &database(directory.path()))]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    assert!(directory.path().join("data/orders.db").is_file());
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_ends_with_1_and_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("data"), "a file where a directory must be").unwrap();
+
+    for command in ["serve", "migrate"] {
+        let output = run(&[command], &[("DATABASE_URL", &database(directory.path()))]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let line = text(&output.stderr);
+        assert!(line.starts_with("order-api: ") && line.lines().count() == 1, "{line}");
+    }
+}
+
+#[test]
+fn an_address_in_use_ends_with_1_and_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let environment = [("DATABASE_URL", &*database(directory.path())), ("LISTEN", &*address)];
+
+    let output = run(&[], &environment);
+
+    assert_eq!(output.status.code(), Some(1));
+    let line = text(&output.stderr);
+    assert!(line.starts_with(&format!("order-api: cannot listen on {address}: ")), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
+
+#[test]
+fn healthcheck_prints_the_answer_of_the_running_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Process::start(directory.path());
+    let address = service.client.address.to_string();
+
+    let output = run(&["healthcheck"], &[("LISTEN", &address)]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), "{\"data\":\"hello world.\"}\n");
+
+    drop(service);
+    let output = run(&["healthcheck"], &[("LISTEN", &address)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("order-api: no answer from "), "{output:?}");
+}

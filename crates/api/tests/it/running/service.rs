@@ -1,0 +1,105 @@
+//! The real application on a port of its own, over the real adapters.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use serde_json::json;
+
+use super::support::InProcess;
+
+#[test]
+fn the_sample_requests_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = InProcess::start(directory.path());
+    let client = &service.client;
+
+    let placed = client.post(None).unwrap();
+    assert_eq!(placed.status, 200);
+    let id = placed.json["id"].as_i64().unwrap();
+    let expected = json!({"id": id, "distance": 1_258_740, "status": "UNASSIGNED"});
+    assert_eq!(placed.json, expected);
+
+    assert_eq!(client.get("/orders?page=1&limit=3").json, json!([expected]));
+    let taken = client.take(id, None).unwrap();
+    assert_eq!((taken.status, taken.json), (200, json!({"status": "SUCCESS"})));
+    let again = client.take(id, None).unwrap();
+    assert_eq!(again.status, 400);
+    assert_eq!(again.json, json!({"error": "somebody has taken this order already"}));
+
+    let found = client.get(&format!("/orders/{id}")).json;
+    assert_eq!(found["status"], "TAKEN");
+    assert_eq!(found["origin"], json!(["50.456399", "12.70758"]));
+    assert!(found["taken_at"].as_str() >= found["created_at"].as_str());
+    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello world."}));
+    service.stop().unwrap();
+}
+
+#[test]
+fn a_key_is_remembered_across_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = InProcess::start(directory.path());
+    let first = service.client.post(Some("key-1")).unwrap();
+    let id = first.json["id"].as_i64().unwrap();
+    assert_eq!(service.client.take(id, Some("key-2")).unwrap().status, 200);
+    service.stop().unwrap();
+
+    let service = InProcess::start(directory.path());
+    let placed = service.client.post(Some("key-1")).unwrap();
+    assert_eq!(placed.json, first.json, "UNASSIGNED, as it was first answered");
+    assert_eq!(placed.header("idempotency-replayed"), Some("true"));
+    let taken = service.client.take(id, Some("key-2")).unwrap();
+    assert_eq!(taken.header("idempotency-replayed"), Some("true"));
+    assert_eq!(service.client.take(id, Some("key-3")).unwrap().status, 400);
+    service.stop().unwrap();
+}
+
+#[test]
+fn following_the_links_shows_every_order_once_though_others_are_placed() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = InProcess::start(directory.path());
+    let mut expected: Vec<_> = (0..10).map(|_| service.client.place()).collect();
+    expected.reverse();
+
+    let mut seen = vec![];
+    let mut path = "/orders?page=1&limit=3".to_owned();
+    loop {
+        let answer = service.client.get(&path);
+        let orders = answer.json.as_array().unwrap();
+        seen.extend(orders.iter().map(|order| order["id"].as_i64().unwrap()));
+        service.client.place();
+        let link = answer.header("link").unwrap();
+        let Some((next, _)) = link.split_once(">; rel=\"next\"") else { break };
+        path = next.strip_prefix('<').unwrap().to_owned();
+    }
+
+    assert_eq!(seen, expected);
+    service.stop().unwrap();
+}
+
+/// What the test service of actix does not show: what goes over the wire.
+#[test]
+fn head_sends_the_headers_of_get_and_no_body() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = InProcess::start(directory.path());
+    let wire = |method: &str| {
+        let mut stream = TcpStream::connect(service.client.address).unwrap();
+        write!(stream, "{method} /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let head = head.lines().filter(|line| !line.starts_with("date:"));
+        (head.map(str::to_owned).collect::<std::collections::BTreeSet<_>>(), body.to_owned())
+    };
+
+    let (get, get_body) = wire("GET");
+    let (head, head_body) = wire("HEAD");
+
+    assert_eq!(head, get);
+    assert!(get.contains("content-length: 23"), "{get:?}");
+    assert_eq!((get_body.len(), head_body.len()), (23, 0));
+    assert!(!get.iter().any(|line| line.starts_with("server")), "{get:?}");
+    service.stop().unwrap();
+}
