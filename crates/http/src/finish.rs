@@ -10,7 +10,8 @@ use actix_web::{
     http::{
         StatusCode,
         header::{
-            self, Accept, AcceptEncoding, ContentEncoding, Encoding, Header, HeaderValue, Quality,
+            self, Accept, AcceptEncoding, ContentEncoding, Encoding, Header, HeaderValue,
+            Preference, Quality,
         },
     },
     middleware::Next,
@@ -56,7 +57,8 @@ impl Wishes {
         Self {
             form: form(request),
             gzip: accepts_gzip(request),
-            orders: request.path().starts_with("/orders"),
+            // The path as it is routed: decoded.
+            orders: request.match_info().as_str().starts_with("/orders"),
         }
     }
 
@@ -94,13 +96,16 @@ fn form(request: &ServiceRequest) -> Form {
     if Accept::parse(request).is_ok_and(named) { Form::Document } else { Form::Plain }
 }
 
-/// An `Accept-Encoding` that nothing satisfies gets the plain body, not a refusal.
+/// Whether gzip is acceptable and nothing is preferred to it. An `Accept-Encoding` that nothing
+/// satisfies gets the plain body, not a refusal, so actix's negotiation does not fit.
 fn accepts_gzip(request: &ServiceRequest) -> bool {
-    let supported = [Encoding::gzip(), Encoding::identity()];
-    AcceptEncoding::parse(request)
-        .ok()
-        .and_then(|accepted| accepted.negotiate(supported.iter()))
-        .is_some_and(|encoding| encoding == Encoding::gzip())
+    let Ok(AcceptEncoding(accepted)) = AcceptEncoding::parse(request) else { return false };
+    let quality = |wanted: &Preference<Encoding>| {
+        accepted.iter().find(|item| item.item == *wanted).map(|item| item.quality)
+    };
+    let gzip = quality(&Preference::Specific(Encoding::gzip())).or(quality(&Preference::Any));
+    let plain = quality(&Preference::Specific(Encoding::identity())).unwrap_or(Quality::ZERO);
+    gzip.is_some_and(|gzip| gzip > Quality::ZERO && gzip >= plain)
 }
 
 /// Compresses a body that is large enough to gain from it.

@@ -40,7 +40,7 @@ pub(crate) async fn take_order(
             refused(Code::OrderAlreadyTaken, "somebody has taken this order already")
         }
         TakeOutcome::Busy => {
-            refused(Code::OrderBusy, "somebody is taking this order at this instant")
+            refused(Code::OrderBusy, "somebody is taking this order at this instant; try again")
         }
         TakeOutcome::NotFound => Err(not_found()),
         TakeOutcome::KeyUsedElsewhere => refused(

@@ -2,13 +2,12 @@
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::LocalBoxFuture;
-use order_domain::{Coordinates, IdempotencyKey, InvalidCoordinate, Latitude, Longitude, Route};
-use serde_json::Value;
+use order_domain::{Coordinates, IdempotencyKey, Latitude, Longitude, Route};
 use validator::{Validate, ValidationError};
 
 use super::{
     Faults,
-    body::{self, Members},
+    body::{self, Members, Untyped},
     parameters,
 };
 use crate::problem::{Fault, Problem};
@@ -29,24 +28,32 @@ struct PlaceOrderBody {
         ),
         custom(function = "is_pair_of_strings")
     )]
-    origin: Option<Value>,
+    origin: Option<Untyped>,
     #[validate(
         required(
             message = "is missing; it must be an array of two strings, latitude and longitude"
         ),
         custom(function = "is_pair_of_strings")
     )]
-    destination: Option<Value>,
+    destination: Option<Untyped>,
 }
 
-fn is_pair_of_strings(pair: &Value) -> Result<(), ValidationError> {
-    let Some([latitude, longitude]) = pair.as_array().map(Vec::as_slice) else {
+impl Untyped {
+    /// The two elements of a pair, as far as they are strings.
+    fn as_pair(&self) -> Option<&[Option<String>; 2]> {
+        match self {
+            Self::Array(elements) => elements.as_slice().try_into().ok(),
+            Self::Text(_) | Self::Other => None,
+        }
+    }
+}
+
+fn is_pair_of_strings(pair: &Untyped) -> Result<(), ValidationError> {
+    let Some(pair) = pair.as_pair() else {
         let message = "must be an array of exactly two strings, latitude and longitude";
         return Err(ValidationError::new("pair").with_message(message.into()));
     };
-    let mut others = vec![];
-    others.extend((!latitude.is_string()).then_some(0));
-    others.extend((!longitude.is_string()).then_some(1));
+    let others: Vec<_> = (0..pair.len()).filter(|&at| pair[at].is_none()).collect();
     if others.is_empty() {
         return Ok(());
     }
@@ -88,24 +95,19 @@ fn read_route(body: &[u8], faults: &mut Faults) -> Option<Route> {
 
 /// Reads a pair as far as its shape allows, so that a bad latitude is named also beside a
 /// longitude that is no string.
-fn read_point(member: &str, pair: Option<&Value>, faults: &mut Faults) -> Option<Coordinates> {
-    let [latitude, longitude] = pair?.as_array()?.as_slice() else { return None };
-    let latitude = read_element(latitude, Latitude::parse).map_err(|error| {
-        let detail = format!("{member}[0], the latitude, {error}");
-        Fault::in_body(format!("/{member}/0"), detail)
+fn read_point(member: &str, pair: Option<&Untyped>, faults: &mut Faults) -> Option<Coordinates> {
+    let [latitude, longitude] = pair?.as_pair()?;
+    let latitude = latitude.as_deref().and_then(|text| {
+        faults.check(Latitude::parse(text).map_err(|error| {
+            let detail = format!("{member}[0], the latitude, {error}");
+            Fault::in_body(format!("/{member}/0"), detail)
+        }))
     });
-    let longitude = read_element(longitude, Longitude::parse).map_err(|error| {
-        let detail = format!("{member}[1], the longitude, {error}");
-        Fault::in_body(format!("/{member}/1"), detail)
+    let longitude = longitude.as_deref().and_then(|text| {
+        faults.check(Longitude::parse(text).map_err(|error| {
+            let detail = format!("{member}[1], the longitude, {error}");
+            Fault::in_body(format!("/{member}/1"), detail)
+        }))
     });
-    let (latitude, longitude) = (faults.check(latitude), faults.check(longitude));
-    Some(Coordinates { latitude: latitude??, longitude: longitude?? })
-}
-
-/// Nothing for what is no string: that was named with the shape.
-fn read_element<T>(
-    element: &Value,
-    parse: impl FnOnce(&str) -> Result<T, InvalidCoordinate>,
-) -> Result<Option<T>, InvalidCoordinate> {
-    element.as_str().map(parse).transpose()
+    Some(Coordinates { latitude: latitude?, longitude: longitude? })
 }

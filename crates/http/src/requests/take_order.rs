@@ -3,12 +3,11 @@
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::LocalBoxFuture;
 use order_domain::{OrderStatus, Take};
-use serde_json::Value;
 use validator::{Validate, ValidationError};
 
 use super::{
     Faults,
-    body::{self, Members},
+    body::{self, Members, Untyped},
     parameters,
 };
 use crate::problem::Problem;
@@ -24,11 +23,11 @@ struct TakeOrderBody {
         required(message = "is missing; it must be \"TAKEN\""),
         custom(function = "is_taken", message = "must be exactly \"TAKEN\"")
     )]
-    status: Option<Value>,
+    status: Option<Untyped>,
 }
 
-fn is_taken(status: &Value) -> Result<(), ValidationError> {
-    let taken = status.as_str() == Some(OrderStatus::Taken.as_str());
+fn is_taken(status: &Untyped) -> Result<(), ValidationError> {
+    let taken = matches!(status, Untyped::Text(text) if text == OrderStatus::Taken.as_str());
     if taken { Ok(()) } else { Err(ValidationError::new("taken")) }
 }
 

@@ -29,6 +29,7 @@ fn list() -> TestRequest {
 #[case("/orders/abc", Some("no-store"))]
 #[case("/orders", Some("no-store"))]
 #[case("/orders/1/x", Some("no-store"))]
+#[case("/%6frders/abc", Some("no-store"))]
 #[case("/healthcheck", None)]
 #[case("/nowhere", None)]
 #[actix_web::test]
@@ -43,10 +44,15 @@ async fn answers_about_orders_are_not_stored_and_none_is_sniffed(
     assert_eq!(answer.header("server"), None);
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_large_body_is_compressed_for_clients_that_accept_gzip() {
+async fn a_large_body_is_compressed_for_clients_that_accept_gzip(
+    #[values("gzip", "*", "br, gzip;q=0.5", "gzip, identity", "identity;q=0.5, *")]
+    accept_encoding: &str,
+) {
     let plain = ask_repo(shows(100), list()).await;
-    let packed = ask_repo(shows(100), list().insert_header(("Accept-Encoding", "gzip"))).await;
+    let request = list().insert_header(("Accept-Encoding", accept_encoding));
+    let packed = ask_repo(shows(100), request).await;
 
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
@@ -59,7 +65,16 @@ async fn a_large_body_is_compressed_for_clients_that_accept_gzip() {
 #[rstest]
 #[actix_web::test]
 async fn others_get_the_plain_body(
-    #[values("", "br", "identity", "gzip;q=0", "identity;q=0, br")] accept_encoding: &str,
+    #[values(
+        "",
+        "br",
+        "identity",
+        "gzip;q=0",
+        "identity;q=0, br",
+        "gzip;q=0.5, identity",
+        "gzip;q=0, *"
+    )]
+    accept_encoding: &str,
 ) {
     let request = list().insert_header(("Accept-Encoding", accept_encoding.trim()));
     let answer = ask_repo(shows(100), request).await;

@@ -1,5 +1,6 @@
 //! `POST /orders`.
 
+use actix_web::test::TestRequest;
 use order_domain::{
     DistanceError, DistanceOutcome, MockDistanceProvider, MockOrderRepo, NewOrder, PlaceOutcome,
     RepoError,
@@ -8,7 +9,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    PROBLEM_JSON, ask, found, key, metres, placed, post, refused, sample, sample_route,
+    PROBLEM_JSON, ask, found, json_body, key, metres, placed, post, refused, sample, sample_route,
 };
 
 fn places(order: i64) -> MockOrderRepo {
@@ -239,6 +240,26 @@ async fn a_problem_document_points_to_every_invalid_field() {
             json!({"pointer": "/origin/0"}),
         ]
     );
+}
+
+/// Values that JSON allows and hardly any reader keeps.
+#[rstest]
+#[case(r#"{"origin":[1e400,"\ud800"],"destination":["1","2"]}"#, ["/origin/0", "/origin/1"])]
+#[case(r#"{"origin":["1","2"],"destination":[[[]],"181"]}"#, ["/destination/0", "/destination/1"])]
+#[actix_web::test]
+async fn a_value_that_is_too_large_or_too_deep_is_named(
+    #[case] body: &'static str,
+    #[case] pointers: [&str; 2],
+) {
+    let request = json_body(TestRequest::post().uri("/orders"), body);
+    let answer = refused(request.insert_header(("Accept", PROBLEM_JSON))).await;
+
+    assert_eq!(answer.status, 400);
+    let document = answer.json();
+    let errors = document["errors"].as_array().unwrap().iter();
+    let named: std::collections::BTreeSet<_> =
+        errors.map(|error| error["pointer"].as_str().unwrap()).collect();
+    assert_eq!(named, pointers.into());
 }
 
 #[rstest]

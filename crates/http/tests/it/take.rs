@@ -55,7 +55,12 @@ async fn the_winner_learns_by_its_key_that_it_won() {
     "order_already_taken",
     "somebody has taken this order already"
 )]
-#[case(TakeOutcome::Busy, 409, "order_busy", "somebody is taking this order at this instant")]
+#[case(
+    TakeOutcome::Busy,
+    409,
+    "order_busy",
+    "somebody is taking this order at this instant; try again"
+)]
 #[case(TakeOutcome::NotFound, 404, "order_not_found", "there is no order with this id")]
 #[case(
     TakeOutcome::KeyUsedElsewhere,
