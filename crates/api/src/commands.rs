@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    pin::pin,
     process::ExitCode,
 };
 
@@ -53,8 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(line) => line,
         Err(error) => return answer_without_running(&error),
     };
-    let environment = |name: &str| std::env::var(name).ok();
-    let settings = match Settings::parse(&line.options, environment) {
+    let settings = match Settings::parse(&line.options, |name| std::env::var_os(name)) {
         Ok(settings) => settings,
         Err(error) => return complain(&error.to_string(), EXIT_USAGE),
     };
@@ -82,11 +82,18 @@ fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
 
 fn serve(settings: &Settings) -> anyhow::Result<()> {
     logging::start(&settings.log)?;
-    runtime()?.block_on(async {
-        let signals = StopSignals::catch()?;
-        let application = Application::build(settings).await?;
-        application.run_until_stopped(signals.first()).await
-    })
+    let runtime = runtime()?;
+    let served = runtime.block_on(async {
+        let mut stop = pin!(StopSignals::catch()?.first());
+        let application = tokio::select! {
+            () = &mut stop => return Ok(()),
+            application = Application::build(settings) => application?,
+        };
+        application.run_until_stopped(stop).await
+    });
+    // Whoever stops a start does not wait for the database that it waits for.
+    runtime.shutdown_background();
+    served
 }
 
 /// Requests are served on the server's own threads; this one starts, stops and waits.

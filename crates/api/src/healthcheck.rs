@@ -17,6 +17,7 @@ pub(crate) fn ask(listen: SocketAddr) -> anyhow::Result<String> {
         .http_status_as_error(false)
         // A proxy of the environment is for the outside; the service is on this machine.
         .proxy(None)
+        .max_redirects(0)
         .build()
         .new_agent();
     let url = format!("http://{}/healthcheck", reachable(listen));

@@ -3,7 +3,10 @@
 //! clap gathers the texts; their meaning is checked here, because clap quotes a bad value in its
 //! message, and a value may hold a secret.
 
-use std::{fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, thread::available_parallelism};
+use std::{
+    ffi::OsString, fmt, io::IsTerminal, net::SocketAddr, path::PathBuf,
+    thread::available_parallelism,
+};
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
@@ -13,28 +16,28 @@ use tracing_subscriber::EnvFilter;
 pub struct Options {
     /// Address and port to listen on; port 0 lets the system choose [default: 127.0.0.1:8080]
     #[arg(long, env = "LISTEN", global = true, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
+    pub listen: Option<OsString>,
 
     /// Where orders are kept: `sqlite://PATH` [default: `sqlite://data/orders.db`]
     #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true, value_name = "URL")]
-    pub database_url: Option<String>,
+    pub database_url: Option<OsString>,
 
     /// Who tells distances: geodesic, an offline great-circle estimate [default: geodesic]
     #[arg(long, env = "DISTANCE_PROVIDER", global = true, value_name = "NAME")]
-    pub distance_provider: Option<String>,
+    pub distance_provider: Option<OsString>,
 
     /// How log lines look: text or json [default: text on a terminal, else json]
     #[arg(long, env = "LOG_FORMAT", global = true, value_name = "FORMAT")]
-    pub log_format: Option<String>,
+    pub log_format: Option<OsString>,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as
     /// `info,order_http=debug` [default: info]
     #[arg(long, env = "LOG_LEVEL", global = true, value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    pub log_level: Option<OsString>,
 
     /// Threads that serve requests [default: one for each core]
     #[arg(long, env = "WORKERS", global = true, value_name = "NUMBER")]
-    pub workers: Option<String>,
+    pub workers: Option<OsString>,
 }
 
 /// The settings that are in effect.
@@ -114,7 +117,7 @@ impl Settings {
     /// The first setting that is wrong.
     pub fn parse(
         options: &Options,
-        environment: impl Fn(&str) -> Option<String>,
+        environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, InvalidSetting> {
         for name in NOT_YET {
             if environment(name).is_some_and(|value| !value.is_empty()) {
@@ -122,21 +125,25 @@ impl Settings {
             }
         }
         Ok(Self {
-            listen: listen(set(options.listen.as_ref()))?,
-            database: database(set(options.database_url.as_ref()))?,
-            distance: distance(set(options.distance_provider.as_ref()))?,
+            listen: listen(set("LISTEN", options.listen.as_ref())?)?,
+            database: database(set("DATABASE_URL", options.database_url.as_ref())?)?,
+            distance: distance(set("DISTANCE_PROVIDER", options.distance_provider.as_ref())?)?,
             log: LogSettings {
-                format: log_format(set(options.log_format.as_ref()))?,
-                filter: log_filter(set(options.log_level.as_ref()))?,
+                format: log_format(set("LOG_FORMAT", options.log_format.as_ref())?)?,
+                filter: log_filter(set("LOG_LEVEL", options.log_level.as_ref())?)?,
             },
-            workers: workers(set(options.workers.as_ref()))?,
+            workers: workers(set("WORKERS", options.workers.as_ref())?)?,
         })
     }
 }
 
 /// An empty value counts as unset: compose files pass on variables that nobody has set.
-fn set(value: Option<&String>) -> Option<&str> {
-    value.map(String::as_str).filter(|value| !value.is_empty())
+fn set<'a>(
+    name: &'static str,
+    value: Option<&'a OsString>,
+) -> Result<Option<&'a str>, InvalidSetting> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.to_str().map(Some).ok_or_else(|| InvalidSetting::new(name, "must be UTF-8"))
 }
 
 fn listen(value: Option<&str>) -> Result<SocketAddr, InvalidSetting> {
@@ -180,7 +187,8 @@ fn log_format(value: Option<&str>) -> Result<LogFormat, InvalidSetting> {
 /// module, and log nothing else.
 fn log_filter(value: Option<&str>) -> Result<String, InvalidSetting> {
     let value = value.unwrap_or("info");
-    let level = ["off", "error", "warn", "info", "debug", "trace"].contains(&value);
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let level = levels.iter().any(|level| level.eq_ignore_ascii_case(value));
     let filter = value.contains('=') && EnvFilter::builder().parse(value).is_ok();
     if level || filter {
         return Ok(value.to_owned());
@@ -241,7 +249,7 @@ mod tests {
 
     use super::*;
 
-    fn none(_: &str) -> Option<String> {
+    fn none(_: &str) -> Option<OsString> {
         None
     }
 
@@ -256,7 +264,7 @@ mod tests {
             "WORKERS" => &mut options.workers,
             _ => panic!("{name} is no setting"),
         };
-        *slot = Some(value.to_owned());
+        *slot = Some(value.into());
         options
     }
 
@@ -281,6 +289,7 @@ mod tests {
     #[case("DISTANCE_PROVIDER", "geodesic")]
     #[case("LOG_FORMAT", "json")]
     #[case("LOG_LEVEL", "trace")]
+    #[case("LOG_LEVEL", "WARN")]
     #[case("LOG_LEVEL", "info,order_http=debug")]
     #[case("WORKERS", "1024")]
     fn what_is_right_is_taken(#[case] name: &str, #[case] value: &str) {
@@ -317,15 +326,24 @@ mod tests {
         assert!(!line.contains("secret") && !line.contains('\n'), "{line}");
     }
 
+    #[test]
+    fn what_is_no_text_is_named_too() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let listen = Some(OsString::from_vec(b"\xffsecret".to_vec()));
+        let error = Settings::parse(&Options { listen, ..Options::default() }, none).unwrap_err();
+        assert_eq!(error.to_string(), "LISTEN must be UTF-8");
+    }
+
     #[rstest]
     fn what_cannot_be_served_yet_is_refused_and_not_ignored(
         #[values("DB_HOST", "GMAP_TOKEN", "GMAP_TOKEN_FILE")] name: &str,
     ) {
-        let has = |wanted: &str| (wanted == name).then(|| "secret".to_owned());
+        let has = |wanted: &str| (wanted == name).then(|| "secret".into());
 
         let error = Settings::parse(&Options::default(), has).unwrap_err();
 
         assert_eq!(error.to_string(), format!("{name} is not supported by this version"));
-        assert!(Settings::parse(&Options::default(), |_| Some(String::new())).is_ok());
+        assert!(Settings::parse(&Options::default(), |_| Some(OsString::new())).is_ok());
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 
 use serde_json::json;
@@ -101,5 +102,29 @@ fn head_sends_the_headers_of_get_and_no_body() {
     assert!(get.contains("content-length: 23"), "{get:?}");
     assert_eq!((get_body.len(), head_body.len()), (23, 0));
     assert!(!get.iter().any(|line| line.starts_with("server")), "{get:?}");
+    service.stop().unwrap();
+}
+
+/// actix reads to the end of the connection then. A client that waits for its answer never ends it.
+#[test]
+fn a_request_that_offers_an_upgrade_is_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = InProcess::start(directory.path());
+    let mut stream = TcpStream::connect(service.client.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
+    write!(
+        stream,
+        "POST /orders HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+
+    let mut start = [0; 15];
+    stream.read_exact(&mut start).unwrap();
+
+    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    drop(stream);
     service.stop().unwrap();
 }

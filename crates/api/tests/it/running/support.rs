@@ -36,9 +36,9 @@ pub(crate) struct InProcess {
 impl InProcess {
     pub(crate) fn start(directory: &Path) -> Self {
         let options = Options {
-            listen: Some("127.0.0.1:0".to_owned()),
-            database_url: Some(database(directory)),
-            workers: Some("2".to_owned()),
+            listen: Some("127.0.0.1:0".into()),
+            database_url: Some(database(directory).into()),
+            workers: Some("2".into()),
             ..Options::default()
         };
         let settings = Settings::parse(&options, |_| None).unwrap();
