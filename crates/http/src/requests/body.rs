@@ -31,18 +31,16 @@ pub(super) async fn read(request: &HttpRequest, mut payload: Payload) -> Result<
     let declared = request
         .headers()
         .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > MAX_BYTES as u64) {
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > MAX_BYTES) {
         return Err(too_large());
     }
+    // The server takes `Upgrade` for the start of another protocol, which has no end. This is no
+    // other protocol: the length that was declared still holds.
+    let endless = request.headers().contains_key(header::UPGRADE);
+    let end = declared.filter(|_| endless).unwrap_or(usize::MAX);
     let mut body = BytesMut::new();
-    let is_whole = |body: &BytesMut| {
-        // The server takes `Upgrade` for the start of another protocol, without an end. This is
-        // no other protocol: the length that was declared still holds.
-        let endless = request.headers().contains_key(header::UPGRADE);
-        endless && declared.is_some_and(|length| body.len() as u64 >= length)
-    };
-    while !is_whole(&body)
+    while body.len() < end
         && let Some(chunk) = payload.next().await
     {
         let chunk = chunk.map_err(|_| {
@@ -53,6 +51,7 @@ pub(super) async fn read(request: &HttpRequest, mut payload: Payload) -> Result<
         }
         body.extend_from_slice(&chunk);
     }
+    body.truncate(end);
     if is_plain_json(request) {
         Ok(body.freeze())
     } else {

@@ -116,7 +116,7 @@ fn a_request_that_offers_an_upgrade_is_answered() {
     write!(
         stream,
         "POST /orders HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}and what is no part of the body",
         body.len()
     )
     .unwrap();
