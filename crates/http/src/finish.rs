@@ -37,9 +37,9 @@ pub(crate) async fn finish(
             let (request, response) = answer.into_parts();
             Ok(ServiceResponse::new(request, wishes.fulfil(response)))
         }
-        Ok(Err(error)) => Err(Failed { wishes, cause: error.to_string() }.into()),
+        Ok(Err(error)) => Err(Failed { wishes, cause: Some(error.to_string()) }.into()),
         // The panic hook has logged what and where.
-        Err(_) => Err(Failed { wishes, cause: "a handler panicked".to_owned() }.into()),
+        Err(_) => Err(Failed { wishes, cause: None }.into()),
     }
 }
 
@@ -63,12 +63,18 @@ impl Wishes {
     }
 
     fn fulfil(self, response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
-        let mut response = match response.error().map(Error::as_error::<Problem>) {
-            Some(Some(problem)) => self.refuse(problem),
-            // An error that this crate did not make is a defect of this crate.
-            Some(None) => self.refuse(&Problem::internal()),
+        self.dress(match response.error() {
             None => response,
-        };
+            Some(error) => match error.as_error::<Problem>() {
+                Some(problem) => self.refuse(problem),
+                // An error that this crate did not make is a defect of this crate.
+                None => self.refuse(&Problem::internal(Some(error.to_string()))),
+            },
+        })
+    }
+
+    /// What all answers carry.
+    fn dress(self, mut response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if self.orders {
@@ -137,12 +143,13 @@ fn gzipped(body: &[u8]) -> Bytes {
 #[derive(Debug)]
 struct Failed {
     wishes: Wishes,
-    cause: String,
+    /// Absent where it is logged already.
+    cause: Option<String>,
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.cause)
+        f.write_str(self.cause.as_deref().unwrap_or("a handler panicked"))
     }
 }
 
@@ -152,7 +159,6 @@ impl ResponseError for Failed {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        tracing::error!(error.causes = self.cause, "request failed");
-        self.wishes.fulfil(HttpResponse::from_error(Problem::internal()))
+        self.wishes.dress(self.wishes.refuse(&Problem::internal(self.cause.clone())))
     }
 }

@@ -178,8 +178,11 @@ impl Problem {
         Self::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, allow)
     }
 
-    pub(crate) fn internal() -> Self {
-        Self::new(Code::InternalError, "the service failed; this is a defect of ours")
+    /// A defect of ours, with its cause where nobody has logged that yet.
+    pub(crate) fn internal(cause: Option<String>) -> Self {
+        let problem =
+            Self::new(Code::InternalError, "the service failed; this is a defect of ours");
+        Self { cause: cause.map(Into::into), ..problem }
     }
 
     fn with_header(self, name: HeaderName, value: &'static str) -> Self {
@@ -253,8 +256,10 @@ impl ResponseError for Problem {
         self.code.row().default
     }
 
+    /// Without a body: `finish` finds the problem in the answer and renders it, once, in the form
+    /// that the client asked for.
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        self.render(Form::Plain)
+        HttpResponse::new(self.status_code())
     }
 }
 
