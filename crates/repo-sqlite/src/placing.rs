@@ -125,14 +125,10 @@ fn sweep(connection: &mut SqliteConnection, now: i64) -> QueryResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{database, key, new_order, plans_of};
+    use crate::testing::{database, key, keyed, new_order, plans_of};
 
     fn place(connection: &mut SqliteConnection, batch: &[NewOrder]) -> Vec<PlaceOutcome> {
         place_all(connection, batch).unwrap().into_iter().map(Result::unwrap).collect()
-    }
-
-    fn keyed(n: i32, text: &str) -> NewOrder {
-        NewOrder { key: Some(key(text)), ..new_order(n) }
     }
 
     #[test]
@@ -147,7 +143,7 @@ mod tests {
             [new_order(2), keyed(3, "used"), keyed(4, "twice"), new_order(2), keyed(5, "twice")];
         let outcomes = place(&mut connection, &batch);
 
-        let placed = |id: i64, n: i32| {
+        let placed = |id: i64, n: u16| {
             let NewOrder { route, distance, .. } = new_order(n);
             PlacedOrder { id: id.try_into().unwrap(), route, distance }
         };

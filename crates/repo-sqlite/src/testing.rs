@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use diesel::{connection::InstrumentationEvent, prelude::*, sql_types::Text};
 use diesel_migrations::MigrationHarness;
-use order_domain::{Coordinates, IdempotencyKey, NewOrder, Route};
+pub(crate) use order_conformance::repo::given::{key, keyed, new_order};
 
 use crate::open::MIGRATIONS;
 
@@ -13,19 +13,6 @@ pub(crate) fn database() -> SqliteConnection {
     let mut connection = SqliteConnection::establish(":memory:").unwrap();
     connection.run_pending_migrations(MIGRATIONS).unwrap();
     connection
-}
-
-pub(crate) fn key(text: &str) -> IdempotencyKey {
-    IdempotencyKey::parse(text).unwrap()
-}
-
-/// The `n`th of many different orders.
-pub(crate) fn new_order(n: i32) -> NewOrder {
-    let route = Route {
-        origin: Coordinates::from_degrees(f64::from(n), 12.5).unwrap(),
-        destination: Coordinates::from_degrees(-1.25, f64::from(n)).unwrap(),
-    };
-    NewOrder { route, distance: i64::from(n).try_into().unwrap(), key: None }
 }
 
 /// How SQLite would go about a statement whose parameters it does not know.

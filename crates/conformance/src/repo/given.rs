@@ -1,4 +1,5 @@
-//! What clauses start from: values that are right, and calls that must succeed.
+//! What clauses start from: values that are right, and calls that must succeed. An adapter's own
+//! tests start from the same values.
 
 use std::sync::Arc;
 
@@ -21,7 +22,9 @@ pub(super) async fn repos(world: &dyn RepoWorld, count: usize) -> Vec<Repo> {
     repos
 }
 
-pub(super) fn key(text: &str) -> IdempotencyKey {
+/// A key for placements or takes.
+#[must_use]
+pub fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::parse(text).unwrap()
 }
 
@@ -43,7 +46,8 @@ pub(super) fn route(n: u16) -> Route {
 }
 
 /// The `n`th of many different orders; its distance differs from all others' too.
-pub(super) fn new_order(n: u16) -> NewOrder {
+#[must_use]
+pub fn new_order(n: u16) -> NewOrder {
     NewOrder { route: route(n), distance: distance(n), key: None }
 }
 
@@ -51,7 +55,9 @@ pub(super) fn distance(n: u16) -> Metres {
     metres(1_000 + i64::from(n))
 }
 
-pub(super) fn keyed(n: u16, text: &str) -> NewOrder {
+/// The same, to be placed under a key.
+#[must_use]
+pub fn keyed(n: u16, text: &str) -> NewOrder {
     NewOrder { key: Some(key(text)), ..new_order(n) }
 }
 

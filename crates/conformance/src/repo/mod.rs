@@ -4,7 +4,7 @@
 //! database.
 
 mod dropping;
-mod given;
+pub mod given;
 mod listing;
 mod placement_keys;
 mod placing;

@@ -5,10 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use diesel::{connection::SimpleConnection, prelude::*};
 use order_conformance::repo::RepoWorld;
-use order_domain::{
-    Coordinates, IdempotencyKey, NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Route,
-    Take,
-};
+pub(crate) use order_conformance::repo::given::{key, keyed, new_order};
+use order_domain::{NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Take};
 use order_repo_sqlite::SqliteOrderRepo;
 use tempfile::TempDir;
 
@@ -50,23 +48,6 @@ impl RepoWorld for World {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
         Arc::new(self.open())
     }
-}
-
-pub(crate) fn key(text: &str) -> IdempotencyKey {
-    IdempotencyKey::parse(text).unwrap()
-}
-
-/// The `n`th of many different orders.
-pub(crate) fn new_order(n: i32) -> NewOrder {
-    let route = Route {
-        origin: Coordinates::from_degrees(f64::from(n), 12.5).unwrap(),
-        destination: Coordinates::from_degrees(-1.25, f64::from(n)).unwrap(),
-    };
-    NewOrder { route, distance: i64::from(n).try_into().unwrap(), key: None }
-}
-
-pub(crate) fn keyed(n: i32, text: &str) -> NewOrder {
-    NewOrder { key: Some(key(text)), ..new_order(n) }
 }
 
 pub(crate) async fn place(repo: &SqliteOrderRepo, order: NewOrder) -> PlacedOrder {
