@@ -61,13 +61,20 @@ impl Application {
 }
 
 /// Opens the database, or creates it, and applies pending migrations.
-pub(crate) async fn open_repo(settings: &DatabaseSettings) -> anyhow::Result<Arc<dyn OrderRepo>> {
+async fn open_repo(settings: &DatabaseSettings) -> anyhow::Result<Arc<dyn OrderRepo>> {
     match settings {
         DatabaseSettings::Sqlite { path } => {
             let path = path.clone();
             let opened = tokio::task::spawn_blocking(move || SqliteOrderRepo::open(&path)).await?;
             Ok(Arc::new(opened?))
         }
+    }
+}
+
+/// Creates the database if it is missing, and applies pending migrations. Blocks.
+pub(crate) fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
+    match settings {
+        DatabaseSettings::Sqlite { path } => Ok(SqliteOrderRepo::migrate(path)?),
     }
 }
 

@@ -13,7 +13,7 @@ use clap::{
 };
 
 use crate::{
-    application::{Application, open_repo},
+    application::{Application, migrate},
     healthcheck, logging,
     settings::{Options, Settings},
     shutdown::StopSignals,
@@ -69,7 +69,7 @@ fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Serve => serve(settings),
         Command::Migrate => {
             logging::start(&settings.log)?;
-            runtime()?.block_on(open_repo(&settings.database))?;
+            migrate(&settings.database)?;
             tracing::info!(repository = %settings.database, "the database has all migrations");
             Ok(())
         }
@@ -82,7 +82,8 @@ fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
 
 fn serve(settings: &Settings) -> anyhow::Result<()> {
     logging::start(&settings.log)?;
-    let runtime = runtime()?;
+    // Requests are served on the server's own threads; this one starts, stops and waits.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let mut stop = pin!(StopSignals::catch()?.first());
         let application = tokio::select! {
@@ -94,11 +95,6 @@ fn serve(settings: &Settings) -> anyhow::Result<()> {
     // Whoever stops a start does not wait for the database that it waits for.
     runtime.shutdown_background();
     served
-}
-
-/// Requests are served on the server's own threads; this one starts, stops and waits.
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Help and the version go out as clap has them. An error becomes one line that names the option

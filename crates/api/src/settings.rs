@@ -158,8 +158,8 @@ fn database(value: Option<&str>) -> Result<DatabaseSettings, InvalidSetting> {
         .unwrap_or("sqlite://data/orders.db")
         .strip_prefix("sqlite://")
         .ok_or_else(|| invalid("must be sqlite://PATH, such as sqlite://data/orders.db"))?;
-    // SQLite gives these a meaning of their own: a database in memory, which each connection
-    // would have for itself, or options after the path.
+    // Whoever writes these means a database in memory, or options. The repository would take
+    // them for the names of files, and that is not what was asked for.
     let special = path.starts_with(':') || path.starts_with("file:") || path.contains('?');
     if path.is_empty() || special {
         return Err(invalid("must name a file, without options: sqlite://data/orders.db"));

@@ -108,14 +108,9 @@ impl WriteLane {
         let obstructed = Arc::clone(&self.obstructed);
         self.lane
             .run(move |connection| {
-                let waited = came.elapsed();
-                let obstructed_before = obstructed.load(Ordering::Relaxed);
-                let patience = LOCK_PATIENCE.saturating_sub(if obstructed_before {
-                    waited
-                } else {
-                    Duration::ZERO
-                });
-                let begun = begin(connection, patience);
+                let shared = obstructed.load(Ordering::Relaxed);
+                let waited = if shared { came.elapsed() } else { Duration::ZERO };
+                let begun = begin(connection, LOCK_PATIENCE.saturating_sub(waited));
                 let locked = matches!(begun, Err(StoreError::Locked(_)));
                 obstructed.store(locked, Ordering::Relaxed);
                 begun?;
