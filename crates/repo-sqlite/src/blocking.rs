@@ -1,16 +1,10 @@
 //! The one place where blocking diesel runs.
 //!
-//! Checkout, the whole transaction and the release happen on one blocking thread; no connection
-//! and no permit crosses an `await` while it is held. Who waits for a connection is a future, not
-//! a thread. A call that is dropped while it waits has not happened; one that is dropped later
-//! runs to its end by itself.
+//! Checkout, the whole transaction and the release happen on one blocking thread, as
+//! [`Lane`] has it.
 
 use std::{
-    panic::resume_unwind,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,53 +13,18 @@ use diesel::{
     connection::{AnsiTransactionManager, TransactionManager},
     r2d2::{ConnectionManager, Pool},
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use order_repo_diesel::{Lane, Patience};
 
 use crate::error::StoreError;
 
 /// How long a write waits for the write lock while another process has it.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-pub(crate) type Connections = Pool<ConnectionManager<SqliteConnection>>;
-
-/// Some connections and the queue for them: fair, first come, first served.
-struct Lane {
-    connections: Connections,
-    permits: Arc<Semaphore>,
-}
-
-impl Lane {
-    fn new(connections: Connections) -> Self {
-        let permits = connections.max_size() as usize;
-        Self { connections, permits: Arc::new(Semaphore::new(permits)) }
-    }
-
-    /// Runs `work` on a connection, on a blocking thread. A panic of `work` goes on in the caller;
-    /// the connection that saw it is thrown away.
-    async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
-    {
-        // There are as many permits as connections, so who has one never waits in the pool.
-        let queue = Arc::clone(&self.permits);
-        let permit = queue.acquire_owned().await.expect("the semaphore is never closed");
-        let connections = self.connections.clone();
-        let task = spawn_blocking(move || {
-            // Declared first and so dropped last: the connection is back before the next comes.
-            let _permit = permit;
-            let mut connection = connections.get()?;
-            work(&mut connection)
-        });
-        task.await.unwrap_or_else(|stopped| match stopped.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            Err(cancelled) => Err(StoreError::NeverBegun(cancelled)),
-        })
-    }
-}
+type Manager = ConnectionManager<SqliteConnection>;
+pub(crate) type Connections = Pool<Manager>;
 
 /// The lane of reads.
-pub(crate) struct ReadLane(Lane);
+pub(crate) struct ReadLane(Lane<Manager>);
 
 impl ReadLane {
     pub(crate) fn new(connections: Connections) -> Self {
@@ -78,21 +37,22 @@ impl ReadLane {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.0.run(|connection| connection.transaction(work)).await
+        self.0.run(|connections| (*connections.get()?).transaction(work)).await?
     }
 }
 
 /// The lane of writes: one connection, so that callers of one process queue up as futures and do
 /// not fight over SQLite's lock, whose waiting is by sleeping and unfair.
 pub(crate) struct WriteLane {
-    lane: Lane,
-    /// The last write did not get the lock: another process sits on it.
-    obstructed: Arc<AtomicBool>,
+    lane: Lane<Manager>,
+    /// Runs out while another process sits on the lock.
+    patience: Arc<Patience>,
 }
 
 impl WriteLane {
     pub(crate) fn new(connections: Connections) -> Self {
-        Self { lane: Lane::new(connections), obstructed: Arc::default() }
+        let patience = Arc::new(Patience::new(LOCK_PATIENCE));
+        Self { lane: Lane::new(connections), patience }
     }
 
     /// Runs `work` in a transaction that has the write lock from the beginning.
@@ -105,18 +65,16 @@ impl WriteLane {
         W: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
         let came = Instant::now();
-        let obstructed = Arc::clone(&self.obstructed);
+        let patience = Arc::clone(&self.patience);
         self.lane
-            .run(move |connection| {
-                let shared = obstructed.load(Ordering::Relaxed);
-                let waited = if shared { came.elapsed() } else { Duration::ZERO };
-                let begun = begin(connection, LOCK_PATIENCE.saturating_sub(waited));
-                let locked = matches!(begun, Err(StoreError::Locked(_)));
-                obstructed.store(locked, Ordering::Relaxed);
+            .run(move |connections| {
+                let mut connection = connections.get()?;
+                let begun = begin(&mut connection, patience.left(came));
+                patience.waited(matches!(begun, Err(StoreError::Locked(_))));
                 begun?;
-                end(connection, work)
+                end(&mut connection, work)
             })
-            .await
+            .await?
     }
 }
 

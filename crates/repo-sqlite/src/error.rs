@@ -7,7 +7,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error as QueryError},
 };
 use order_domain::{Cause, RepoError};
-use tokio::task::JoinError;
+use order_repo_diesel::{NeverBegun, rows::CorruptRow};
 
 /// Why a database file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,29 +46,14 @@ pub enum OpenError {
     },
 }
 
-/// A row that breaks a law of the domain.
-#[derive(Debug, thiserror::Error)]
-#[error("order {id} holds what cannot be")]
-pub(crate) struct CorruptRow {
-    id: i64,
-    source: Cause,
-}
-
-impl CorruptRow {
-    /// For `map_err`: which row it is, then what is wrong with it.
-    pub(crate) fn of<E: Into<Cause>>(id: i64) -> impl Fn(E) -> Self {
-        move |source| Self { id, source: source.into() }
-    }
-}
-
 /// Why a call has no outcome. The variants tell how far it came, because that decides whether
 /// something can have changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error("no connection to the database can be had")]
     Connection(#[from] PoolError),
-    #[error("the service ended before the call began")]
-    NeverBegun(#[source] JoinError),
+    #[error(transparent)]
+    NeverBegun(#[from] NeverBegun),
     #[error("another process kept the write lock for too long")]
     Locked(#[source] QueryError),
     #[error(transparent)]

@@ -6,12 +6,13 @@ use diesel::{
     sqlite::Sqlite,
 };
 use order_domain::{ListQuery, Order, OrderId, OrderSummary, Window};
-
-use crate::{
-    error::StoreError,
-    rows::{OrderRow, Outcomes, SUMMARY_COLUMNS, SummaryRow},
-    schema::orders,
+use order_repo_diesel::{
+    order_columns,
+    rows::{OrderRow, SummaryRow},
+    summary_columns,
 };
+
+use crate::{error::StoreError, rows::Outcomes, schema::orders};
 
 /// Parts of the list, newest first.
 pub(crate) fn list_all(
@@ -32,14 +33,14 @@ pub(crate) fn find(
     id: OrderId,
 ) -> Result<Option<Order>, StoreError> {
     let row: Option<OrderRow> =
-        orders::table.find(id.get()).select(OrderRow::as_select()).first(connection).optional()?;
+        orders::table.find(id.get()).select(order_columns!(orders)).first(connection).optional()?;
     Ok(row.map(Order::try_from).transpose()?)
 }
 
 /// The four forms of the question. The test below holds each to its index.
 fn statement(query: &ListQuery) -> orders::BoxedQuery<'static, Sqlite, (BigInt, BigInt, Text)> {
     let limit = i64::from(query.window.limit().get());
-    let all = orders::table.select(SUMMARY_COLUMNS).order(orders::id.desc()).limit(limit);
+    let all = orders::table.select(summary_columns!(orders)).order(orders::id.desc()).limit(limit);
     let part = match query.window {
         Window::Page(page) => all.offset(page.offset()).into_boxed(),
         Window::Before(cursor) => all.into_boxed().filter(orders::id.lt(cursor.before.get())),
@@ -52,31 +53,21 @@ fn statement(query: &ListQuery) -> orders::BoxedQuery<'static, Sqlite, (BigInt, 
 
 #[cfg(test)]
 mod tests {
-    use order_domain::{Cursor, Limit, OrderStatus, Page, PageNumber};
+    use order_domain::OrderStatus;
 
     use super::*;
     use crate::{
         placing::place_all,
-        testing::{database, new_order, plan},
+        testing::{before, database, new_order, page, plan},
     };
-
-    fn page(number: &str, limit: &str) -> Window {
-        let number = PageNumber::parse(number).unwrap();
-        Window::Page(Page { number, limit: Limit::parse(limit).unwrap() })
-    }
-
-    fn before(id: i64, limit: &str) -> Window {
-        let before = id.try_into().unwrap();
-        Window::Before(Cursor { before, limit: Limit::parse(limit).unwrap() })
-    }
 
     #[test]
     fn each_member_of_a_batch_has_its_own_part() {
         let mut connection = database();
         place_all(&mut connection, &[1, 2, 3, 4, 5].map(new_order)).unwrap();
         let all = |window| ListQuery { window, status: None };
-        let taken = ListQuery { window: page("1", "9"), status: Some(OrderStatus::Taken) };
-        let batch = [all(page("1", "2")), all(page("3", "2")), taken, all(before(4, "2"))];
+        let taken = ListQuery { window: page(1, 9), status: Some(OrderStatus::Taken) };
+        let batch = [all(page(1, 2)), all(page(3, 2)), taken, all(before(4, 2))];
         let ids: Vec<Vec<i64>> = list_all(&mut connection, &batch)
             .unwrap()
             .into_iter()
@@ -91,11 +82,11 @@ mod tests {
         let free = Some(OrderStatus::Unassigned);
         let expected = [
             // From the newest on, in the order of the table itself; LIMIT ends it.
-            (page("3", "20"), None, "SCAN orders"),
-            (before(100, "20"), None, "SEARCH orders USING INTEGER PRIMARY KEY (rowid<?)"),
-            (page("3", "20"), free, "SEARCH orders USING INDEX orders_by_status (status=?)"),
+            (page(3, 20), None, "SCAN orders"),
+            (before(100, 20), None, "SEARCH orders USING INTEGER PRIMARY KEY (rowid<?)"),
+            (page(3, 20), free, "SEARCH orders USING INDEX orders_by_status (status=?)"),
             (
-                before(100, "20"),
+                before(100, 20),
                 free,
                 "SEARCH orders USING INDEX orders_by_status (status=? AND rowid<?)",
             ),

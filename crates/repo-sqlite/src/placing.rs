@@ -2,10 +2,14 @@
 
 use diesel::{prelude::*, upsert::excluded};
 use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
+use order_repo_diesel::{
+    placed_columns,
+    rows::{CorruptRow, PlacedRow},
+};
 
 use crate::{
-    error::{CorruptRow, StoreError},
-    rows::{NewOrderRow, Outcomes, PlacedRow, now},
+    error::StoreError,
+    rows::{NewOrderRow, Outcomes, now},
     schema::{orders, placement_keys},
 };
 
@@ -81,7 +85,7 @@ fn remembered(
         .inner_join(orders::table)
         .filter(placement_keys::key.eq(key.as_str()))
         .filter(placement_keys::created_at.ge(now - KEY_LIFETIME))
-        .select(PlacedRow::as_select())
+        .select(placed_columns!(orders))
         .first(connection)
         .optional()?;
     Ok(row.map(PlacedOrder::try_from))

@@ -7,10 +7,11 @@ use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
     PlacedOrder, RepoError, Take, TakeOutcome,
 };
+use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
     blocking::{ReadLane, WriteLane},
-    error::{CorruptRow, OpenError, StoreError},
+    error::{OpenError, StoreError},
     listing::{find, list_all},
     open::Database,
     placing::{find_placement, place_all},

@@ -2,9 +2,9 @@
 
 use diesel::prelude::*;
 use order_domain::{IdempotencyKey, OrderStatus, Take, TakeOutcome};
+use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
-    error::CorruptRow,
     rows::{Outcomes, now},
     schema::{later_of, orders},
 };

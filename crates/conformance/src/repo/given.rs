@@ -118,12 +118,22 @@ pub(super) fn limit(limit: u16) -> Limit {
     Limit::parse(&limit.to_string()).unwrap()
 }
 
-pub(super) fn page(number: i64, per_page: u16) -> Window {
+/// A page by its number, from 1.
+#[must_use]
+pub fn page(number: i64, per_page: u16) -> Window {
     let number = PageNumber::parse(&number.to_string()).unwrap();
     Window::Page(Page { number, limit: limit(per_page) })
 }
 
-pub(super) fn before(before: i64, at_most: u16) -> Window {
+/// The ten newest orders, whatever their status.
+#[must_use]
+pub fn newest() -> ListQuery {
+    ListQuery { window: page(1, 10), status: None }
+}
+
+/// The newest orders with smaller ids.
+#[must_use]
+pub fn before(before: i64, at_most: u16) -> Window {
     Window::Before(Cursor { before: id(before), limit: limit(at_most) })
 }
 

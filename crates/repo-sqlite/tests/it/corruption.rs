@@ -1,14 +1,9 @@
 //! Files and rows that cannot be, and disks that refuse: each is told by its name.
 
 use diesel::connection::SimpleConnection;
-use order_domain::{Limit, ListQuery, OrderRepo, Page, PageNumber, RepoError, Window};
+use order_domain::{OrderRepo, RepoError};
 
-use crate::world::{World, key, keyed, new_order, place, wish};
-
-fn all() -> ListQuery {
-    let limit = Limit::parse("10").unwrap();
-    ListQuery { window: Window::Page(Page { number: PageNumber::FIRST, limit }), status: None }
-}
+use crate::world::{World, key, keyed, new_order, newest, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_breaks_a_law_is_corrupt() {
@@ -27,7 +22,7 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
 
         let found = repo.find(id).await;
         assert!(matches!(found, Err(RepoError::Corrupt(_))), "{spoil}: {found:?}");
-        let listed = repo.list(all()).await;
+        let listed = repo.list(newest()).await;
         assert_eq!(matches!(listed, Err(RepoError::Corrupt(_))), shows_in_list, "{spoil}");
         if spoil.starts_with("distance") {
             let replayed = repo.place(keyed(1, "key")).await;

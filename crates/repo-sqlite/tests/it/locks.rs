@@ -6,11 +6,9 @@ use std::{
 };
 
 use diesel::connection::SimpleConnection;
-use order_domain::{
-    Limit, ListQuery, OrderRepo, Page, PageNumber, RepoError, Take, TakeOutcome, Window,
-};
+use order_domain::{OrderRepo, RepoError, Take, TakeOutcome};
 
-use crate::world::{World, key, keyed, new_order, place, wish};
+use crate::world::{World, key, keyed, new_order, newest, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_lock_that_is_not_released_is_waited_for_two_seconds() {
@@ -70,9 +68,7 @@ async fn what_needs_no_change_is_told_at_once_under_anothers_write_lock() {
     assert_eq!(repo.take(wish(unknown)).await.unwrap(), TakeOutcome::NotFound);
     assert_eq!(repo.find_placement(&key("placed")).await.unwrap(), Some(taken));
     assert_eq!(repo.find(free.id).await.unwrap().unwrap().distance, free.distance);
-    let limit = Limit::parse("10").unwrap();
-    let window = Window::Page(Page { number: PageNumber::FIRST, limit });
-    assert_eq!(repo.list(ListQuery { window, status: None }).await.unwrap().len(), 2);
+    assert_eq!(repo.list(newest()).await.unwrap().len(), 2);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 

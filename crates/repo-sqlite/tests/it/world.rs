@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use diesel::{connection::SimpleConnection, prelude::*};
 use order_conformance::repo::RepoWorld;
-pub(crate) use order_conformance::repo::given::{key, keyed, new_order};
+pub(crate) use order_conformance::repo::given::{key, keyed, new_order, newest};
 use order_domain::{NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Take};
 use order_repo_sqlite::SqliteOrderRepo;
 use tempfile::TempDir;

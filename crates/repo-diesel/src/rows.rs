@@ -1,0 +1,168 @@
+//! Rows as they come from a database, and the way from rows to the values of the domain.
+//!
+//! Each row is a tuple of columns in the order of its fields. The macros name them, of whatever
+//! table has them: [`summary_columns!`](crate::summary_columns) and so on.
+
+use diesel::Queryable;
+use order_domain::{
+    Cause, Coordinates, Metres, Order, OrderId, OrderState, OrderStatus, OrderSummary, PlacedOrder,
+    Route, Timestamp,
+};
+
+/// A row that breaks a law of the domain.
+#[derive(Debug, thiserror::Error)]
+#[error("order {id} holds what cannot be")]
+pub struct CorruptRow {
+    id: i64,
+    source: Cause,
+}
+
+impl CorruptRow {
+    /// For `map_err`: which row it is, then what is wrong with it.
+    pub fn of<E: Into<Cause>>(id: i64) -> impl Fn(E) -> Self {
+        move |source| Self { id, source: source.into() }
+    }
+}
+
+/// The columns of a [`SummaryRow`].
+#[macro_export]
+macro_rules! summary_columns {
+    ($orders:ident) => {
+        ($orders::id, $orders::distance, $orders::status)
+    };
+}
+
+/// The columns of a [`PlacedRow`].
+#[macro_export]
+macro_rules! placed_columns {
+    ($orders:ident) => {
+        (
+            $orders::id,
+            (
+                $orders::origin_latitude,
+                $orders::origin_longitude,
+                $orders::destination_latitude,
+                $orders::destination_longitude,
+            ),
+            $orders::distance,
+        )
+    };
+}
+
+/// The columns of an [`OrderRow`].
+#[macro_export]
+macro_rules! order_columns {
+    ($orders:ident) => {
+        ($crate::placed_columns!($orders), $orders::status, $orders::created_at, $orders::taken_at)
+    };
+}
+
+/// An order as a list shows it.
+#[derive(Queryable)]
+#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+pub struct SummaryRow {
+    pub id: i64,
+    pub distance: i64,
+    pub status: String,
+}
+
+/// Where an order goes from and to, in degrees.
+#[derive(Queryable)]
+#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+pub struct RouteRow {
+    pub origin_latitude: f64,
+    pub origin_longitude: f64,
+    pub destination_latitude: f64,
+    pub destination_longitude: f64,
+}
+
+/// An order as it was when it was placed.
+#[derive(Queryable)]
+#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+pub struct PlacedRow {
+    pub id: i64,
+    pub route: RouteRow,
+    pub distance: i64,
+}
+
+/// An order with all that is kept of it. Times are microseconds since 1970-01-01T00:00:00Z.
+#[derive(Queryable)]
+#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+pub struct OrderRow {
+    pub placed: PlacedRow,
+    pub status: String,
+    pub created_at: i64,
+    pub taken_at: Option<i64>,
+}
+
+impl From<Route> for RouteRow {
+    fn from(Route { origin, destination }: Route) -> Self {
+        Self {
+            origin_latitude: origin.latitude.degrees(),
+            origin_longitude: origin.longitude.degrees(),
+            destination_latitude: destination.latitude.degrees(),
+            destination_longitude: destination.longitude.degrees(),
+        }
+    }
+}
+
+impl TryFrom<SummaryRow> for OrderSummary {
+    type Error = CorruptRow;
+
+    fn try_from(row: SummaryRow) -> Result<Self, CorruptRow> {
+        Ok(Self {
+            id: OrderId::try_from(row.id).map_err(CorruptRow::of(row.id))?,
+            distance: Metres::try_from(row.distance).map_err(CorruptRow::of(row.id))?,
+            status: row.status.parse().map_err(CorruptRow::of(row.id))?,
+        })
+    }
+}
+
+impl TryFrom<PlacedRow> for PlacedOrder {
+    type Error = CorruptRow;
+
+    fn try_from(row: PlacedRow) -> Result<Self, CorruptRow> {
+        let point = |latitude, longitude| {
+            Coordinates::from_degrees(latitude, longitude).map_err(CorruptRow::of(row.id))
+        };
+        let RouteRow { origin_latitude, origin_longitude, .. } = row.route;
+        let RouteRow { destination_latitude, destination_longitude, .. } = row.route;
+        Ok(Self {
+            id: OrderId::try_from(row.id).map_err(CorruptRow::of(row.id))?,
+            route: Route {
+                origin: point(origin_latitude, origin_longitude)?,
+                destination: point(destination_latitude, destination_longitude)?,
+            },
+            distance: Metres::try_from(row.distance).map_err(CorruptRow::of(row.id))?,
+        })
+    }
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = CorruptRow;
+
+    fn try_from(row: OrderRow) -> Result<Self, CorruptRow> {
+        let id = row.placed.id;
+        let placed = PlacedOrder::try_from(row.placed)?;
+        let state = match (row.status.parse().map_err(CorruptRow::of(id))?, row.taken_at) {
+            (OrderStatus::Unassigned, None) => OrderState::Unassigned,
+            (OrderStatus::Taken, Some(at)) => {
+                OrderState::Taken { at: Timestamp::from_unix_micros(at) }
+            }
+            (OrderStatus::Unassigned, Some(_)) => {
+                return Err(CorruptRow::of(id)("nobody has taken it, but it was taken at a time"));
+            }
+            (OrderStatus::Taken, None) => {
+                return Err(CorruptRow::of(id)("it was taken, but at no time"));
+            }
+        };
+        let created_at = Timestamp::from_unix_micros(row.created_at);
+        Ok(Self {
+            id: placed.id,
+            route: placed.route,
+            distance: placed.distance,
+            state,
+            created_at,
+        })
+    }
+}
