@@ -44,6 +44,12 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room {
+        name: "order-test-postgres",
+        ours: &[],
+        others: &["diesel", "pq-sys", "tempfile"],
+        tests: &[],
+    },
+    Room {
         name: "order-repo-sqlite",
         ours: &["order-domain", "order-repo-diesel"],
         others: &["async-trait", "diesel", "diesel_migrations", "libsqlite3-sys", "thiserror"],

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Prints the folder of PostgreSQL's server programs, or says how to get them.
+#
+# Looked for where `pg_config` says, where Debian and Ubuntu put them (the newest version first),
+# and in PATH.
+
+found() {
+  if [ -x "$1/initdb" ] && [ -x "$1/postgres" ] && [ -x "$1/pg_ctl" ]; then
+    echo "$1"
+    exit 0
+  fi
+}
+
+found "$(pg_config --bindir 2>/dev/null)"
+for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do
+  found "$folder"
+done
+found "$(dirname "$(command -v postgres)")"
+
+echo "PostgreSQL's server is not installed. On Debian or Ubuntu: sudo make test-deps" >&2
+exit 1

@@ -1,0 +1,312 @@
+//! A server that lives as long as the process that started it.
+
+use std::{
+    fs, iter,
+    net::TcpListener,
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+const SUPERUSER: &str = "order_api_test";
+
+/// `nobody` on every Linux. Root may not run PostgreSQL.
+const UNPRIVILEGED: u32 = 65534;
+
+/// Stops the server and removes its directory when its standard input ends, which it does when
+/// the process that holds the other end is gone: finished, panicked or killed.
+const KEEPER: &str = r#"
+trap '' INT TERM HUP
+cat >/dev/null
+"$1/pg_ctl" stop -D "$2/data" -m immediate -w
+rm -rf "$2"
+"#;
+
+/// What a server is started with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerSettings {
+    /// Writes are not forced to the disk: fast, and safe against all but a loss of power.
+    #[default]
+    Fast,
+    /// As `initdb` makes it: a commit that was answered survives the loss of power.
+    Default,
+}
+
+/// A PostgreSQL server in a temporary directory, on a free port of 127.0.0.1.
+#[derive(Debug)]
+pub struct Server {
+    programs: PathBuf,
+    directory: PathBuf,
+    as_root: bool,
+    port: u16,
+    password: String,
+    keeper: Option<Keeper>,
+}
+
+/// A server that stands still. It goes on when this is dropped, also by a test that fails.
+#[derive(Debug)]
+pub struct Frozen {
+    processes: Vec<String>,
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.processes {
+            signal("CONT", pid);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Keeper {
+    process: Child,
+    lifeline: Option<ChildStdin>,
+}
+
+impl Server {
+    /// Makes a server and starts it.
+    #[must_use]
+    pub fn start(settings: ServerSettings) -> Self {
+        let programs = server_programs();
+        let directory = tempfile::Builder::new().prefix("order-api-postgres-").tempdir().unwrap();
+        let directory = directory.keep();
+        // What this process makes belongs to whom it runs as.
+        let as_root = fs::metadata(&directory).unwrap().uid() == 0;
+        if as_root {
+            chown(&directory, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+        }
+        // Random as the name is: another server on this machine does not know it.
+        let password = directory.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut server = Self { programs, directory, as_root, port: 0, password, keeper: None };
+        server.keeper = Some(server.keep());
+        server.initialise(settings);
+        server.start_on_a_free_port();
+        server
+    }
+
+    /// The address of a database on it, with the superuser's name and password.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        let Self { port, password, .. } = self;
+        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{port}/{database}")
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it as an administrator does: sessions are cut off, what is committed is kept.
+    pub fn stop(&self) {
+        let output = self.pg_ctl(&["stop", "-m", "fast"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Makes it stand still: it keeps its connections and answers nothing, as long as the value
+    /// lives that this gives.
+    #[must_use]
+    pub fn freeze(&self) -> Frozen {
+        let processes = self.processes();
+        for pid in &processes {
+            signal("STOP", pid);
+        }
+        Frozen { processes }
+    }
+
+    /// Kills all its processes as `kill -9` does.
+    ///
+    /// The first one alone would not do: the others notice its end a moment later, and finish
+    /// what they are at.
+    pub fn kill(&self) {
+        let killed = self.processes();
+        for pid in &killed {
+            signal("KILL", pid);
+        }
+        wait_for(|| killed.iter().all(|pid| is_dead(pid)), || "its processes live on".to_owned());
+        // In a container nobody may bury the dead, and a new server takes a dead one for alive.
+        fs::remove_file(self.pid_file()).unwrap();
+    }
+
+    /// Starts it again, on the same port. After a kill it recovers first.
+    pub fn start_again(&self) {
+        wait_for(|| self.try_to_start(), || self.log());
+    }
+
+    /// Another program of PostgreSQL, such as `psql`, with the settings that let it find this
+    /// server.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", SUPERUSER)
+            .env("PGPASSWORD", &self.password);
+        command
+    }
+
+    /// Gives the lifeline away: the server now lives as long as whoever holds this.
+    ///
+    /// # Panics
+    /// When it was given away before.
+    #[must_use]
+    pub fn into_lifeline(mut self) -> ChildStdin {
+        let keeper = self.keeper.as_mut().expect("there is a keeper as long as the server lives");
+        keeper
+            .lifeline
+            .take()
+            .expect("a lifeline is given away once, because this takes the server")
+    }
+
+    fn keep(&self) -> Keeper {
+        let mut process = self
+            .unprivileged("sh")
+            .args(["-c", KEEPER, "sh"])
+            .args([&self.programs, &self.directory])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Not in the group that Ctrl-C reaches, nor in the one that a test runner kills.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        Keeper { lifeline: process.stdin.take(), process }
+    }
+
+    fn initialise(&self, settings: ServerSettings) {
+        let password_file = self.directory.join("password");
+        fs::write(&password_file, &self.password).unwrap();
+        let output = self
+            .unprivileged(self.programs.join("initdb"))
+            .args(["--no-sync", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"])
+            .args(["--username", SUPERUSER, "--pwfile"])
+            .args([&password_file, Path::new("-D"), &self.data()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let configuration = self.data().join("postgresql.conf");
+        let text = fs::read_to_string(&configuration).unwrap();
+        let fsync = if settings == ServerSettings::Fast { "off" } else { "on" };
+        // A socket would need a lock file, which a killed server leaves behind.
+        let added = format!(
+            "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\n\
+             max_connections = 300\nfsync = {fsync}\n"
+        );
+        fs::write(&configuration, text + &added).unwrap();
+    }
+
+    /// Between the look for a free port and its use somebody else may take it.
+    fn start_on_a_free_port(&mut self) {
+        for _ in 0..5 {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            self.port = free.local_addr().unwrap().port();
+            drop(free);
+            if self.try_to_start() {
+                return;
+            }
+        }
+        panic!("PostgreSQL does not start:\n{}", self.log());
+    }
+
+    fn try_to_start(&self) -> bool {
+        let port = format!("-p {}", self.port);
+        let log = self.directory.join("log");
+        self.pg_ctl(&["start", "-o", &port, "-l", log.to_str().unwrap()]).status.success()
+    }
+
+    fn pg_ctl(&self, arguments: &[&str]) -> Output {
+        self.unprivileged(self.programs.join("pg_ctl"))
+            .args(arguments)
+            .args(["-w", "-t", "60", "-D"])
+            .arg(self.data())
+            // The server inherits its output. A pipe would stay open as long as the server lives.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn unprivileged(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir("/").stdin(Stdio::null());
+        if self.as_root {
+            command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+        }
+        command
+    }
+
+    /// The first one, which would start others in place of those that are gone, comes first.
+    fn processes(&self) -> Vec<String> {
+        let first = fs::read_to_string(self.pid_file()).unwrap();
+        let first = first.lines().next().unwrap().to_owned();
+        let others = children(&first);
+        iter::once(first).chain(others).collect()
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.data().join("postmaster.pid")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some(Keeper { mut process, lifeline }) = self.keeper.take() else { return };
+        // Where the lifeline was given away, somebody else decides.
+        if let Some(lifeline) = lifeline {
+            drop(lifeline);
+            let _ = process.wait();
+        }
+    }
+}
+
+fn wait_for(condition: impl Fn() -> bool, what_is_wrong: impl Fn() -> String) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{}", what_is_wrong());
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// A process that has ended by itself meanwhile needs no signal.
+fn signal(name: &str, pid: &str) {
+    let kill = format!("kill -{name} {pid} 2>/dev/null || true");
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
+fn children(pid: &str) -> Vec<String> {
+    let is_child = |status: &str| status.contains(&format!("\nPPid:\t{pid}\n"));
+    let processes = fs::read_dir("/proc").unwrap().map_while(Result::ok);
+    processes
+        .filter(|process| {
+            fs::read_to_string(process.path().join("status")).is_ok_and(|status| is_child(&status))
+        })
+        .map(|process| process.file_name().into_string().unwrap())
+        .collect()
+}
+
+/// Gone, or waiting to be buried.
+fn is_dead(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.map_or(true, |status| status.contains("\nState:\tZ"))
+}
+
+fn server_programs() -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("server-programs.sh");
+    let output = Command::new("sh").arg(script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim_end());
+    String::from_utf8(output.stdout).unwrap().trim_end().into()
+}
