@@ -44,6 +44,20 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room {
+        name: "order-repo-postgres",
+        ours: &["order-domain", "order-repo-diesel"],
+        others: &[
+            "async-trait",
+            "diesel",
+            "diesel_migrations",
+            "percent-encoding",
+            "pq-sys",
+            "thiserror",
+            "tokio",
+        ],
+        tests: &["order-conformance", "order-test-postgres", "rstest"],
+    },
+    Room {
         name: "order-test-postgres",
         ours: &[],
         others: &["diesel", "pq-sys", "tempfile"],

@@ -1,0 +1,5 @@
+//! The migrations are compiled in; cargo does not see by itself that one was added.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../../migrations/postgres");
+}

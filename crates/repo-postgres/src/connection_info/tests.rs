@@ -1,0 +1,134 @@
+use rstest::rstest;
+
+use super::*;
+
+fn libpq(url: &str) -> String {
+    let text = ConnectionInfo::parse(url).unwrap().for_libpq();
+    text.split_once("application_name='order-api'").unwrap().1.trim_start().to_owned()
+}
+
+#[rstest]
+#[case("postgres://h/d", "host='h' dbname='d'")]
+#[case("postgresql:///d", "dbname='d'")]
+#[case("postgres://u@h/d", "user='u' host='h' dbname='d'")]
+#[case("postgres://u:p@h:5433/d", "user='u' password='p' host='h' port='5433' dbname='d'")]
+#[case("postgres://u:@h:/d", "user='u' host='h' dbname='d'")]
+#[case(
+    "postgres://u:a%40b%2Fc'%5C%20:?@h/d%2Fe",
+    r"user='u' password='a@b/c\'\\ :?' host='h' dbname='d/e'"
+)]
+#[case(
+    "postgres://u@h1:1,h2,[::1]:3/d?target_session_attrs=read-write&connect_timeout=5",
+    "user='u' host='h1,h2,::1' port='1,,3' dbname='d' target_session_attrs='read-write' \
+     connect_timeout='5'"
+)]
+#[case("postgres://%2Fvar%2Frun/d", "host='/var/run' dbname='d'")]
+#[case(
+    "postgresql://?host=/tmp&dbname=d&user=u&password=p",
+    "host='/tmp' dbname='d' user='u' password='p'"
+)]
+fn an_address_is_read_as_libpq_reads_it(#[case] url: &str, #[case] expected: &str) {
+    assert_eq!(libpq(url), expected);
+}
+
+#[rstest]
+#[case("", InvalidUrl::Form)]
+#[case("mysql://secret@h/d", InvalidUrl::Form)]
+#[case("postgres:secret", InvalidUrl::Form)]
+#[case("postgres://[::1/d", InvalidUrl::Form)]
+#[case("postgres://[::1]secret/d", InvalidUrl::Form)]
+#[case("postgres://u:sec@ret@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u/secret@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u:secret%@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u:secret%4@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u:secret%zz@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u:secret%00@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u:secret%ff@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u:sec/ret@h/d", InvalidUrl::Encoding)]
+#[case("postgres://h:secret/d", InvalidUrl::Port)]
+#[case("postgres://h:0/d", InvalidUrl::Port)]
+#[case("postgres://h:65536/d", InvalidUrl::Port)]
+#[case("postgres://u:secret@h", InvalidUrl::NoDatabase)]
+#[case("postgres://u:secret@h/", InvalidUrl::NoDatabase)]
+#[case("postgres://h/d?secret", InvalidUrl::Parameter)]
+#[case("postgres://h/d?secret=1", InvalidUrl::Parameter)]
+#[case("postgres://h/d?replication=true", InvalidUrl::Parameter)]
+#[case("postgres://h/d?sslmode=secret", InvalidUrl::Value("sslmode"))]
+#[case("postgres://h/d?connect_timeout=secret", InvalidUrl::Value("connect_timeout"))]
+#[case("postgres://h/d?port=1,secret", InvalidUrl::Value("port"))]
+#[case("postgres://h/d?target_session_attrs=secret", InvalidUrl::Value("target_session_attrs"))]
+#[case("postgres://u:secret@h/d\n", InvalidUrl::Encoding)]
+#[case("postgres://u:sec ret@h/d", InvalidUrl::Encoding)]
+#[case(
+    "postgres://h/secret_3456789_123456789_123456789_123456789_123456789_123456789",
+    InvalidUrl::LongName
+)]
+fn what_is_no_address_is_refused_and_not_repeated(#[case] url: &str, #[case] expected: InvalidUrl) {
+    let error = ConnectionInfo::parse(url).unwrap_err();
+    assert_eq!(error, expected);
+    assert!(error.to_string().starts_with("must ") && !error.to_string().contains("secret"));
+}
+
+#[rstest]
+fn tls_is_refused_where_it_is_not_built_in(
+    #[values("sslmode=require", "sslmode=verify-ca", "sslmode=verify-full", "ssl=true")]
+    parameter: &str,
+) {
+    let url = format!("postgres://h/d?{parameter}");
+    let built_in = cfg!(feature = "tls");
+    assert_eq!(ConnectionInfo::parse(&url).err(), (!built_in).then_some(InvalidUrl::NoTls));
+    assert!(ConnectionInfo::parse("postgres://h/d?sslmode=prefer").is_ok());
+}
+
+#[test]
+fn parts_are_taken_as_they_are() {
+    let info = ConnectionInfo::from_parts(Parts {
+        host: "h".to_owned(),
+        port: Some(5433),
+        user: "u@%41".to_owned(),
+        password: Some(r"p'\ @/?%".to_owned()),
+        database: "d e".to_owned(),
+    })
+    .unwrap();
+    let expected = r"host='h' port='5433' user='u@%41' password='p\'\\ @/?%' dbname='d e'";
+    assert!(info.for_libpq().ends_with(expected), "{}", info.for_libpq());
+    assert_eq!(info.database(), "d e");
+    assert_eq!(info.to_string(), "postgres://u%40%2541:***@h:5433/d%20e");
+}
+
+#[rstest]
+#[case("postgres://u:marker@h:5433/d", "postgres://u:***@h:5433/d")]
+#[case("postgresql://u@h1,[::1]:2,h3/d", "postgres://u@h1,[::1]:2,h3/d")]
+#[case("postgres:///d?host=/tmp&password=marker", "postgres://%2Ftmp/d")]
+#[case(
+    "postgres://h/d?sslpassword=marker&scram_client_key=marker&options=-c%20a=b",
+    "postgres://h/d?sslpassword=***&scram_client_key=***&options=-c%20a%3Db"
+)]
+fn an_address_is_shown_without_its_secrets(#[case] url: &str, #[case] expected: &str) {
+    let info = ConnectionInfo::parse(url).unwrap();
+    assert_eq!(info.to_string(), expected);
+    assert!(!format!("{info:?}").contains("marker"));
+    let shown = ConnectionInfo::parse(&info.to_string()).unwrap();
+    assert_eq!(shown.to_string(), info.to_string(), "what is shown can be read again");
+}
+
+#[test]
+fn a_server_that_is_gone_is_noticed_unless_the_address_says_otherwise() {
+    let libpq = |url| ConnectionInfo::parse(url).unwrap().for_libpq();
+    let default = libpq("postgres://h/d");
+    for bound in ["connect_timeout='2'", "tcp_user_timeout='10000'", "keepalives_idle='10'"] {
+        assert!(default.contains(bound), "{default}");
+    }
+    // Of two with one name the last counts.
+    let own = libpq("postgres://h/d?connect_timeout=7");
+    assert!(own.find("connect_timeout='2'") < own.find("connect_timeout='7'"), "{own}");
+}
+
+#[test]
+fn another_database_of_the_server_differs_in_nothing_else() {
+    let info = ConnectionInfo::parse("postgres://u:p@h/d?dbname=e").unwrap();
+    assert_eq!(info.database(), "e");
+    let other = info.with_database("postgres");
+    assert_eq!(other.database(), "postgres");
+    assert_eq!(other.for_libpq(), format!("{} dbname='postgres'", info.for_libpq()));
+}

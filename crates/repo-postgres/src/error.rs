@@ -1,0 +1,171 @@
+//! What can go wrong, named for this room, and what it means to the port.
+
+use diesel::{
+    ConnectionError,
+    r2d2::PoolError,
+    result::{DatabaseErrorKind, Error as QueryError},
+};
+use order_domain::{Cause, RepoError};
+use order_repo_diesel::{NeverBegun, rows::CorruptRow};
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The server cannot be reached, or refuses us.
+    #[error("the database cannot be reached")]
+    Connect(#[source] Cause),
+    /// The server lacks the database, and it cannot be created.
+    #[error("the database is missing and cannot be created")]
+    Create(#[source] Cause),
+    /// The tables cannot be brought up to date.
+    #[error("the database cannot be migrated")]
+    Migrate(#[source] Cause),
+}
+
+/// Why there is no connection. libpq's message goes over several lines; this is one.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoConnection(String);
+
+impl NoConnection {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl From<ConnectionError> for NoConnection {
+    fn from(error: ConnectionError) -> Self {
+        Self::new(&error.to_string())
+    }
+}
+
+impl From<QueryError> for NoConnection {
+    fn from(error: QueryError) -> Self {
+        Self::new(&error.to_string())
+    }
+}
+
+/// Why a call has no outcome. The variants tell how far it came, because that decides whether
+/// something can have changed.
+///
+/// Each statement is a transaction of its own. So when the server answers with an error and the
+/// connection lives, the statement has changed nothing, whatever the error is. (diesel hides
+/// SQLSTATE, and the texts are in the server's language: no more can be told from them.)
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("no connection to the database can be had")]
+    Connection(#[from] PoolError),
+    #[error(transparent)]
+    NeverBegun(#[from] NeverBegun),
+    /// The statement did not leave, or asked for nothing to be changed.
+    #[error("the connection to the database is lost")]
+    Lost(#[source] QueryError),
+    /// The statement left, and nobody knows how far it came.
+    #[error("the connection was lost while the database worked")]
+    CutOff(#[source] QueryError),
+    /// The statement may have left, or not yet.
+    #[error("the database does not answer")]
+    NoAnswer,
+    #[error("all connections wait for a database that does not answer")]
+    NoTurn,
+    #[error("the database is read-only")]
+    ReadOnly(#[source] QueryError),
+    #[error("the database refuses the statement")]
+    Query(#[source] QueryError),
+    /// Of the members of a batch some have their change, and nobody says which.
+    #[error("a part of the batch is done")]
+    InTheMiddle(#[source] Box<Self>),
+    /// Others got in between each time it was tried.
+    #[error("the key changed hands too often")]
+    Restless,
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRow),
+}
+
+impl From<QueryError> for StoreError {
+    fn from(error: QueryError) -> Self {
+        use DatabaseErrorKind as Kind;
+        match &error {
+            QueryError::DatabaseError(Kind::UnableToSendCommand, _) => Self::Lost(error),
+            QueryError::DatabaseError(Kind::ClosedConnection, _) => Self::CutOff(error),
+            QueryError::DatabaseError(Kind::ReadOnlyTransaction, _) => Self::ReadOnly(error),
+            _ => Self::Query(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// What it means to a call that changes nothing.
+    pub(crate) fn of_a_read(self) -> Self {
+        match self {
+            Self::CutOff(error) => Self::Lost(error),
+            Self::NoAnswer => Self::NoTurn,
+            other => other,
+        }
+    }
+
+    /// What it means to a batch that has, or has not, changed something before.
+    pub(crate) fn after(self, changed: bool) -> Self {
+        if changed { Self::InTheMiddle(Box::new(self)) } else { self }
+    }
+}
+
+impl From<StoreError> for RepoError {
+    fn from(error: StoreError) -> Self {
+        use DatabaseErrorKind as Kind;
+        let named: fn(Cause) -> Self = match &error {
+            StoreError::CutOff(_) | StoreError::NoAnswer | StoreError::InTheMiddle(_) => {
+                Self::OutcomeUnknown
+            }
+            StoreError::Corrupt(_) | StoreError::Query(QueryError::DeserializationError(_)) => {
+                Self::Corrupt
+            }
+            // A constraint that the statements cannot break: somebody has changed the tables.
+            StoreError::ReadOnly(_)
+            | StoreError::Query(QueryError::DatabaseError(
+                Kind::CheckViolation | Kind::NotNullViolation | Kind::ForeignKeyViolation,
+                _,
+            )) => Self::Refused,
+            StoreError::Connection(_)
+            | StoreError::NeverBegun(_)
+            | StoreError::Lost(_)
+            | StoreError::NoTurn
+            | StoreError::Query(_)
+            | StoreError::Restless => Self::Unavailable,
+        };
+        named(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// How far a statement came, as diesel says it, and what that means to a write and to a read.
+    #[rstest]
+    #[case(DatabaseErrorKind::UnableToSendCommand, "Unavailable", "Unavailable")]
+    #[case(DatabaseErrorKind::ClosedConnection, "OutcomeUnknown", "Unavailable")]
+    #[case(DatabaseErrorKind::ReadOnlyTransaction, "Refused", "Refused")]
+    #[case(DatabaseErrorKind::CheckViolation, "Refused", "Refused")]
+    #[case(DatabaseErrorKind::NotNullViolation, "Refused", "Refused")]
+    #[case(DatabaseErrorKind::ForeignKeyViolation, "Refused", "Refused")]
+    #[case(DatabaseErrorKind::Unknown, "Unavailable", "Unavailable")]
+    fn what_is_not_known_is_never_told_as_nothing_changed(
+        #[case] kind: DatabaseErrorKind,
+        #[case] to_a_write: &str,
+        #[case] to_a_read: &str,
+    ) {
+        let error = || StoreError::from(QueryError::DatabaseError(kind, Box::new("no".to_owned())));
+        let name = |error: StoreError| format!("{:?}", RepoError::from(error));
+        assert!(name(error()).starts_with(to_a_write));
+        assert!(name(error().of_a_read()).starts_with(to_a_read));
+        assert!(name(error().after(true)).starts_with("OutcomeUnknown"));
+        assert!(name(error().after(false)).starts_with(to_a_write));
+        assert!(name(StoreError::Restless.after(true)).starts_with("OutcomeUnknown"));
+        assert!(name(StoreError::NoAnswer).starts_with("OutcomeUnknown"));
+        assert!(name(StoreError::NoAnswer.of_a_read()).starts_with("Unavailable"));
+        assert!(name(StoreError::NoTurn).starts_with("Unavailable"));
+    }
+}

@@ -1,0 +1,35 @@
+//! Orders in PostgreSQL: the repository for more than one machine.
+//!
+//! [`PgOrderRepo`] keeps the law of [`OrderRepo`](order_domain::OrderRepo) for any number of
+//! processes and machines on one database. One module for one task:
+//!
+//! - `connection_info` reads where the database is, and hides its password;
+//! - `open` creates the database, migrates it and opens the pool;
+//! - `manager` makes connections, and knows which of them are of use no more;
+//! - `blocking` is the only place where diesel runs: on a blocking thread, one statement a
+//!   transaction;
+//! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
+//!   outcome each, so that callers can share a statement. `statement` is what they have in common;
+//! - `schema` is the tables as diesel sees them;
+//! - `error` names what went wrong, and what that means to the port.
+//!
+//! Deliberately absent: any rule about orders (they live in `order-domain`), and any other
+//! database (`order-repo-sqlite` is a crate of its own, with the same names of migrations).
+
+mod blocking;
+mod connection_info;
+mod error;
+mod listing;
+mod manager;
+mod open;
+mod placing;
+mod repo;
+mod schema;
+mod statement;
+mod taking;
+#[cfg(test)]
+mod testing;
+
+pub use connection_info::{ConnectionInfo, InvalidUrl, Parts};
+pub use error::OpenError;
+pub use repo::PgOrderRepo;

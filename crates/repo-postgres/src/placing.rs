@@ -1,0 +1,305 @@
+//! The statement that places orders, and remembers and forgets the keys that made them.
+
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{BigInt, Bool, Double, Nullable, Text},
+};
+use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
+use order_repo_diesel::{
+    placed_columns,
+    rows::{CorruptRow, PlacedRow, RouteRow},
+};
+
+use crate::{
+    error::StoreError,
+    schema::{orders, placement_keys},
+    statement::{Outcomes, statement},
+};
+
+/// The moment since which keys are remembered, as SQL.
+macro_rules! oldest_key {
+    () => {
+        "(now() - interval '24 hours')"
+    };
+}
+
+statement! {
+    /// Places orders, and says the id of each; none where the key had made an order before.
+    ///
+    /// Each member has its id from the beginning, so that everybody gets their own. A key that
+    /// another transaction is just using is waited for, whatever becomes of it; the order of keys
+    /// keeps two batches from waiting for each other. An expired key belongs to its new order.
+    /// Each key sweeps out up to four expired ones, but none that are wanted here or elsewhere:
+    /// more than one, so that the table shrinks; few, so that no caller waits for the cleaning.
+    PlaceOrders {
+        origin_latitudes: Double => f64,
+        origin_longitudes: Double => f64,
+        destination_latitudes: Double => f64,
+        destination_longitudes: Double => f64,
+        distances: BigInt => i64,
+        keys: Nullable<Text> => Option<String>,
+    } -> Nullable<BigInt>,
+    "WITH wish AS MATERIALIZED ( \
+         SELECT wish.*, nextval('orders_id_seq') AS id FROM unnest(",
+    concat!(") WITH ORDINALITY AS wish (origin_latitude, origin_longitude, destination_latitude, \
+         destination_longitude, distance, key, n) \
+     ), claimed AS ( \
+         INSERT INTO placement_keys (key, order_id, created_at) \
+         SELECT DISTINCT ON (key) key, id, now() FROM wish WHERE key IS NOT NULL ORDER BY key, n \
+         ON CONFLICT (key) DO UPDATE \
+             SET order_id = excluded.order_id, created_at = excluded.created_at \
+             WHERE placement_keys.created_at < ", oldest_key!(), " \
+         RETURNING order_id \
+     ), placed AS ( \
+         INSERT INTO orders (id, origin_latitude, origin_longitude, destination_latitude, \
+             destination_longitude, distance, status, created_at, updated_at) \
+         OVERRIDING SYSTEM VALUE \
+         SELECT id, origin_latitude, origin_longitude, destination_latitude, \
+             destination_longitude, distance, 'UNASSIGNED', now(), now() \
+         FROM wish WHERE key IS NULL OR id IN (SELECT order_id FROM claimed) \
+         ORDER BY n \
+         RETURNING id \
+     ), swept AS ( \
+         DELETE FROM placement_keys WHERE key IN ( \
+             SELECT key FROM placement_keys \
+             WHERE created_at < ", oldest_key!(), " \
+                 AND key NOT IN (SELECT key FROM wish WHERE key IS NOT NULL) \
+             ORDER BY created_at \
+             LIMIT (SELECT 4 * count(key) FROM wish) \
+             FOR UPDATE SKIP LOCKED \
+         ) \
+     ) \
+     SELECT placed.id FROM wish LEFT JOIN placed ON placed.id = wish.id ORDER BY wish.n")
+}
+
+/// How often a key may be found used and then not be there, because it expired in between.
+const TRIES: usize = 3;
+
+/// Places orders in one statement. Those whose key was used are told the order that it made.
+pub(crate) fn place_all(
+    connection: &mut PgConnection,
+    members: &[NewOrder],
+) -> Outcomes<PlaceOutcome> {
+    let mut outcomes: Vec<_> = members.iter().map(|_| None).collect();
+    let mut waiting: Vec<_> = (0..members.len()).collect();
+    let mut changed = false;
+    for _ in 0..TRIES {
+        let batch: Vec<_> = waiting.iter().map(|&member| &members[member]).collect();
+        let ids =
+            insert(connection, &batch).map_err(|error| StoreError::from(error).after(changed))?;
+        changed |= ids.iter().any(Option::is_some);
+        for (&member, id) in waiting.iter().zip(ids) {
+            let order = &members[member];
+            outcomes[member] = match (id, &order.key) {
+                (Some(id), _) => Some(placed(id, order).map(PlaceOutcome::Placed)),
+                (None, Some(key)) => remembered(connection, key)
+                    .map_err(|error| StoreError::from(error).after(changed))?
+                    .map(|earlier| earlier.map(PlaceOutcome::KeyUsed)),
+                (None, None) => None,
+            };
+        }
+        waiting.retain(|&member| outcomes[member].is_none());
+        if waiting.is_empty() {
+            return Ok(outcomes.into_iter().flatten().collect());
+        }
+    }
+    Err(StoreError::Restless.after(changed))
+}
+
+/// The order that a key has made, while the key is remembered.
+pub(crate) fn find_placement(
+    connection: &mut PgConnection,
+    key: &IdempotencyKey,
+) -> Result<Option<PlacedOrder>, StoreError> {
+    Ok(remembered(connection, key)?.transpose()?)
+}
+
+fn insert(connection: &mut PgConnection, members: &[&NewOrder]) -> QueryResult<Vec<Option<i64>>> {
+    let routes = || members.iter().map(|order| RouteRow::from(order.route));
+    let key = |order: &NewOrder| order.key.as_ref().map(IdempotencyKey::as_str).map(str::to_owned);
+    let statement = PlaceOrders {
+        origin_latitudes: routes().map(|route| route.origin_latitude).collect(),
+        origin_longitudes: routes().map(|route| route.origin_longitude).collect(),
+        destination_latitudes: routes().map(|route| route.destination_latitude).collect(),
+        destination_longitudes: routes().map(|route| route.destination_longitude).collect(),
+        distances: members.iter().map(|order| order.distance.get()).collect(),
+        keys: members.iter().map(|order| key(order)).collect(),
+    };
+    statement.load(connection)
+}
+
+fn placed(id: i64, order: &NewOrder) -> Result<PlacedOrder, CorruptRow> {
+    let NewOrder { route, distance, .. } = *order;
+    let id = OrderId::try_from(id).map_err(CorruptRow::of(id))?;
+    Ok(PlacedOrder { id, route, distance })
+}
+
+fn remembered(
+    connection: &mut PgConnection,
+    key: &IdempotencyKey,
+) -> QueryResult<Option<Result<PlacedOrder, CorruptRow>>> {
+    let row: Option<PlacedRow> = placement_keys::table
+        .inner_join(orders::table)
+        .filter(placement_keys::key.eq(key.as_str()))
+        .filter(sql::<Bool>(concat!("placement_keys.created_at >= ", oldest_key!())))
+        .select(placed_columns!(orders))
+        .first(connection)
+        .optional()?;
+    Ok(row.map(PlacedOrder::try_from))
+}
+
+#[cfg(test)]
+mod tests {
+    mod on_postgres {
+        use order_domain::RepoError;
+        use order_test_postgres::Session;
+
+        use crate::{
+            placing::*,
+            testing::{database, fill, key, keyed, new_order, plan, text},
+        };
+
+        fn place(session: &mut Session, batch: &[NewOrder]) -> Vec<PlaceOutcome> {
+            let outcomes = place_all(session.connection(), batch).unwrap();
+            outcomes.into_iter().map(Result::unwrap).collect()
+        }
+
+        #[test]
+        fn each_member_of_a_batch_has_its_own_outcome() {
+            let (_database, mut session) = database();
+            let [PlaceOutcome::Placed(earlier)] = place(&mut session, &[keyed(1, "used")])[..]
+            else {
+                panic!("a new key places")
+            };
+
+            let batch = [
+                new_order(2),
+                keyed(3, "used"),
+                keyed(4, "twice"),
+                new_order(2),
+                keyed(5, "twice"),
+            ];
+            let outcomes = place(&mut session, &batch);
+
+            // A number for each member, used or not.
+            let placed = |id: i64, n: u16| {
+                let NewOrder { route, distance, .. } = new_order(n);
+                PlacedOrder { id: id.try_into().unwrap(), route, distance }
+            };
+            let expected = [
+                PlaceOutcome::Placed(placed(2, 2)),
+                PlaceOutcome::KeyUsed(earlier),
+                PlaceOutcome::Placed(placed(4, 4)),
+                PlaceOutcome::Placed(placed(5, 2)),
+                PlaceOutcome::KeyUsed(placed(4, 4)),
+            ];
+            assert_eq!(outcomes, expected);
+            assert_eq!(place(&mut session, &[]), []);
+        }
+
+        #[test]
+        fn a_batch_that_fails_after_a_change_is_unknown() {
+            let (_database, mut session) = database();
+            place(&mut session, &[keyed(1, "used")]);
+            // Whoever places finds no table afterwards.
+            session.execute(
+                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     PERFORM set_config('search_path', 'nowhere', false); RETURN NULL; END $$; \
+                 CREATE TRIGGER spoil AFTER INSERT ON orders EXECUTE FUNCTION spoil()",
+            );
+            let outcome = place_all(session.connection(), &[new_order(2), keyed(1, "used")]);
+            let error = RepoError::from(outcome.unwrap_err());
+            assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
+            assert_eq!(session.number("SELECT count(*) FROM public.orders"), 2);
+        }
+
+        /// The statement finds it used, the look for its order does not find it any more.
+        #[test]
+        fn a_key_that_expires_between_two_looks_places() {
+            let (_database, mut session) = database();
+            place(&mut session, &[keyed(1, "old")]);
+            session.execute(
+                "UPDATE placement_keys SET created_at = now() - interval '23:59:59.5'; \
+                 CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     PERFORM pg_sleep(0.7); RETURN NEW; END $$; \
+                 CREATE TRIGGER wait BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION wait()",
+            );
+            let outcomes = place(&mut session, &[new_order(2), keyed(3, "old")]);
+            let placed = |outcome: &_| matches!(outcome, PlaceOutcome::Placed(_));
+            assert!(outcomes.iter().all(placed), "{outcomes:?}");
+        }
+
+        #[test]
+        fn a_row_that_cannot_be_spoils_one_members_outcome_only() {
+            let (_database, mut session) = database();
+            place(&mut session, &[keyed(1, "spoilt")]);
+            session.execute(
+                "ALTER TABLE orders DROP CONSTRAINT orders_distance_check; \
+                 UPDATE orders SET distance = -1",
+            );
+
+            let batch = [keyed(1, "spoilt"), new_order(2)];
+            let outcomes = place_all(session.connection(), &batch).unwrap();
+
+            assert!(outcomes[0].is_err());
+            assert!(matches!(outcomes[1], Ok(PlaceOutcome::Placed(_))));
+        }
+
+        #[test]
+        fn few_expired_keys_are_swept_at_a_time() {
+            let (_database, mut session) = database();
+            for n in 0..10 {
+                place(&mut session, &[keyed(n, &format!("old-{n}"))]);
+            }
+            session.execute(
+                "UPDATE placement_keys SET created_at = created_at - interval '24 hours 1 second'",
+            );
+            let mut left = vec![];
+            for n in 0..4 {
+                place(&mut session, &[new_order(n)]);
+                place(&mut session, &[keyed(n, &format!("new-{n}"))]);
+                left.push(session.number("SELECT count(*) FROM placement_keys"));
+            }
+            assert_eq!(left, [10 - 4 + 1, 10 - 8 + 2, 3, 4]);
+        }
+
+        #[test]
+        fn an_expired_key_that_another_process_sweeps_is_waited_for() {
+            let (database, mut session) = database();
+            place(&mut session, &[keyed(1, "old")]);
+            session.execute("UPDATE placement_keys SET created_at = now() - interval '2 days'");
+            let mut other = database.session();
+            other.execute("BEGIN; DELETE FROM placement_keys");
+            let ending = std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                other.execute("COMMIT");
+            });
+            let outcome = place(&mut session, &[keyed(2, "old")]);
+            assert!(matches!(outcome[..], [PlaceOutcome::Placed(_)]), "{outcome:?}");
+            ending.join().unwrap();
+            let found = find_placement(session.connection(), &key("old")).unwrap();
+            assert_eq!(found.map(PlaceOutcome::Placed), Some(outcome[0]));
+        }
+
+        #[test]
+        fn every_row_is_found_by_an_index() {
+            let (_database, mut session) = database();
+            fill(&mut session, 20_000);
+            let statement = PlaceOrders {
+                origin_latitudes: vec![],
+                origin_longitudes: vec![],
+                destination_latitudes: vec![],
+                destination_longitudes: vec![],
+                distances: vec![],
+                keys: vec![],
+            };
+            let degrees = ("double precision", "1");
+            let others = [("bigint", "5"), ("text", "key")];
+            let arguments = [&[degrees; 4][..], &others].concat();
+            let plan = plan(&mut session, &text(&statement), &arguments);
+            assert!(plan.contains("placement_keys_by_age"), "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What the statements for many members have in common.
+//!
+//! diesel has no words for them, and its `sql_query` is prepared anew each time. So each is a
+//! fragment of a query of its own, with an identity by which diesel's cache knows it.
+
+use order_repo_diesel::rows::CorruptRow;
+
+use crate::error::StoreError;
+
+/// What a batch gives: one outcome for each member, in the order of the members. A row that
+/// cannot be spoils the outcome of the member that met it, and no other.
+pub(crate) type Outcomes<T> = Result<Vec<Result<T, CorruptRow>>, StoreError>;
+
+/// Makes the type of a statement: arrays with one entry for each member go in, rows come out.
+///
+/// The text is in two parts. Between them stand the arrays, as the arguments of `unnest`.
+macro_rules! statement {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $first:ident: $first_type:ty => $first_entry:ty,
+            $($array:ident: $sql_type:ty => $entry:ty,)* } -> $row:ty,
+        $before:expr, $after:expr
+    ) => {
+        $(#[$doc])*
+        #[derive(diesel::query_builder::QueryId)]
+        struct $name {
+            $first: Vec<$first_entry>,
+            $($array: Vec<$entry>,)*
+        }
+
+        impl diesel::query_builder::Query for $name {
+            type SqlType = $row;
+        }
+
+        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+            ) -> diesel::QueryResult<()> {
+                use diesel::sql_types::Array;
+                out.push_sql($before);
+                out.push_bind_param::<Array<$first_type>, _>(&self.$first)?;
+                $(
+                    out.push_sql(", ");
+                    out.push_bind_param::<Array<$sql_type>, _>(&self.$array)?;
+                )*
+                out.push_sql($after);
+                Ok(())
+            }
+        }
+
+        impl diesel::RunQueryDsl<diesel::PgConnection> for $name {}
+    };
+}
+pub(crate) use statement;

@@ -1,0 +1,362 @@
+//! The statement that takes orders.
+
+use std::collections::VecDeque;
+
+use diesel::{
+    prelude::*,
+    result::{DatabaseErrorKind, Error as QueryError},
+    sql_types::{BigInt, Nullable, Text},
+};
+use order_domain::{IdempotencyKey, OrderStatus, Take, TakeOutcome};
+use order_repo_diesel::rows::CorruptRow;
+
+use crate::{
+    error::StoreError,
+    statement::{Outcomes, statement},
+};
+
+statement! {
+    /// Takes the orders that are free and can be locked, and says of each member what it met:
+    /// its number, the order that its key had taken, the number of the member that takes its
+    /// order now, and the state of its order before.
+    ///
+    /// The row lock makes one winner: who has it sees the newest state of the row, which is
+    /// looked at again once it is locked. It is never waited for: a row that another transaction
+    /// has locked, or has just changed, is passed over. A key that another transaction is just
+    /// giving to another order is waited for, until that commits or `lock_timeout` is over.
+    ///
+    /// No two members may have one key and different orders.
+    TakeOrders {
+        ids: BigInt => i64,
+        keys: Nullable<Text> => Option<String>,
+    } -> (BigInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<Text>),
+    "WITH wish AS ( \
+         SELECT * FROM unnest(",
+    ") WITH ORDINALITY AS wish (id, key, n) \
+     ), keyed AS ( \
+         SELECT wish.n, orders.id FROM wish JOIN orders ON orders.take_key = wish.key \
+     ), taker AS ( \
+         SELECT DISTINCT ON (id) id, key, n FROM wish \
+         WHERE n NOT IN (SELECT n FROM keyed) \
+         ORDER BY id, n \
+     ), free AS ( \
+         SELECT id FROM orders \
+         WHERE id IN (SELECT id FROM taker) AND status = 'UNASSIGNED' \
+         FOR UPDATE SKIP LOCKED \
+     ), taken AS ( \
+         UPDATE orders SET \
+             status = 'TAKEN', \
+             take_key = taker.key, \
+             taken_at = greatest(orders.created_at, now()), \
+             updated_at = greatest(orders.created_at, now()) \
+         FROM taker JOIN free USING (id) \
+         WHERE orders.id = taker.id AND orders.status = 'UNASSIGNED' \
+         RETURNING orders.id, taker.n \
+     ) \
+     SELECT wish.n, keyed.id, taken.n, orders.status \
+     FROM wish \
+     LEFT JOIN keyed ON keyed.n = wish.n \
+     LEFT JOIN taken ON taken.id = wish.id \
+     LEFT JOIN orders ON orders.id = wish.id \
+     ORDER BY wish.n"
+}
+
+/// What the statement says of a member.
+#[derive(Queryable)]
+struct Told {
+    /// From 1.
+    n: i64,
+    keys_order: Option<i64>,
+    taker: Option<i64>,
+    status: Option<String>,
+}
+
+/// Takes orders, in one statement if it can be.
+///
+/// Members with one key and different orders need one each. So does everybody when the statement
+/// fails as a whole and has changed nothing: because another process has just used one of the
+/// keys, which is seen when it is repeated; or because two batches waited for each other's keys.
+pub(crate) fn take_all(connection: &mut PgConnection, members: &[Take]) -> Outcomes<TakeOutcome> {
+    let mut outcomes: Vec<_> = members.iter().map(|_| None).collect();
+    let mut groups = groups(members);
+    let mut repeats = members.len() + 2;
+    let mut changed = false;
+    while let Some(group) = groups.pop_front() {
+        match take_group(connection, members, &group) {
+            Ok(told) => {
+                changed = true;
+                for (member, outcome) in group.into_iter().zip(told) {
+                    outcomes[member] = Some(outcome);
+                }
+            }
+            Err(error) if alone_may_help(&error, group.len()) && repeats > 0 => {
+                repeats -= 1;
+                groups.extend(group.into_iter().map(|member| vec![member]));
+            }
+            Err(error) if alone_may_help(&error, 1) => {
+                return Err(StoreError::Restless.after(changed));
+            }
+            Err(error) => return Err(StoreError::from(error).after(changed)),
+        }
+    }
+    Ok(outcomes.into_iter().map(|told| told.expect("each member is in a group")).collect())
+}
+
+/// A key that somebody else just used fails also a lone member, and is seen the next time. Whatever
+/// else fails a statement may be another member's fault.
+fn alone_may_help(error: &QueryError, members: usize) -> bool {
+    let QueryError::DatabaseError(kind, _) = error else { return false };
+    match kind {
+        DatabaseErrorKind::UniqueViolation => true,
+        DatabaseErrorKind::Unknown => members > 1,
+        _ => false,
+    }
+}
+
+/// Numbers of members, in groups in which no key stands with two orders.
+fn groups(members: &[Take]) -> VecDeque<Vec<usize>> {
+    let mut groups: VecDeque<Vec<usize>> = VecDeque::new();
+    for (n, member) in members.iter().enumerate() {
+        let fits = |group: &Vec<usize>| {
+            let collides = |other: &Take| {
+                other.key.is_some() && other.key == member.key && other.id != member.id
+            };
+            !group.iter().any(|&other| collides(&members[other]))
+        };
+        match groups.iter_mut().find(|group| fits(group)) {
+            Some(group) => group.push(n),
+            None => groups.push_back(vec![n]),
+        }
+    }
+    groups
+}
+
+fn take_group(
+    connection: &mut PgConnection,
+    members: &[Take],
+    group: &[usize],
+) -> QueryResult<Vec<Result<TakeOutcome, CorruptRow>>> {
+    let group: Vec<_> = group.iter().map(|&member| &members[member]).collect();
+    let key = |take: &Take| take.key.as_ref().map(IdempotencyKey::as_str).map(str::to_owned);
+    let statement = TakeOrders {
+        ids: group.iter().map(|take| take.id.get()).collect(),
+        keys: group.iter().map(|take| key(take)).collect(),
+    };
+    let rows: Vec<Told> = statement.load(connection)?;
+    Ok(rows.into_iter().zip(&group).map(|(told, take)| outcome(told, take, &group)).collect())
+}
+
+fn outcome(told: Told, take: &Take, group: &[&Take]) -> Result<TakeOutcome, CorruptRow> {
+    let id = take.id.get();
+    let of = |n: i64| usize::try_from(n - 1).ok().and_then(|n| group.get(n));
+    Ok(match (told.keys_order, told.taker, told.status) {
+        (Some(order), _, _) if order == id => TakeOutcome::Replayed,
+        (Some(_), _, _) => TakeOutcome::KeyUsedElsewhere,
+        (None, Some(taker), _) if taker == told.n => TakeOutcome::Taken,
+        (None, Some(taker), _) => match (of(taker), &take.key) {
+            (Some(winner), Some(key)) if winner.key.as_ref() == Some(key) => TakeOutcome::Replayed,
+            _ => TakeOutcome::AlreadyTaken,
+        },
+        (None, None, None) => TakeOutcome::NotFound,
+        (None, None, Some(status)) => match status.parse().map_err(CorruptRow::of(id))? {
+            OrderStatus::Taken => TakeOutcome::AlreadyTaken,
+            // Free when the statement began, and passed over.
+            OrderStatus::Unassigned => TakeOutcome::Busy,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::key;
+
+    fn wish(id: i64, text: Option<&str>) -> Take {
+        Take { id: id.try_into().unwrap(), key: text.map(key) }
+    }
+
+    #[test]
+    fn a_group_has_no_key_with_two_orders() {
+        let members = [
+            wish(1, Some("a")),
+            wish(1, None),
+            wish(2, Some("a")),
+            wish(1, Some("a")),
+            wish(3, Some("a")),
+            wish(2, Some("a")),
+            wish(9, None),
+        ];
+        assert_eq!(groups(&members), [vec![0, 1, 3, 6], vec![2, 5], vec![4]]);
+        assert!(groups(&[]).is_empty());
+    }
+
+    mod on_postgres {
+        use order_domain::RepoError;
+        use order_test_postgres::Session;
+
+        use super::*;
+        use crate::{
+            placing::place_all,
+            testing::{database, fill, new_order, plan},
+        };
+
+        fn take(session: &mut Session, batch: &[Take]) -> Vec<TakeOutcome> {
+            let outcomes = take_all(session.connection(), batch).unwrap();
+            outcomes.into_iter().map(Result::unwrap).collect()
+        }
+
+        #[test]
+        fn each_member_of_a_batch_has_its_own_outcome() {
+            let (_database, mut session) = database();
+            place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order)).unwrap();
+            assert_eq!(take(&mut session, &[wish(1, Some("one"))]), [TakeOutcome::Taken]);
+
+            let batch = [
+                wish(2, None),
+                wish(2, None),
+                wish(1, Some("one")),
+                wish(1, Some("late")),
+                wish(99, Some("late")),
+                wish(3, Some("late")),
+                wish(4, Some("late")),
+                wish(3, Some("late")),
+                wish(99, Some("one")),
+                wish(4, None),
+                wish(5, Some("one")),
+                wish(5, Some("five")),
+                wish(5, Some("five")),
+            ];
+            let expected = [
+                TakeOutcome::Taken,
+                TakeOutcome::AlreadyTaken,
+                TakeOutcome::Replayed,
+                TakeOutcome::AlreadyTaken,
+                TakeOutcome::NotFound,
+                TakeOutcome::Taken,
+                TakeOutcome::KeyUsedElsewhere,
+                TakeOutcome::Replayed,
+                TakeOutcome::KeyUsedElsewhere,
+                TakeOutcome::Taken,
+                TakeOutcome::KeyUsedElsewhere,
+                TakeOutcome::Taken,
+                TakeOutcome::Replayed,
+            ];
+            assert_eq!(take(&mut session, &batch), expected);
+            assert_eq!(take(&mut session, &[]), []);
+        }
+
+        #[test]
+        fn a_repeat_in_a_batch_finds_its_winner_by_number() {
+            let (_database, mut session) = database();
+            place_all(session.connection(), &[1, 2].map(new_order)).unwrap();
+            let batch =
+                [wish(1, Some("a")), wish(2, Some("b")), wish(1, Some("a")), wish(1, Some("b2"))];
+            let expected = [
+                TakeOutcome::Taken,
+                TakeOutcome::Taken,
+                TakeOutcome::Replayed,
+                TakeOutcome::AlreadyTaken,
+            ];
+            assert_eq!(take(&mut session, &batch), expected);
+        }
+
+        /// Makes each take of order 2 fail: at first, with this state, in the way that is repeated.
+        fn spoil(session: &mut Session, state: &str) {
+            session.execute(&format!(
+                "CREATE SEQUENCE tries; \
+                 CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     IF NEW.id <> 2 THEN RETURN NEW; END IF; \
+                     IF nextval('tries') = 1 THEN RAISE SQLSTATE '{state}'; END IF; \
+                     RAISE 'no'; END $$; \
+                 CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()"
+            ));
+        }
+
+        #[test]
+        fn a_batch_that_fails_after_a_change_is_unknown() {
+            // A key that was just used; a deadlock.
+            for state in ["23505", "40P01"] {
+                let (_database, mut session) = database();
+                place_all(session.connection(), &[1, 2].map(new_order)).unwrap();
+                spoil(&mut session, state);
+                let outcome = take_all(session.connection(), &[wish(1, None), wish(2, None)]);
+                let error = RepoError::from(outcome.unwrap_err());
+                assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
+                let taken = "SELECT count(*) FROM orders WHERE status = 'TAKEN'";
+                assert_eq!(session.number(taken), 1);
+            }
+        }
+
+        #[test]
+        fn a_key_that_is_never_free_ends_the_tries() {
+            let (_database, mut session) = database();
+            place_all(session.connection(), &[1, 2].map(new_order)).unwrap();
+            session.execute(
+                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     RAISE unique_violation; END $$; \
+                 CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()",
+            );
+            let outcome = take_all(session.connection(), &[wish(1, None), wish(2, None)]);
+            let error = RepoError::from(outcome.unwrap_err());
+            assert!(matches!(error, RepoError::Unavailable(_)), "{error:?}");
+        }
+
+        #[test]
+        fn a_row_that_is_locked_is_busy_and_spoils_no_other() {
+            let (database, mut session) = database();
+            place_all(session.connection(), &[1, 2, 3].map(new_order)).unwrap();
+            let mut other = database.session();
+            other.execute("BEGIN; SELECT 1 FROM orders WHERE id = 2 FOR UPDATE");
+            let batch = [wish(1, None), wish(2, Some("key")), wish(3, None)];
+            let expected = [TakeOutcome::Taken, TakeOutcome::Busy, TakeOutcome::Taken];
+            assert_eq!(take(&mut session, &batch), expected);
+            other.execute("ROLLBACK");
+            assert_eq!(take(&mut session, &[wish(2, Some("key"))]), [TakeOutcome::Taken]);
+        }
+
+        /// The key is not seen when the statement begins, and is there when it ends.
+        #[test]
+        fn a_key_that_another_process_is_using_fails_nobody() {
+            let (database, mut session) = database();
+            place_all(session.connection(), &[1, 2, 3].map(new_order)).unwrap();
+            let mut other = database.session();
+            other.execute(
+                "BEGIN; UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now(), \
+                 take_key = 'key' WHERE id = 1",
+            );
+            let ending = std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                other.execute("COMMIT");
+            });
+            let batch = [wish(2, Some("key")), wish(3, None)];
+            let expected = [TakeOutcome::KeyUsedElsewhere, TakeOutcome::Taken];
+            assert_eq!(take(&mut session, &batch), expected);
+            ending.join().unwrap();
+        }
+
+        #[test]
+        fn an_order_is_not_taken_before_it_was_placed() {
+            let (_database, mut session) = database();
+            place_all(session.connection(), &[new_order(1)]).unwrap();
+            session.execute(
+                "UPDATE orders SET created_at = now() + interval '1 minute', \
+                 updated_at = now() + interval '1 minute'",
+            );
+            assert_eq!(take(&mut session, &[wish(1, None)]), [TakeOutcome::Taken]);
+            let same = "SELECT count(*) FROM orders WHERE taken_at = created_at";
+            assert_eq!(session.number(same), 1);
+        }
+
+        #[test]
+        fn every_row_is_found_by_an_index() {
+            let (_database, mut session) = database();
+            fill(&mut session, 20_000);
+            let statement = TakeOrders { ids: vec![], keys: vec![] };
+            let sql = crate::testing::text(&statement);
+            let plan = plan(&mut session, &sql, &[("bigint", "1"), ("text", "key")]);
+            assert!(plan.contains("orders_by_take_key"), "{plan}");
+            assert!(plan.contains("orders_pkey"), "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the unit tests on a real server start from.
+
+use diesel::{pg::Pg, query_builder::QueryFragment};
+pub(crate) use order_conformance::repo::given::{before, key, keyed, new_order, page};
+use order_test_postgres::{Session, TestDb};
+
+use crate::{connection_info::ConnectionInfo, open::prepare};
+
+/// A migrated database, empty, and a session in it. The database is dropped with the first.
+pub(crate) fn database() -> (TestDb, Session) {
+    let database = TestDb::new();
+    prepare(&ConnectionInfo::parse(&database.url()).unwrap()).unwrap();
+    let session = database.session();
+    (database, session)
+}
+
+/// Fills the table with so many orders, every tenth of them free, as the planner knows.
+pub(crate) fn fill(session: &mut Session, orders: u32) {
+    session.execute(&format!(
+        "INSERT INTO orders (origin_latitude, origin_longitude, destination_latitude, \
+             destination_longitude, distance, status, created_at, updated_at, taken_at) \
+         SELECT 1, 2, 3, 4, n, CASE WHEN n % 10 = 0 THEN 'UNASSIGNED' ELSE 'TAKEN' END, \
+             now(), now(), CASE WHEN n % 10 = 0 THEN NULL ELSE now() END \
+         FROM generate_series(1, {orders}) AS n; \
+         INSERT INTO placement_keys SELECT 'key-' || id, id, now() FROM orders; \
+         ANALYZE"
+    ));
+}
+
+/// How PostgreSQL goes about a statement whose arrays have one entry each, of this type and with
+/// this value: as it does once it has seen the statement several times, and plans it for any.
+pub(crate) fn plan(session: &mut Session, sql: &str, arguments: &[(&str, &str)]) -> String {
+    session.execute("SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL");
+    let types: Vec<_> = arguments.iter().map(|(of, _)| format!("{of}[]")).collect();
+    let values: Vec<_> = arguments.iter().map(|(_, value)| format!("'{{{value}}}'")).collect();
+    session.execute(&format!("PREPARE it ({}) AS {sql}", types.join(", ")));
+    session.plan(&format!("EXPLAIN EXECUTE it ({})", values.join(", ")))
+}
+
+/// A statement as PostgreSQL gets it.
+pub(crate) fn text(statement: &impl QueryFragment<Pg>) -> String {
+    let shown = diesel::debug_query::<Pg, _>(statement).to_string();
+    shown.split(" -- binds").next().unwrap().to_owned()
+}

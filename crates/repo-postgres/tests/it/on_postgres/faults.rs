@@ -1,0 +1,307 @@
+//! Connections that are cut off, servers that stop, start again, and become read-only.
+
+use std::{
+    num::NonZero,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use order_domain::{OrderRepo, RepoError, Take, TakeOutcome};
+use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
+use order_test_postgres::{Server, ServerSettings, TestDb};
+
+use super::world::{World, key, keyed, new_order, newest, place, wish};
+
+/// And waits until they are gone.
+const CUT_OTHERS_OFF: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                              WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+/// Opens connections, all at the same time, so that later ones find them in the pool.
+async fn warm_up(repo: &Arc<PgOrderRepo>) {
+    let calls: Vec<_> = (0..32)
+        .map(|_| {
+            let repo = Arc::clone(repo);
+            tokio::spawn(async move { repo.list(newest()).await.unwrap() })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_the_server_dropped_fail_nobody() {
+    let world = World::new();
+    let repo = Arc::new(world.open());
+    for n in 0..10 {
+        warm_up(&repo).await;
+        world.raw().execute(CUT_OTHERS_OFF);
+        // Each kind of call comes first once.
+        let id = match n % 3 {
+            0 => place(&repo, new_order(n)).await.id,
+            1 => place(&repo, keyed(n, &format!("key-{n}"))).await.id,
+            _ => {
+                let id = place(&repo, new_order(n)).await.id;
+                world.raw().execute(CUT_OTHERS_OFF);
+                assert_eq!(repo.take(wish(id)).await.unwrap(), TakeOutcome::Taken);
+                id
+            }
+        };
+        world.raw().execute(CUT_OTHERS_OFF);
+        assert!(repo.find(id).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_restarts_leaves_no_stale_connection() {
+    let server = Server::start(ServerSettings::Fast);
+    let database = TestDb::on_server(&server);
+    let info = ConnectionInfo::parse(&database.url()).unwrap();
+    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(8).unwrap()).unwrap());
+    let first = place(&repo, keyed(1, "key")).await;
+    for kill in [false, true] {
+        warm_up(&repo).await;
+        if kill {
+            server.kill();
+        } else {
+            server.stop();
+        }
+        let began = Instant::now();
+        let outcome = repo.place(new_order(2)).await;
+        assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
+        let outcome = repo.find(first.id).await;
+        assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
+        // Two waits of 3 s.
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        server.start_again();
+        // The pool tries by itself, once a second at least.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while repo.find(first.id).await.is_err() {
+            assert!(Instant::now() < deadline, "no connection is made");
+        }
+        for n in 3..20 {
+            place(&repo, new_order(n)).await;
+        }
+        assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(first));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_became_read_only_is_replaced() {
+    let world = World::new();
+    let repo = Arc::new(world.open());
+    let read_only = |on: bool| {
+        let name = world.database.name();
+        let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {on}");
+        world.database.server().execute(&set);
+    };
+    // The pool is full of connections that say no; new ones may write.
+    read_only(true);
+    world.raw().execute(CUT_OTHERS_OFF);
+    warm_up(&repo).await;
+    read_only(false);
+    for n in 0..20 {
+        let id = place(&repo, new_order(n)).await.id;
+        assert_eq!(repo.take(wish(id)).await.unwrap(), TakeOutcome::Taken);
+    }
+
+    read_only(true);
+    world.raw().execute(CUT_OTHERS_OFF);
+    let outcome = repo.place(new_order(1)).await;
+    assert!(matches!(outcome, Err(RepoError::Refused(_))), "{outcome:?}");
+    assert_eq!(repo.list(newest()).await.unwrap().len(), 10, "reading goes on");
+}
+
+/// The statement is under way when its connection dies, so nobody can know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_in_the_middle_leaves_a_change_unknown_and_a_read_unharmed() {
+    let world = World::new();
+    let repo = Arc::new(world.open());
+    let free = place(&repo, new_order(1)).await.id;
+    // Both wait for this lock, for at most 2 s.
+    let mut other = world.raw();
+    other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    let calls = {
+        let (one, two, three) = (Arc::clone(&repo), Arc::clone(&repo), Arc::clone(&repo));
+        (
+            tokio::spawn(async move { one.place(keyed(2, "key")).await }),
+            tokio::spawn(async move { two.take(wish(free)).await }),
+            tokio::spawn(async move { three.find(free).await }),
+        )
+    };
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut server = world.raw();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.number(waiting) < 3 {
+        assert!(Instant::now() < deadline, "the calls do not wait");
+    }
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    );
+    let placed = calls.0.await.unwrap();
+    assert!(matches!(placed, Err(RepoError::OutcomeUnknown(_))), "{placed:?}");
+    let taken = calls.1.await.unwrap();
+    assert!(matches!(taken, Err(RepoError::OutcomeUnknown(_))), "{taken:?}");
+    other.execute("COMMIT");
+    assert!(calls.2.await.unwrap().unwrap().is_some(), "it reads once more");
+
+    // A retry settles it.
+    place(&repo, keyed(2, "key")).await;
+    assert_eq!(repo.take(wish(free)).await.unwrap(), TakeOutcome::Taken);
+}
+
+/// It keeps its connections, so nothing but time tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_is_told_in_time() {
+    let server = Server::start(ServerSettings::Fast);
+    let database = TestDb::on_server(&server);
+    let info = ConnectionInfo::parse(&database.url()).unwrap();
+    let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
+    let free = place(&repo, new_order(1)).await.id;
+    tokio::join!(repo.list(newest()), repo.list(newest())).0.unwrap();
+    let frozen = server.freeze();
+    let began = Instant::now();
+    let wish = Take { id: free, key: Some(key("key")) };
+    let (taken, found) = tokio::join!(repo.take(wish.clone()), repo.find(free));
+    assert!(matches!(taken, Err(RepoError::OutcomeUnknown(_))), "{taken:?}");
+    assert!(matches!(found, Err(RepoError::Unavailable(_))), "{found:?}");
+    // There is no connection left.
+    let placed = repo.place(new_order(2)).await;
+    assert!(matches!(placed, Err(RepoError::Unavailable(_))), "{placed:?}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    drop(frozen);
+    // The first take goes on when the server does. The repeat is the same take, whoever is first.
+    let again = loop {
+        match repo.take(wish.clone()).await.unwrap() {
+            TakeOutcome::Busy => {}
+            known => break known,
+        }
+    };
+    assert!(matches!(again, TakeOutcome::Taken | TakeOutcome::Replayed), "{again:?}");
+    assert_eq!(repo.list(newest()).await.unwrap().len(), 1, "nothing was placed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_stays_locked_is_unavailable_in_time_and_nothing_is_changed() {
+    let world = World::new();
+    let repo = world.open();
+    let free = place(&repo, new_order(1)).await.id;
+    let mut other = world.raw();
+    other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    let began = Instant::now();
+    let outcome = repo.take(wish(free)).await;
+    assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
+    assert!((1_800..10_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    other.execute("COMMIT");
+    assert_eq!(repo.take(wish(free)).await.unwrap(), TakeOutcome::Taken);
+}
+
+/// The time in the queue counts: they wait together, not one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_queues_while_the_server_is_gone_gives_up_with_the_first() {
+    let server = Server::start(ServerSettings::Fast);
+    let database = TestDb::on_server(&server);
+    let info = ConnectionInfo::parse(&database.url()).unwrap();
+    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(1).unwrap()).unwrap());
+    let id = place(&repo, new_order(1)).await.id;
+    server.stop();
+    let began = Instant::now();
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let repo = Arc::clone(&repo);
+            tokio::spawn(async move { repo.find(id).await })
+        })
+        .collect();
+    for call in calls {
+        assert!(matches!(call.await.unwrap(), Err(RepoError::Unavailable(_))));
+    }
+    // In turn the third would already have to wait for 9 s.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_queue_are_served_while_the_server_is_slow() {
+    let world = World::new();
+    let repo = Arc::new(PgOrderRepo::open(&world.info(), NonZero::new(1).unwrap()).unwrap());
+    world.raw().execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM pg_sleep(1); RETURN NEW; END $$; \
+         CREATE TRIGGER wait BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION wait()",
+    );
+    let calls: Vec<_> = (0..5)
+        .map(|n| {
+            let repo = Arc::clone(&repo);
+            tokio::spawn(async move { place(&repo, new_order(n)).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+}
+
+/// What is told not to happen must not happen later.
+#[test]
+fn a_call_that_found_no_thread_in_time_never_happens() {
+    let world = World::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let repo = world.open();
+        let busy = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(12)));
+        let outcome = repo.place(new_order(1)).await;
+        assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
+        busy.await.unwrap();
+        assert_eq!(repo.list(newest()).await.unwrap(), []);
+    });
+}
+
+/// Whatever the database is set to. How many other disks it is on stays the operator's choice.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_answered_is_on_the_disk() {
+    let world = World::new();
+    world.open();
+    for (set, expected) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
+        world.database.server().execute(&format!(
+            "ALTER DATABASE \"{}\" SET synchronous_commit = {set}",
+            world.database.name()
+        ));
+        assert_eq!(setting_of(&world, "synchronous_commit").await, expected);
+    }
+}
+
+/// A setting of the repository's own sessions. It shows only from inside, so one of its
+/// statements is made to tell.
+async fn setting_of(world: &World, name: &str) -> String {
+    let repo = world.open();
+    let mut raw = world.raw();
+    raw.execute(
+        "DROP TABLE IF EXISTS told; CREATE TABLE told (name text, value text); \
+         CREATE OR REPLACE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO told SELECT name, setting FROM pg_settings; RETURN NEW; END $$; \
+         CREATE OR REPLACE TRIGGER tell AFTER INSERT ON orders \
+             FOR EACH ROW EXECUTE FUNCTION tell()",
+    );
+    place(&repo, new_order(1)).await;
+    raw.text(&format!("SELECT value FROM told WHERE name = '{name}'"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_connection_is_bounded() {
+    let world = World::new();
+    for (name, value) in [
+        ("statement_timeout", "5000"),
+        ("lock_timeout", "2000"),
+        ("idle_in_transaction_session_timeout", "5000"),
+        ("default_transaction_isolation", "read committed"),
+        ("jit", "off"),
+        ("application_name", "order-api"),
+    ] {
+        assert_eq!(setting_of(&world, name).await, value, "{name}");
+    }
+}

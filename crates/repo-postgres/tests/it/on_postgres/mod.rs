@@ -1,0 +1,12 @@
+mod corruption;
+mod expiry;
+mod faults;
+mod locks;
+mod opening;
+mod tables;
+mod world;
+
+/// The law of the port. How long a key is remembered is in `expiry`.
+mod law {
+    order_conformance::order_repo_clauses!(crate::on_postgres::world::world);
+}

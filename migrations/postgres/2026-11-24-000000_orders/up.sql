@@ -1,0 +1,27 @@
+-- Orders. Times are by the clock of the database.
+--
+-- Ids come from one sequence without a cache: an id is never used again, and one that was drawn
+-- later is larger. They stay below 2^53, where every JSON reader keeps integers exactly.
+CREATE TABLE orders (
+    id bigint GENERATED ALWAYS AS IDENTITY (MAXVALUE 9007199254740991) PRIMARY KEY
+        CHECK (id BETWEEN 1 AND 9007199254740991),
+    origin_latitude double precision NOT NULL CHECK (origin_latitude BETWEEN -90 AND 90),
+    origin_longitude double precision NOT NULL CHECK (origin_longitude BETWEEN -180 AND 180),
+    destination_latitude double precision NOT NULL CHECK (destination_latitude BETWEEN -90 AND 90),
+    destination_longitude double precision NOT NULL CHECK (destination_longitude BETWEEN -180 AND 180),
+    distance bigint NOT NULL CHECK (distance BETWEEN 0 AND 9007199254740991),
+    status text NOT NULL CHECK (status IN ('UNASSIGNED', 'TAKEN')),
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL CHECK (updated_at >= created_at),
+    taken_at timestamptz CHECK (taken_at >= created_at),
+    -- The winner's key, for ever: a repeat with it is the same take.
+    take_key text CHECK (length(take_key) BETWEEN 1 AND 255),
+    CHECK ((status = 'TAKEN') = (taken_at IS NOT NULL)),
+    CHECK (take_key IS NULL OR status = 'TAKEN')
+);
+
+-- Serves the list of the orders with one status, newest first, alone.
+CREATE INDEX orders_by_status ON orders (status, id);
+
+-- One key takes one order. Orders taken without a key are not in it.
+CREATE UNIQUE INDEX orders_by_take_key ON orders (take_key) WHERE take_key IS NOT NULL;
