@@ -23,7 +23,8 @@ struct Room {
 
 /// The allowed edges. The walls that matter: the domain uses nothing that does input or output;
 /// adapters never see each other; nobody but the repositories, what they share, and what gives
-/// them a server to be tested on has diesel; nobody but `order-http` has actix-web, nobody but `order-api` has clap and anyhow.
+/// them a server to be tested on has diesel; nobody but `order-distance-google` has reqwest,
+/// nobody but `order-http` has actix-web, nobody but `order-api` has clap and anyhow.
 const ROOMS: &[Room] = &[
     Room {
         name: "order-domain",
@@ -74,6 +75,22 @@ const ROOMS: &[Room] = &[
         ours: &["order-domain"],
         others: &["async-trait", "geographiclib-rs"],
         tests: &["order-conformance", "tokio"],
+    },
+    Room {
+        name: "order-distance-google",
+        ours: &["order-domain"],
+        others: &[
+            "async-trait",
+            "backon",
+            "reqwest",
+            "rustls",
+            "secrecy",
+            "serde_json",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ],
+        tests: &["flate2", "order-conformance", "rstest", "tokio", "tracing-subscriber"],
     },
     Room {
         name: "order-http",

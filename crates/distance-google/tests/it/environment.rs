@@ -1,0 +1,49 @@
+//! What the environment of the process must not change, and what the system must have. The
+//! environment cannot be changed while threads run, so the tests run in a process of their own.
+
+use std::{env, io::ErrorKind, net::TcpListener, process::Command};
+
+use order_distance_google::{Endpoint, GoogleDistanceProvider};
+
+/// Runs another test of this binary with these variables set.
+fn assert_passes(test: &str, variables: &[(&str, &str)]) {
+    let child = Command::new(env::current_exe().unwrap())
+        .args([test, "--exact"])
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && report.contains("1 passed"), "{report}");
+}
+
+#[test]
+fn a_proxy_in_the_environment_is_never_told_the_key() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    assert_passes(
+        "statuses::calls_one_after_the_other_share_a_connection",
+        &["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, url.as_str())),
+    );
+    assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the proxy was asked");
+}
+
+/// Set where the system seems to have no root certificates.
+const WITHOUT_ROOTS: &str = "TEST_WITHOUT_ROOTS";
+
+#[test]
+fn without_root_certificates_https_is_an_error_at_once_and_http_works() {
+    if env::var_os(WITHOUT_ROOTS).is_none() {
+        let nothing = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| (name, "/dev/null"));
+        return assert_passes(
+            "environment::without_root_certificates_https_is_an_error_at_once_and_http_works",
+            &[&nothing[..], &[(WITHOUT_ROOTS, "1")]].concat(),
+        );
+    }
+    let new = |url| GoogleDistanceProvider::new(Endpoint::parse(url).unwrap(), "a-key".into());
+    let error = new("https://example.org/").unwrap_err();
+    assert_eq!(error.to_string(), "the HTTP client for Google Maps cannot be made");
+    new("http://127.0.0.1:9/").unwrap();
+}

@@ -1,0 +1,53 @@
+//! All that is logged on this thread, by whomever and at every level, the records of `log`
+//! included.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::{filter::LevelFilter, fmt, util::SubscriberInitExt};
+
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Captures until it is dropped. Each test has a runtime of one thread, so that also what the
+/// HTTP client does in the background is seen.
+pub(crate) struct Logs {
+    buffer: Buffer,
+    _guard: DefaultGuard,
+}
+
+impl Logs {
+    pub(crate) fn capture() -> Self {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let guard = fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish()
+            .set_default();
+        Self { buffer, _guard: guard }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// How many lines hold `part`.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.text().lines().filter(|line| line.contains(part)).count()
+    }
+}

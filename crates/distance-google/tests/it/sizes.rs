@@ -1,0 +1,93 @@
+//! How much is read of an answer: at most 1 MiB, however it is sent and packed.
+
+use std::io::Write;
+
+use flate2::{Compression, write::GzEncoder};
+use order_domain::DistanceProvider;
+use rstest::rstest;
+
+use crate::{
+    chain, found, kind, sample_route,
+    stub::{Act, Then},
+    stubbed,
+};
+
+const LIMIT: usize = 1 << 20;
+
+const PACKED: &str = "Content-Encoding: gzip\r\n";
+
+/// A good answer, filled up with spaces.
+fn good(length: usize) -> String {
+    let good = r#"{"status":"OK","rows":[{"elements":[{"status":"OK","distance":{"value":7}}]}]}"#;
+    good.to_owned() + &" ".repeat(length.saturating_sub(good.len()))
+}
+
+fn chunked(body: &str) -> Act {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    Act::new(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()), Then::Serve)
+}
+
+fn until_the_end(body: &str) -> Act {
+    Act::new(format!("HTTP/1.1 200 OK\r\n\r\n{body}"), Then::Close)
+}
+
+fn packed(body: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(vec![], Compression::best());
+    packer.write_all(body).unwrap();
+    packer.finish().unwrap()
+}
+
+fn damaged(mut packed: Vec<u8>) -> Vec<u8> {
+    let checksum = packed.len() - 8;
+    packed[checksum] ^= 1;
+    packed
+}
+
+#[rstest]
+#[case::declared(Act::http(200, good(LIMIT)))]
+#[case::chunked(chunked(&good(LIMIT)))]
+#[case::until_the_end(until_the_end(&good(LIMIT)))]
+#[case::packed(Act::http_with(200, PACKED, packed(good(LIMIT).as_bytes())))]
+#[tokio::test]
+async fn an_answer_of_one_mebibyte_is_read(#[case] act: Act) {
+    let stubbed = stubbed([act]).await;
+    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+}
+
+#[rstest]
+#[case::declared(Act::http(200, good(LIMIT + 1)))]
+#[case::declared_and_never_sent(Act::new(
+    "HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n",
+    Then::Stall
+))]
+#[case::two_megabytes(Act::http(200, good(2_000_000)))]
+#[case::chunked(chunked(&good(LIMIT + 1)))]
+#[case::chunked_without_end(Act::new(
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    Then::Repeat(format!("8000\r\n{}\r\n", " ".repeat(0x8000)).into_bytes()),
+))]
+#[case::until_the_end(until_the_end(&good(LIMIT + 1)))]
+#[case::without_end(Act::new("HTTP/1.1 200 OK\r\n\r\n", Then::Repeat(vec![b' '; 65_536])))]
+#[case::packed(Act::http_with(200, PACKED, packed(good(LIMIT + 1).as_bytes())))]
+#[case::bomb(Act::http_with(200, PACKED, packed(&vec![b' '; 64 << 20])))]
+#[tokio::test]
+async fn a_longer_answer_makes_no_sense_and_is_not_asked_again(#[case] act: Act) {
+    let stubbed = stubbed([act]).await;
+    let error = stubbed.distance(&sample_route()).await.unwrap_err();
+    assert_eq!((kind(&error), stubbed.stub.asked()), ("Nonsense", 1), "{}", chain(&error));
+    assert!(chain(&error).contains("longer than 1048576 bytes"), "{}", chain(&error));
+}
+
+#[rstest]
+#[case::not_packed(Act::http_with(200, PACKED, good(0)))]
+#[case::packed_and_damaged(Act::http_with(200, PACKED, damaged(packed(good(0).as_bytes()))))]
+#[case::not_chunked(Act::new(
+    format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", good(0)),
+    Then::Stall,
+))]
+#[tokio::test]
+async fn an_answer_that_is_not_encoded_as_it_says_makes_no_sense(#[case] act: Act) {
+    let stubbed = stubbed([act]).await;
+    let error = stubbed.distance(&sample_route()).await.unwrap_err();
+    assert_eq!((kind(&error), stubbed.stub.asked()), ("Nonsense", 1), "{}", chain(&error));
+}
