@@ -4,8 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use order_distance_geodesic::GeodesicDistanceProvider;
+use order_distance_google::GoogleDistanceProvider;
 use order_domain::{DistanceProvider, OrderRepo, Orders};
 use order_http::{BoundServer, Limits};
+use order_repo_postgres::PgOrderRepo;
 use order_repo_sqlite::SqliteOrderRepo;
 
 use crate::settings::{DatabaseSettings, DistanceSettings, Settings};
@@ -25,7 +27,7 @@ impl Application {
     /// When the database cannot be opened or the address cannot be had.
     pub async fn build(settings: &Settings) -> anyhow::Result<Self> {
         let repo = open_repo(&settings.database).await?;
-        let orders = Orders::new(repo, distance_provider(settings.distance));
+        let orders = Orders::new(repo, distance_provider(&settings.distance)?);
         let limits = Limits { workers: settings.workers, shutdown: SHUTDOWN };
         let bound = order_http::bind(settings.listen, orders, limits)
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -62,29 +64,36 @@ impl Application {
 
 /// Opens the database, or creates it, and applies pending migrations.
 async fn open_repo(settings: &DatabaseSettings) -> anyhow::Result<Arc<dyn OrderRepo>> {
-    match settings {
-        DatabaseSettings::Sqlite { path } => {
-            let path = path.clone();
-            let opened = tokio::task::spawn_blocking(move || SqliteOrderRepo::open(&path)).await?;
-            Ok(Arc::new(opened?))
-        }
-    }
+    let settings = settings.clone();
+    let opening = move || -> anyhow::Result<Arc<dyn OrderRepo>> {
+        Ok(match settings {
+            DatabaseSettings::Sqlite { path } => Arc::new(SqliteOrderRepo::open(&path)?),
+            DatabaseSettings::Postgres { database, pool_size } => {
+                Arc::new(PgOrderRepo::open(&database, pool_size)?)
+            }
+        })
+    };
+    tokio::task::spawn_blocking(opening).await?
 }
 
 /// Creates the database if it is missing, and applies pending migrations. Blocks.
 pub(crate) fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
     match settings {
         DatabaseSettings::Sqlite { path } => Ok(SqliteOrderRepo::migrate(path)?),
+        DatabaseSettings::Postgres { database, .. } => Ok(PgOrderRepo::migrate(database)?),
     }
 }
 
-fn distance_provider(settings: DistanceSettings) -> Arc<dyn DistanceProvider> {
-    match settings {
+fn distance_provider(settings: &DistanceSettings) -> anyhow::Result<Arc<dyn DistanceProvider>> {
+    Ok(match settings {
         DistanceSettings::Geodesic => {
             tracing::warn!(
                 "distances are estimates: the shortest line on the globe, not the way by road"
             );
             Arc::new(GeodesicDistanceProvider::new())
         }
-    }
+        DistanceSettings::Google { endpoint, key } => {
+            Arc::new(GoogleDistanceProvider::new(endpoint.clone(), key.clone())?)
+        }
+    })
 }

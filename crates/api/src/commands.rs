@@ -15,7 +15,7 @@ use clap::{
 use crate::{
     application::{Application, migrate},
     healthcheck, logging,
-    settings::{Options, Settings},
+    settings::{InvalidSetting, Options, SECRETS_HELP, Settings},
     shutdown::StopSignals,
 };
 
@@ -24,7 +24,7 @@ use crate::{
 /// Each option can also be set by the environment variable that its help names. An empty
 /// variable counts as unset.
 #[derive(Parser)]
-#[command(name = "order-api", version)]
+#[command(name = "order-api", version, after_help = SECRETS_HELP)]
 struct CommandLine {
     #[command(flatten)]
     options: Options,
@@ -54,28 +54,32 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(line) => line,
         Err(error) => return answer_without_running(&error),
     };
-    let settings = match Settings::parse(&line.options, |name| std::env::var_os(name)) {
-        Ok(settings) => settings,
-        Err(error) => return complain(&error.to_string(), EXIT_USAGE),
-    };
-    match execute(line.command.unwrap_or_default(), &settings) {
+    let command = line.command.unwrap_or_default();
+    match execute(command, &line.options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&format!("{error:#}"), 1),
+        Err(error) => {
+            // A health check says 0 or 1; Docker reserves 2.
+            let usage = error.is::<InvalidSetting>() && !matches!(command, Command::Healthcheck);
+            complain(&format!("{error:#}"), if usage { EXIT_USAGE } else { 1 })
+        }
     }
 }
 
-fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
+fn execute(command: Command, options: &Options) -> anyhow::Result<()> {
+    let settings = || Settings::parse(options, |name| std::env::var_os(name));
     match command {
-        Command::Serve => serve(settings),
+        Command::Serve => serve(&settings()?),
         Command::Migrate => {
+            let settings = settings()?;
             logging::start(&settings.log)?;
             migrate(&settings.database)?;
             tracing::info!(repository = %settings.database, "the database has all migrations");
             Ok(())
         }
-        Command::Config => Ok(io::stdout().write_all(settings.to_string().as_bytes())?),
+        Command::Config => Ok(io::stdout().write_all(settings()?.to_string().as_bytes())?),
         Command::Healthcheck => {
-            Ok(writeln!(io::stdout(), "{}", healthcheck::ask(settings.listen)?)?)
+            let answer = healthcheck::ask(Settings::listen(options)?)?;
+            Ok(writeln!(io::stdout(), "{answer}")?)
         }
     }
 }

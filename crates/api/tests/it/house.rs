@@ -110,9 +110,25 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "order-api",
-        ours: &["order-distance-geodesic", "order-domain", "order-http", "order-repo-sqlite"],
-        others: &["anyhow", "clap", "thiserror", "tokio", "tracing", "tracing-subscriber", "ureq"],
-        tests: &["rstest", "serde_json", "tempfile"],
+        ours: &[
+            "order-distance-geodesic",
+            "order-distance-google",
+            "order-domain",
+            "order-http",
+            "order-repo-postgres",
+            "order-repo-sqlite",
+        ],
+        others: &[
+            "anyhow",
+            "clap",
+            "secrecy",
+            "thiserror",
+            "tokio",
+            "tracing",
+            "tracing-subscriber",
+            "ureq",
+        ],
+        tests: &["order-test-postgres", "rstest", "serde_json", "tempfile"],
     },
 ];
 

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use rstest::rstest;
 
-use super::support::{Process, database, order_api};
+use super::support::{Process, Store, World, order_api};
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
@@ -18,8 +18,12 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 #[case(&[], &[("LISTEN", "marker")], "order-api: LISTEN must be")]
 #[case(&["--listen", "marker"], &[], "order-api: LISTEN must be")]
 #[case(&["serve", "--workers=marker"], &[], "order-api: WORKERS must be")]
-#[case(&["config"], &[("DATABASE_URL", "postgres://u:marker@h/d")], "order-api: DATABASE_URL must be")]
-#[case(&[], &[("GMAP_TOKEN", "marker")], "order-api: GMAP_TOKEN is not supported")]
+#[case(&["config"], &[("DATABASE_URL", "postgres://u:mar@ker:marker@h/d")], "order-api: DATABASE_URL must have special characters")]
+#[case(&[], &[("DISTANCE_PROVIDER", "google")], "order-api: GMAP_TOKEN must be set, because DISTANCE_PROVIDER is google")]
+#[case(&[], &[("DB_HOST", "marker"), ("DB_USERNAME", "marker")], "order-api: DB_NAME must be set, because DB_HOST is")]
+#[case(&["--db-host", "marker"], &[("DB_NAME", "marker")], "order-api: DB_USERNAME must be set, because DB_HOST is")]
+#[case(&[], &[("GMAP_TOKEN_FILE", "/proc/marker")], "order-api: GMAP_TOKEN_FILE must name a file that can be read")]
+#[case(&["--gmap-token", "marker"], &[], "order-api: there is no option --gmap-token; see order-api --help")]
 #[case(&["--no-such-option=marker"], &[], "order-api: there is no option --no-such-option; see order-api --help")]
 #[case(&["--listen"], &[], "order-api: --listen is not given as it must be; see order-api --help")]
 #[case(&["postgres://u:marker@h/d"], &[], "order-api: there is no such command; see order-api --help")]
@@ -40,7 +44,12 @@ fn a_wrong_setting_ends_with_2_and_one_line_that_names_it(
 
 #[test]
 fn help_lists_all_commands_and_settings() {
-    let output = run(&["--help"], &[("DATABASE_URL", "postgres://u:marker@h/d")]);
+    let secrets = [
+        ("DATABASE_URL", "postgres://u:marker@h/d"),
+        ("GMAP_TOKEN", "marker"),
+        ("DB_PASSWORD", "marker"),
+    ];
+    let output = run(&["--help"], &secrets);
 
     assert_eq!(output.status.code(), Some(0));
     let help = text(&output.stdout);
@@ -51,7 +60,17 @@ fn help_lists_all_commands_and_settings() {
         "healthcheck",
         "LISTEN",
         "DATABASE_URL",
+        "DB_HOST",
+        "DB_PORT",
+        "DB_USERNAME",
+        "DB_PASSWORD",
+        "DB_PASSWORD_FILE",
+        "DB_NAME",
+        "DB_POOL_SIZE",
         "DISTANCE_PROVIDER",
+        "GMAP_TOKEN",
+        "GMAP_TOKEN_FILE",
+        "GMAP_DISTANCE_MATRIX_API",
         "LOG_FORMAT",
         "LOG_LEVEL",
         "WORKERS",
@@ -77,22 +96,59 @@ fn config_prints_the_settings_in_effect_and_an_empty_variable_counts_as_unset() 
 }
 
 #[test]
-fn migrate_creates_the_database_and_may_be_repeated() {
-    let directory = tempfile::tempdir().unwrap();
+fn config_shows_no_secret() {
+    let secrets = [
+        ("DB_HOST", "db.example"),
+        ("DB_USERNAME", "clerk"),
+        ("DB_PASSWORD", "marker"),
+        ("DB_NAME", "orders"),
+        ("GMAP_TOKEN", "marker"),
+    ];
+    let output = run(&["config"], &secrets);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = text(&output.stdout);
+    let address = "DATABASE_URL=postgres://clerk:***@db.example/orders\nDB_POOL_SIZE=10\n";
+    assert!(shown.contains(address) && shown.contains("GMAP_TOKEN=***\n"), "{shown}");
+    assert!(!shown.contains("marker"), "{shown}");
+}
+
+#[rstest]
+fn migrate_creates_the_database_and_may_be_repeated(
+    #[values(Store::Sqlite, Store::Postgres)] store: Store,
+) {
+    let world = World::new(store);
+    let url = world.database_url();
     for _ in 0..2 {
-        let output = run(&["migrate"], &[("DATABASE_URL", &database(directory.path()))]);
+        let output = run(&["migrate"], &[("DATABASE_URL", &url)]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
-    assert!(directory.path().join("data/orders.db").is_file());
+    match store {
+        Store::Sqlite => assert!(world.directory().join("data/orders.db").is_file()),
+        Store::Postgres => {
+            assert_eq!(world.database().session().number("SELECT count(*) FROM orders"), 0);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_ends_with_1_and_one_line_without_the_password() {
+    for command in ["serve", "migrate"] {
+        let output = run(&[command], &[("DATABASE_URL", "postgres://u:marker@127.0.0.1:1/d")]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let line = text(&output.stderr);
+        assert!(line.starts_with("order-api: the database cannot be reached: "), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(!line.contains("marker"), "{line}");
+    }
 }
 
 #[test]
 fn a_database_that_cannot_be_opened_ends_with_1_and_one_line() {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("data"), "a file where a directory must be").unwrap();
+    let world = World::new(Store::Sqlite);
+    std::fs::write(world.directory().join("data"), "a file where a directory must be").unwrap();
 
     for command in ["serve", "migrate"] {
-        let output = run(&[command], &[("DATABASE_URL", &database(directory.path()))]);
+        let output = run(&[command], &[("DATABASE_URL", &world.database_url())]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let line = text(&output.stderr);
         assert!(line.starts_with("order-api: ") && line.lines().count() == 1, "{line}");
@@ -101,10 +157,10 @@ fn a_database_that_cannot_be_opened_ends_with_1_and_one_line() {
 
 #[test]
 fn an_address_in_use_ends_with_1_and_one_line() {
-    let directory = tempfile::tempdir().unwrap();
+    let world = World::new(Store::Sqlite);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let environment = [("DATABASE_URL", &*database(directory.path())), ("LISTEN", &*address)];
+    let environment = [("DATABASE_URL", &*world.database_url()), ("LISTEN", &*address)];
 
     let output = run(&[], &environment);
 
@@ -116,11 +172,12 @@ fn an_address_in_use_ends_with_1_and_one_line() {
 
 #[test]
 fn healthcheck_prints_the_answer_of_the_running_service() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = Process::start(directory.path());
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
     let address = service.client.address.to_string();
 
-    let output = run(&["healthcheck"], &[("LISTEN", &address)]);
+    // Other settings are none of its business.
+    let output = run(&["healthcheck"], &[("LISTEN", &address), ("WORKERS", "none")]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stdout), "{\"data\":\"hello world.\"}\n");
 
@@ -128,4 +185,8 @@ fn healthcheck_prints_the_answer_of_the_running_service() {
     let output = run(&["healthcheck"], &[("LISTEN", &address)]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).starts_with("order-api: no answer from "), "{output:?}");
+
+    let output = run(&["healthcheck"], &[("LISTEN", "nowhere")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("order-api: LISTEN must be"), "{output:?}");
 }

@@ -2,6 +2,9 @@
 
 mod commands;
 mod crash;
+mod demo;
+mod faults;
+mod google;
 mod race;
 mod service;
 mod shutdown;

@@ -1,4 +1,4 @@
-//! Many takers, several processes, one file: each order has exactly one winner.
+//! Many takers, several processes, one database: each order has exactly one winner.
 
 use std::{
     sync::{
@@ -8,16 +8,20 @@ use std::{
     thread,
 };
 
-use super::support::Process;
+use rstest::rstest;
+
+use super::support::{Process, Store, World};
 
 const PROCESSES: usize = 3;
 const TAKERS: usize = 48;
 const ORDERS: usize = 300;
 
-#[test]
-fn each_of_300_orders_has_one_winner_among_48_takers_over_three_processes() {
-    let directory = tempfile::tempdir().unwrap();
-    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(directory.path())).collect();
+#[rstest]
+fn each_of_300_orders_has_one_winner_among_48_takers_over_three_processes(
+    #[values(Store::Sqlite, Store::Postgres)] store: Store,
+) {
+    let world = World::new(store);
+    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&world)).collect();
     let orders: Vec<_> = (0..ORDERS).map(|n| services[n % PROCESSES].client.place()).collect();
     let winners: Vec<_> = orders.iter().map(|_| AtomicUsize::new(0)).collect();
     let start = Barrier::new(TAKERS);
@@ -48,10 +52,12 @@ fn each_of_300_orders_has_one_winner_among_48_takers_over_three_processes() {
     assert_eq!(left.json.as_array().unwrap().len(), 0);
 }
 
-#[test]
-fn concurrent_requests_under_one_key_over_three_processes_make_one_order() {
-    let directory = tempfile::tempdir().unwrap();
-    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(directory.path())).collect();
+#[rstest]
+fn concurrent_requests_under_one_key_over_three_processes_make_one_order(
+    #[values(Store::Sqlite, Store::Postgres)] store: Store,
+) {
+    let world = World::new(store);
+    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&world)).collect();
 
     let answers: Vec<_> = thread::scope(|scope| {
         let asked: Vec<_> = (0..12)

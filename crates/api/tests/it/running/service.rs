@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
+use rstest::rstest;
 use serde_json::json;
 
-use super::support::InProcess;
+use super::support::{InProcess, Store, World};
 
-#[test]
-fn the_sample_requests_work() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = InProcess::start(directory.path());
+#[rstest]
+fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
+    let world = World::new(store);
+    let service = InProcess::start(&world);
     let client = &service.client;
 
     let placed = client.post(None).unwrap();
@@ -37,16 +38,16 @@ fn the_sample_requests_work() {
     service.stop().unwrap();
 }
 
-#[test]
-fn a_key_is_remembered_across_a_restart() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = InProcess::start(directory.path());
+#[rstest]
+fn a_key_is_remembered_across_a_restart(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
+    let world = World::new(store);
+    let service = InProcess::start(&world);
     let first = service.client.post(Some("key-1")).unwrap();
     let id = first.json["id"].as_i64().unwrap();
     assert_eq!(service.client.take(id, Some("key-2")).unwrap().status, 200);
     service.stop().unwrap();
 
-    let service = InProcess::start(directory.path());
+    let service = InProcess::start(&world);
     let placed = service.client.post(Some("key-1")).unwrap();
     assert_eq!(placed.json, first.json, "UNASSIGNED, as it was first answered");
     assert_eq!(placed.header("idempotency-replayed"), Some("true"));
@@ -56,23 +57,19 @@ fn a_key_is_remembered_across_a_restart() {
     service.stop().unwrap();
 }
 
-#[test]
-fn following_the_links_shows_every_order_once_though_others_are_placed() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = InProcess::start(directory.path());
+#[rstest]
+fn following_the_links_shows_every_order_once_though_others_are_placed(
+    #[values(Store::Sqlite, Store::Postgres)] store: Store,
+) {
+    let world = World::new(store);
+    let service = InProcess::start(&world);
     let mut expected: Vec<_> = (0..10).map(|_| service.client.place()).collect();
     expected.reverse();
 
     let mut seen = vec![];
-    let mut path = "/orders?page=1&limit=3".to_owned();
-    loop {
-        let answer = service.client.get(&path);
-        let orders = answer.json.as_array().unwrap();
-        seen.extend(orders.iter().map(|order| order["id"].as_i64().unwrap()));
+    for page in service.client.pages("/orders?page=1&limit=3") {
+        seen.extend(page);
         service.client.place();
-        let link = answer.header("link").unwrap();
-        let Some((next, _)) = link.split_once(">; rel=\"next\"") else { break };
-        path = next.strip_prefix('<').unwrap().to_owned();
     }
 
     assert_eq!(seen, expected);
@@ -82,8 +79,8 @@ fn following_the_links_shows_every_order_once_though_others_are_placed() {
 /// What the test service of actix does not show: what goes over the wire.
 #[test]
 fn head_sends_the_headers_of_get_and_no_body() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = InProcess::start(directory.path());
+    let world = World::new(Store::Sqlite);
+    let service = InProcess::start(&world);
     let wire = |method: &str| {
         let mut stream = TcpStream::connect(service.client.address).unwrap();
         write!(stream, "{method} /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -108,8 +105,8 @@ fn head_sends_the_headers_of_get_and_no_body() {
 /// actix reads to the end of the connection then. A client that waits for its answer never ends it.
 #[test]
 fn a_request_that_offers_an_upgrade_is_answered() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = InProcess::start(directory.path());
+    let world = World::new(Store::Sqlite);
+    let service = InProcess::start(&world);
     let mut stream = TcpStream::connect(service.client.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;

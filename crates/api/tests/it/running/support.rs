@@ -1,17 +1,25 @@
 //! Starts the real service, in this process or as one of its own, and asks it.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader},
+    iter,
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
     time::Duration,
 };
 
 use order_api::{Application, Options, Settings};
+use order_test_postgres::{Server, TestDb};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// The binary under test, with none of this machine's settings.
@@ -21,9 +29,66 @@ pub(crate) fn order_api() -> Command {
     command
 }
 
-/// Where the orders of a test are.
-pub(crate) fn database(directory: &Path) -> String {
-    format!("sqlite://{}", directory.join("data/orders.db").display())
+/// What keeps the orders of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Sqlite,
+    Postgres,
+}
+
+/// What the services of one test share: where their orders are, and other settings.
+pub(crate) struct World {
+    directory: TempDir,
+    /// Dropped before the server that it may be on.
+    database: Option<TestDb>,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl World {
+    /// A file, or a database on the server that tests share. Neither is there yet.
+    pub(crate) fn new(store: Store) -> Self {
+        Self::of((store == Store::Postgres).then(TestDb::new))
+    }
+
+    /// A database on a server of the test's own, to stop or to kill.
+    pub(crate) fn on_server(server: &Server) -> Self {
+        Self::of(Some(TestDb::on_server(server)))
+    }
+
+    fn of(database: Option<TestDb>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = match &database {
+            Some(database) => database.url(),
+            None => format!("sqlite://{}", directory.path().join("data/orders.db").display()),
+        };
+        Self { directory, database, settings: vec![("DATABASE_URL", url)] }
+    }
+
+    /// One more setting, by the name of its variable.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
+    }
+
+    /// Where the orders are.
+    pub(crate) fn database_url(&self) -> String {
+        self.get("DATABASE_URL").unwrap().into_string().unwrap()
+    }
+
+    /// A directory of its own.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The database, for what only SQL can do.
+    pub(crate) fn database(&self) -> &TestDb {
+        self.database.as_ref().unwrap()
+    }
+
+    fn get(&self, wanted: &str) -> Option<OsString> {
+        let found = self.settings.iter().rev().find(|(name, _)| *name == wanted);
+        found.map(|(_, value)| value.into())
+    }
 }
 
 /// The service in this process, through the same door as production.
@@ -34,14 +99,15 @@ pub(crate) struct InProcess {
 }
 
 impl InProcess {
-    pub(crate) fn start(directory: &Path) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let options = Options {
             listen: Some("127.0.0.1:0".into()),
-            database_url: Some(database(directory).into()),
+            database_url: world.get("DATABASE_URL"),
+            gmap_distance_matrix_api: world.get("GMAP_DISTANCE_MATRIX_API"),
             workers: Some("2".into()),
             ..Options::default()
         };
-        let settings = Settings::parse(&options, |_| None).unwrap();
+        let settings = Settings::parse(&options, |name| world.get(name)).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -51,7 +117,7 @@ impl InProcess {
                 application.run_until_stopped(async { stopped.await.unwrap_or(()) }).await
             })
         });
-        let address = told.recv_timeout(Duration::from_secs(30)).unwrap();
+        let address = told.recv_timeout(PATIENCE).unwrap();
         Self { client: Client::new(address), stop: Some(stop), thread: Some(thread) }
     }
 
@@ -66,30 +132,44 @@ impl InProcess {
 pub(crate) struct Process {
     pub(crate) client: Client,
     child: Child,
+    /// What it has logged so far.
+    log: Arc<Mutex<String>>,
 }
 
+/// How long a start may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 impl Process {
-    pub(crate) fn start(directory: &Path) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let mut child = order_api()
             .env("LISTEN", "127.0.0.1:0")
-            .env("DATABASE_URL", database(directory))
             .env("LOG_FORMAT", "json")
+            .envs(world.settings.iter().map(|(name, value)| (name, value)))
+            .current_dir(world.directory())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (tell, told) = mpsc::channel();
+        let log = Arc::<Mutex<String>>::default();
+        let kept = Arc::clone(&log);
         // Reads to the end, so that the service never waits for a reader of its log.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
+                kept.lock().unwrap().extend([line.as_str(), "\n"]);
                 let line: Value = serde_json::from_str(&line).unwrap();
                 if let Some(address) = line["listen.address"].as_str() {
                     let _ = tell.send(address.parse::<SocketAddr>().unwrap());
                 }
             }
         });
-        let address = told.recv_timeout(Duration::from_secs(30)).unwrap();
-        Self { client: Client::new(address), child }
+        let address = told.recv_timeout(PATIENCE).unwrap();
+        Self { client: Client::new(address), child, log }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// Sends a signal by its name, such as `TERM`.
@@ -112,11 +192,21 @@ impl Drop for Process {
     }
 }
 
+/// A flag that others work by. It is raised when this is dropped, so that a test that fails ends.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A client that keeps connections, as a courier's phone does.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     agent: ureq::Agent,
+    precise: bool,
 }
 
 /// An answer: its status, its headers and its JSON.
@@ -141,26 +231,52 @@ impl Client {
             .proxy(None)
             .build()
             .new_agent();
-        Self { address, agent }
+        Self { address, agent, precise: false }
+    }
+
+    /// The same client, asking for the precise form of errors.
+    pub(crate) fn precise(&self) -> Self {
+        Self { precise: true, ..self.clone() }
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         let url = format!("http://{}{path}", self.address);
-        read(self.agent.get(url).call()).unwrap()
+        let mut request = self.agent.get(url);
+        if self.precise {
+            request = request.header("Accept", "application/problem+json");
+        }
+        read(request.call()).unwrap()
+    }
+
+    /// The ids on the pages from this one on, as the links lead.
+    pub(crate) fn pages(&self, path: &str) -> impl Iterator<Item = Vec<i64>> {
+        let mut next = Some(path.to_owned());
+        iter::from_fn(move || {
+            let answer = self.get(&next.take()?);
+            let link = answer.header("link").unwrap().split_once(">; rel=\"next\"");
+            next = link.map(|(path, _)| path.strip_prefix('<').unwrap().to_owned());
+            let orders = answer.json.as_array().unwrap();
+            Some(orders.iter().map(|order| order["id"].as_i64().unwrap()).collect())
+        })
     }
 
     pub(crate) fn post(&self, key: Option<&str>) -> Result<Answer, ureq::Error> {
-        let body = json!({
-            "origin": ["50.456399", "12.707580"],
-            "destination": ["59.436487", "24.747193"],
-        });
+        self.post_from(["50.456399", "12.707580"], key)
+    }
+
+    pub(crate) fn post_from(
+        &self,
+        origin: [&str; 2],
+        key: Option<&str>,
+    ) -> Result<Answer, ureq::Error> {
+        let body = json!({"origin": origin, "destination": ["59.436487", "24.747193"]});
         let url = format!("http://{}/orders", self.address);
-        send(self.agent.post(url), key, &body)
+        self.send(self.agent.post(url), key, &body)
     }
 
     pub(crate) fn take(&self, id: i64, key: Option<&str>) -> Result<Answer, ureq::Error> {
         let url = format!("http://{}/orders/{id}", self.address);
-        send(self.agent.patch(url), key, &json!({"status": "TAKEN"}))
+        self.send(self.agent.patch(url), key, &json!({"status": "TAKEN"}))
     }
 
     /// Places an order and tells its id.
@@ -169,18 +285,22 @@ impl Client {
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json["id"].as_i64().unwrap()
     }
-}
 
-fn send(
-    request: ureq::RequestBuilder<ureq::typestate::WithBody>,
-    key: Option<&str>,
-    body: &Value,
-) -> Result<Answer, ureq::Error> {
-    let mut request = request.header("Content-Type", "application/json");
-    if let Some(key) = key {
-        request = request.header("Idempotency-Key", key);
+    fn send(
+        &self,
+        request: ureq::RequestBuilder<ureq::typestate::WithBody>,
+        key: Option<&str>,
+        body: &Value,
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = request.header("Content-Type", "application/json");
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if self.precise {
+            request = request.header("Accept", "application/problem+json");
+        }
+        read(request.send(body.to_string()))
     }
-    read(request.send(body.to_string()))
 }
 
 fn read(

@@ -1,0 +1,286 @@
+//! What can be set, from the command line and the environment, checked before anything starts.
+//!
+//! clap gathers the texts; their meaning is checked here, because clap quotes a bad value in its
+//! message, and a value may hold a secret.
+
+mod database;
+mod distance;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsString, fmt, fs, io::IsTerminal, net::SocketAddr, path::Path,
+    thread::available_parallelism,
+};
+
+use clap::Args;
+pub use database::DatabaseSettings;
+pub use distance::DistanceSettings;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+
+/// The settings as texts. Each is a command-line option and an environment variable.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Options {
+    /// Address and port to listen on; port 0 lets the system choose [default: 127.0.0.1:8080]
+    #[arg(long, env = "LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub listen: Option<OsString>,
+
+    /// Where orders are kept: `postgres://USER:PASSWORD@HOST:PORT/NAME` or `sqlite://PATH`
+    /// [default: PostgreSQL at `DB_HOST` if that is set, else `sqlite://data/orders.db`]
+    #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<OsString>,
+
+    /// Where PostgreSQL is, where `DATABASE_URL` does not say it
+    #[arg(long, env = "DB_HOST", global = true, value_name = "HOST")]
+    pub db_host: Option<OsString>,
+
+    /// The port of PostgreSQL [default: 5432]
+    #[arg(long, env = "DB_PORT", global = true, value_name = "PORT")]
+    pub db_port: Option<OsString>,
+
+    /// The role that logs in to PostgreSQL
+    #[arg(long, env = "DB_USERNAME", global = true, value_name = "NAME")]
+    pub db_username: Option<OsString>,
+
+    /// A file that holds the role's password
+    #[arg(long, env = "DB_PASSWORD_FILE", global = true, value_name = "PATH")]
+    pub db_password_file: Option<OsString>,
+
+    /// The database in PostgreSQL; it is created if it is missing
+    #[arg(long, env = "DB_NAME", global = true, value_name = "NAME")]
+    pub db_name: Option<OsString>,
+
+    /// Connections to PostgreSQL in all [default: 10]
+    #[arg(long, env = "DB_POOL_SIZE", global = true, value_name = "NUMBER")]
+    pub db_pool_size: Option<OsString>,
+
+    /// Who tells distances: google, by road, or geodesic, an offline great-circle estimate
+    /// [default: google if there is a token, else geodesic]
+    #[arg(long, env = "DISTANCE_PROVIDER", global = true, value_name = "NAME")]
+    pub distance_provider: Option<OsString>,
+
+    /// A file that holds the key of Google Maps
+    #[arg(long, env = "GMAP_TOKEN_FILE", global = true, value_name = "PATH")]
+    pub gmap_token_file: Option<OsString>,
+
+    /// The address of the Distance Matrix API [default: Google's]
+    #[arg(
+        long,
+        env = "GMAP_DISTANCE_MATRIX_API",
+        global = true,
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub gmap_distance_matrix_api: Option<OsString>,
+
+    /// How log lines look: text or json [default: text on a terminal, else json]
+    #[arg(long, env = "LOG_FORMAT", global = true, value_name = "FORMAT")]
+    pub log_format: Option<OsString>,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as
+    /// `info,order_http=debug` [default: info]
+    #[arg(long, env = "LOG_LEVEL", global = true, value_name = "LEVEL")]
+    pub log_level: Option<OsString>,
+
+    /// Threads that serve requests [default: one for each core]
+    #[arg(long, env = "WORKERS", global = true, value_name = "NUMBER")]
+    pub workers: Option<OsString>,
+}
+
+/// Settings that are secrets come from the environment or from files, and are no options: the
+/// options of a process are for all to see.
+pub(crate) const SECRETS_HELP: &str = "\
+Secrets, from the environment only:
+  GMAP_TOKEN   the key of Google Maps
+  DB_PASSWORD  the password of the role that logs in to PostgreSQL";
+
+/// The settings that are in effect.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where orders are kept.
+    pub database: DatabaseSettings,
+    /// Who tells distances.
+    pub distance: DistanceSettings,
+    /// How and what is logged.
+    pub log: LogSettings,
+    /// Threads that serve requests.
+    pub workers: usize,
+}
+
+/// How and what is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level or a filter of `tracing-subscriber`.
+    pub filter: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// A setting has a value that it cannot have. The value is not repeated: it may hold a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} {problem}")]
+pub struct InvalidSetting {
+    /// The name of the environment variable.
+    pub name: &'static str,
+    /// What is wrong with it, as a predicate.
+    pub problem: String,
+}
+
+impl InvalidSetting {
+    fn new(name: &'static str, problem: impl Into<String>) -> Self {
+        Self { name, problem: problem.into() }
+    }
+}
+
+impl Settings {
+    /// Checks all settings. `environment` looks up the variables that are no options: secrets.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn parse(
+        options: &Options,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, InvalidSetting> {
+        Ok(Self {
+            listen: Self::listen(options)?,
+            database: DatabaseSettings::parse(options, &environment)?,
+            distance: DistanceSettings::parse(options, &environment)?,
+            log: LogSettings {
+                format: log_format(set("LOG_FORMAT", options.log_format.as_ref())?)?,
+                filter: log_filter(set("LOG_LEVEL", options.log_level.as_ref())?)?,
+            },
+            workers: workers(set("WORKERS", options.workers.as_ref())?)?,
+        })
+    }
+
+    /// Checks only where to listen, for who only wants to know where the service is.
+    pub(crate) fn listen(options: &Options) -> Result<SocketAddr, InvalidSetting> {
+        let value = set("LISTEN", options.listen.as_ref())?;
+        value.unwrap_or("127.0.0.1:8080").parse().map_err(|_| {
+            InvalidSetting::new("LISTEN", "must be an address and a port, such as 127.0.0.1:8080")
+        })
+    }
+}
+
+/// An empty value counts as unset: compose files pass on variables that nobody has set.
+fn set<'a>(
+    name: &'static str,
+    value: Option<&'a OsString>,
+) -> Result<Option<&'a str>, InvalidSetting> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.to_str().map(Some).ok_or_else(|| InvalidSetting::new(name, "must be UTF-8"))
+}
+
+/// A secret, from its variable or from the file that another setting names.
+fn secret(
+    name: &'static str,
+    value: Option<&OsString>,
+    file_name: &'static str,
+    file: Option<&OsString>,
+) -> Result<Option<SecretString>, InvalidSetting> {
+    let file = file.filter(|path| !path.is_empty());
+    match (set(name, value)?, file) {
+        (Some(_), Some(_)) => {
+            Err(InvalidSetting::new(file_name, format!("must not be set together with {name}")))
+        }
+        (Some(value), None) => Ok(Some(value.into())),
+        (None, Some(path)) => read_secret(Path::new(path))
+            .map(Some)
+            .map_err(|problem| InvalidSetting::new(file_name, problem)),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read_secret(path: &Path) -> Result<SecretString, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("must name a file that can be read: {}", error.kind()))?;
+    // Editors and `echo` end a file with a new line; no secret does.
+    match text.trim_end_matches(['\n', '\r']) {
+        "" => Err("must name a file that is not empty".to_owned()),
+        secret => Ok(secret.into()),
+    }
+}
+
+/// An integer between two bounds, both included.
+fn integer(
+    name: &'static str,
+    value: &str,
+    bounds: std::ops::RangeInclusive<u32>,
+) -> Result<u32, InvalidSetting> {
+    let (min, max) = (*bounds.start(), *bounds.end());
+    value
+        .parse()
+        .ok()
+        .filter(|number| bounds.contains(number))
+        .ok_or_else(|| InvalidSetting::new(name, format!("must be an integer from {min} to {max}")))
+}
+
+fn log_format(value: Option<&str>) -> Result<LogFormat, InvalidSetting> {
+    let default = if std::io::stdout().is_terminal() { "text" } else { "json" };
+    match value.unwrap_or(default) {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(InvalidSetting::new("LOG_FORMAT", "must be text or json")),
+    }
+}
+
+/// A lone word is a level: the filter language would take a misspelt one for the name of a
+/// module, and log nothing else.
+fn log_filter(value: Option<&str>) -> Result<String, InvalidSetting> {
+    let value = value.unwrap_or("info");
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let level = levels.iter().any(|level| level.eq_ignore_ascii_case(value));
+    let filter = value.contains('=') && EnvFilter::builder().parse(value).is_ok();
+    if level || filter {
+        return Ok(value.to_owned());
+    }
+    let problem =
+        "must be error, warn, info, debug, trace or a filter such as info,order_http=debug";
+    Err(InvalidSetting::new("LOG_LEVEL", problem))
+}
+
+fn workers(value: Option<&str>) -> Result<usize, InvalidSetting> {
+    let Some(value) = value else { return Ok(available_parallelism().map_or(1, Into::into)) };
+    let workers = integer("WORKERS", value, 1..=1024)?;
+    Ok(usize::try_from(workers).expect("1024 fits"))
+}
+
+/// One `NAME=value` a line, as a file of environment variables has it.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "LISTEN={}", self.listen)?;
+        writeln!(f, "DATABASE_URL={}", self.database)?;
+        if let DatabaseSettings::Postgres { pool_size, .. } = &self.database {
+            writeln!(f, "DB_POOL_SIZE={pool_size}")?;
+        }
+        writeln!(f, "DISTANCE_PROVIDER={}", self.distance)?;
+        if let DistanceSettings::Google { endpoint, .. } = &self.distance {
+            writeln!(f, "GMAP_DISTANCE_MATRIX_API={endpoint}")?;
+            writeln!(f, "GMAP_TOKEN=***")?;
+        }
+        writeln!(f, "LOG_FORMAT={}", self.log.format)?;
+        writeln!(f, "LOG_LEVEL={}", self.log.filter)?;
+        writeln!(f, "WORKERS={}", self.workers)
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
