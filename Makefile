@@ -3,21 +3,54 @@
 CARGO ?= cargo
 # nextest where it is installed, else the runner that comes with cargo.
 RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test --all-targets)
+# Runs a command with a PostgreSQL of its own, which is gone afterwards.
+WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
-.PHONY: help run test test-unit lint fmt doc clean
+.PHONY: help run test test-unit test-integration test-crash test-live test-load test-load-server \
+	test-deps has-postgres lint fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: ## Build and run the service on 127.0.0.1:8080, orders in data/orders.db
 	$(CARGO) run --locked --bin order-api
 
-test: ## Run all tests
-	$(CARGO) $(RUNNER) --locked --workspace
+test: has-postgres ## Run all tests, on a PostgreSQL that they start themselves
+	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace
 
-test-unit: ## Run the tests that do not start the service
-	$(CARGO) $(RUNNER) --locked --workspace -- --skip running::
+test-unit: ## Run the tests that need no PostgreSQL and do not start the service
+	$(CARGO) $(RUNNER) --locked --workspace -- --skip running:: --skip on_postgres::
+
+test-integration: has-postgres ## Run the others: on PostgreSQL, and with the service started
+	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace -- running:: on_postgres::
+
+test-crash: has-postgres ## Kill the service and the database 20 times each, or CRASH_ROUNDS
+	$(WITH_POSTGRES) env CRASH_ROUNDS=$(or $(CRASH_ROUNDS),20) \
+		$(CARGO) $(RUNNER) --locked --workspace -- running::crash::
+
+test-live: ## Ask Google's real API once; needs GMAP_TOKEN
+	@test -n "$$GMAP_TOKEN" || { echo "GMAP_TOKEN is not set: it must hold a key of Google Maps" >&2; exit 1; }
+	@echo "This asks Google once. It counts towards the limit and the bill of the key in GMAP_TOKEN."
+	$(CARGO) test --locked -p order-distance-google --features live live::
+
+test-load: ## Load a running service with Locust; web page on 127.0.0.1:8089, or HEADLESS=1
+	tests/load/run.sh
+
+test-load-server: has-postgres ## Run the service for the load test, on a PostgreSQL that is gone afterwards
+	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --default \
+		env DATABASE_URL=postgresql:///TestDB $(CARGO) run --locked --bin order-api
+
+test-deps: ## Install what tests need on Debian or Ubuntu, as root: PostgreSQL, Python
+	tests/install-deps.sh
+
+# Before anything is compiled.
+has-postgres:
+	@if ! crates/test-postgres/server-programs.sh >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+		echo "PostgreSQL's server is missing; installing it, because this is root: make test-deps"; \
+		$(MAKE) test-deps; \
+	fi
+	@crates/test-postgres/server-programs.sh >/dev/null
 
 lint: ## Check formatting, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Installs what the tests need beside Rust and a C compiler, on Debian or Ubuntu: PostgreSQL's
+# server programs, and Python with its venv module for the load test. No server is left running.
+set -eu
+
+if [ "$(id -u)" != 0 ]; then
+  echo "make test-deps installs packages and must run as root: sudo make test-deps" >&2
+  exit 1
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "make test-deps knows only Debian and Ubuntu. Needed are PostgreSQL's server, in PATH, and Python 3 with venv." >&2
+  exit 1
+fi
+
+# The package would create a server and start it. Servers that are there already are left alone.
+settings=/etc/postgresql-common/createcluster.d/order-api-tests.conf
+trap 'rm -f "$settings"' EXIT
+mkdir -p "$(dirname "$settings")"
+echo 'create_main_cluster = off' >"$settings"
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends postgresql python3 python3-venv
