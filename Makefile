@@ -38,7 +38,7 @@ test-load: ## Load a running service with Locust; web page on 127.0.0.1:8089, or
 	tests/load/run.sh
 
 test-load-server: has-postgres ## Run the service for the load test, on a PostgreSQL that is gone afterwards
-	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --default \
+	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable \
 		env DATABASE_URL=postgresql:///TestDB $(CARGO) run --locked --bin order-api
 
 test-deps: ## Install what tests need on Debian or Ubuntu, as root: PostgreSQL, Python

@@ -2,7 +2,7 @@
 # The load test as CI runs it: starts a service with a test database, loads it without a web page,
 # and stops it. To be run with a PostgreSQL, as libpq's variables name it:
 #
-#   cargo run --bin with-postgres -- --default tests/load/headless.sh
+#   cargo run --bin with-postgres -- --durable tests/load/headless.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

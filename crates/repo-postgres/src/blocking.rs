@@ -46,6 +46,7 @@ impl Lane {
         T: Send + 'static,
         W: Fn(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
     {
+        // At once, so that it is tried again; and of what only the waiting shows.
         let read = self.run(move |connection| work(connection).map_err(StoreError::of_a_read));
         read.await.map_err(StoreError::of_a_read)
     }

@@ -66,7 +66,8 @@ pub(crate) enum StoreError {
     /// The statement may have left, or not yet.
     #[error("the database does not answer")]
     NoAnswer,
-    #[error("all connections wait for a database that does not answer")]
+    /// Nor has the statement left, or it asked for nothing to be changed.
+    #[error("the database does not answer, and nothing was changed")]
     NoTurn,
     #[error("the database is read-only")]
     ReadOnly(#[source] QueryError),

@@ -14,7 +14,7 @@ use order_repo_diesel::{
 use crate::{
     error::StoreError,
     schema::{orders, placement_keys},
-    statement::{Outcomes, statement},
+    statement::{Outcomes, entry, statement},
 };
 
 /// The moment since which keys are remembered, as SQL.
@@ -117,14 +117,13 @@ pub(crate) fn find_placement(
 
 fn insert(connection: &mut PgConnection, members: &[&NewOrder]) -> QueryResult<Vec<Option<i64>>> {
     let routes = || members.iter().map(|order| RouteRow::from(order.route));
-    let key = |order: &NewOrder| order.key.as_ref().map(IdempotencyKey::as_str).map(str::to_owned);
     let statement = PlaceOrders {
         origin_latitudes: routes().map(|route| route.origin_latitude).collect(),
         origin_longitudes: routes().map(|route| route.origin_longitude).collect(),
         destination_latitudes: routes().map(|route| route.destination_latitude).collect(),
         destination_longitudes: routes().map(|route| route.destination_longitude).collect(),
         distances: members.iter().map(|order| order.distance.get()).collect(),
-        keys: members.iter().map(|order| key(order)).collect(),
+        keys: members.iter().map(|order| entry(order.key.as_ref())).collect(),
     };
     statement.load(connection)
 }

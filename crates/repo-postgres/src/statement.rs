@@ -3,6 +3,7 @@
 //! diesel has no words for them, and its `sql_query` is prepared anew each time. So each is a
 //! fragment of a query of its own, with an identity by which diesel's cache knows it.
 
+use order_domain::IdempotencyKey;
 use order_repo_diesel::rows::CorruptRow;
 
 use crate::error::StoreError;
@@ -10,6 +11,11 @@ use crate::error::StoreError;
 /// What a batch gives: one outcome for each member, in the order of the members. A row that
 /// cannot be spoils the outcome of the member that met it, and no other.
 pub(crate) type Outcomes<T> = Result<Vec<Result<T, CorruptRow>>, StoreError>;
+
+/// A key as an entry of an array.
+pub(crate) fn entry(key: Option<&IdempotencyKey>) -> Option<String> {
+    key.map(|key| key.as_str().to_owned())
+}
 
 /// Makes the type of a statement: arrays with one entry for each member go in, rows come out.
 ///

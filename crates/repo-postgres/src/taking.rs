@@ -7,12 +7,12 @@ use diesel::{
     result::{DatabaseErrorKind, Error as QueryError},
     sql_types::{BigInt, Nullable, Text},
 };
-use order_domain::{IdempotencyKey, OrderStatus, Take, TakeOutcome};
+use order_domain::{OrderStatus, Take, TakeOutcome};
 use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
     error::StoreError,
-    statement::{Outcomes, statement},
+    statement::{Outcomes, entry, statement},
 };
 
 statement! {
@@ -137,10 +137,9 @@ fn take_group(
     group: &[usize],
 ) -> QueryResult<Vec<Result<TakeOutcome, CorruptRow>>> {
     let group: Vec<_> = group.iter().map(|&member| &members[member]).collect();
-    let key = |take: &Take| take.key.as_ref().map(IdempotencyKey::as_str).map(str::to_owned);
     let statement = TakeOrders {
         ids: group.iter().map(|take| take.id.get()).collect(),
-        keys: group.iter().map(|take| key(take)).collect(),
+        keys: group.iter().map(|take| entry(take.key.as_ref())).collect(),
     };
     let rows: Vec<Told> = statement.load(connection)?;
     Ok(rows.into_iter().zip(&group).map(|(told, take)| outcome(told, take, &group)).collect())
@@ -197,7 +196,7 @@ mod tests {
         use super::*;
         use crate::{
             placing::place_all,
-            testing::{database, fill, new_order, plan},
+            testing::{batch_of_takes, database, fill, new_order, plan},
         };
 
         fn take(session: &mut Session, batch: &[Take]) -> Vec<TakeOutcome> {
@@ -211,36 +210,7 @@ mod tests {
             place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order)).unwrap();
             assert_eq!(take(&mut session, &[wish(1, Some("one"))]), [TakeOutcome::Taken]);
 
-            let batch = [
-                wish(2, None),
-                wish(2, None),
-                wish(1, Some("one")),
-                wish(1, Some("late")),
-                wish(99, Some("late")),
-                wish(3, Some("late")),
-                wish(4, Some("late")),
-                wish(3, Some("late")),
-                wish(99, Some("one")),
-                wish(4, None),
-                wish(5, Some("one")),
-                wish(5, Some("five")),
-                wish(5, Some("five")),
-            ];
-            let expected = [
-                TakeOutcome::Taken,
-                TakeOutcome::AlreadyTaken,
-                TakeOutcome::Replayed,
-                TakeOutcome::AlreadyTaken,
-                TakeOutcome::NotFound,
-                TakeOutcome::Taken,
-                TakeOutcome::KeyUsedElsewhere,
-                TakeOutcome::Replayed,
-                TakeOutcome::KeyUsedElsewhere,
-                TakeOutcome::Taken,
-                TakeOutcome::KeyUsedElsewhere,
-                TakeOutcome::Taken,
-                TakeOutcome::Replayed,
-            ];
+            let (batch, expected): (Vec<_>, Vec<_>) = batch_of_takes().into_iter().unzip();
             assert_eq!(take(&mut session, &batch), expected);
             assert_eq!(take(&mut session, &[]), []);
         }

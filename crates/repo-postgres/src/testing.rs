@@ -1,7 +1,9 @@
 //! What the unit tests on a real server start from.
 
 use diesel::{pg::Pg, query_builder::QueryFragment};
-pub(crate) use order_conformance::repo::given::{before, key, keyed, new_order, page};
+pub(crate) use order_conformance::repo::given::{
+    batch_of_takes, before, key, keyed, new_order, page,
+};
 use order_test_postgres::{Session, TestDb};
 
 use crate::{connection_info::ConnectionInfo, open::prepare};

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::{
         placing::place_all,
-        testing::{database, key, new_order, plans_of},
+        testing::{batch_of_takes, database, key, new_order, plans_of},
     };
 
     fn take(connection: &mut SqliteConnection, batch: &[Take]) -> Vec<TakeOutcome> {
@@ -102,33 +102,10 @@ mod tests {
     #[test]
     fn each_member_of_a_batch_has_its_own_outcome() {
         let mut connection = database();
-        place_all(&mut connection, &[1, 2, 3, 4].map(new_order)).unwrap();
+        place_all(&mut connection, &[1, 2, 3, 4, 5].map(new_order)).unwrap();
         assert_eq!(take(&mut connection, &[wish(1, Some("one"))]), [TakeOutcome::Taken]);
 
-        let batch = [
-            wish(2, None),
-            wish(2, None),
-            wish(1, Some("one")),
-            wish(1, Some("late")),
-            wish(99, Some("late")),
-            wish(3, Some("late")),
-            wish(4, Some("late")),
-            wish(3, Some("late")),
-            wish(99, Some("one")),
-            wish(4, None),
-        ];
-        let expected = [
-            TakeOutcome::Taken,
-            TakeOutcome::AlreadyTaken,
-            TakeOutcome::Replayed,
-            TakeOutcome::AlreadyTaken,
-            TakeOutcome::NotFound,
-            TakeOutcome::Taken,
-            TakeOutcome::KeyUsedElsewhere,
-            TakeOutcome::Replayed,
-            TakeOutcome::KeyUsedElsewhere,
-            TakeOutcome::Taken,
-        ];
+        let (batch, expected): (Vec<_>, Vec<_>) = batch_of_takes().into_iter().unzip();
         assert_eq!(take(&mut connection, &batch), expected);
         assert_eq!(take(&mut connection, &[]), []);
     }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use diesel::{connection::InstrumentationEvent, prelude::*, sql_types::Text};
 use diesel_migrations::MigrationHarness;
-pub(crate) use order_conformance::repo::given::{before, key, keyed, new_order, page};
+pub(crate) use order_conformance::repo::given::{
+    batch_of_takes, before, key, keyed, new_order, page,
+};
 
 use crate::open::MIGRATIONS;
 

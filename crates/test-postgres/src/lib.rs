@@ -15,4 +15,4 @@ mod database;
 mod server;
 
 pub use database::{Session, TestDb, server_url};
-pub use server::{Frozen, Server, ServerSettings};
+pub use server::{Frozen, Server, ServerSettings, wait_for};

@@ -15,6 +15,9 @@ use std::{
 
 const SUPERUSER: &str = "order_api_test";
 
+/// How long it may take a server to start or to end.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// `nobody` on every Linux. Root may not run PostgreSQL.
 const UNPRIVILEGED: u32 = 65534;
 
@@ -28,13 +31,12 @@ rm -rf "$2"
 "#;
 
 /// What a server is started with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerSettings {
     /// Writes are not forced to the disk: fast, and safe against all but a loss of power.
-    #[default]
     Fast,
     /// As `initdb` makes it: a commit that was answered survives the loss of power.
-    Default,
+    Durable,
 }
 
 /// A PostgreSQL server in a temporary directory, on a free port of 127.0.0.1.
@@ -128,27 +130,34 @@ impl Server {
         for pid in &killed {
             signal("KILL", pid);
         }
-        wait_for(|| killed.iter().all(|pid| is_dead(pid)), || "its processes live on".to_owned());
+        let dead = || killed.iter().all(|pid| is_dead(pid));
+        wait_for(PATIENCE, dead, || "its processes live on".to_owned());
         // In a container nobody may bury the dead, and a new server takes a dead one for alive.
         fs::remove_file(self.pid_file()).unwrap();
     }
 
     /// Starts it again, on the same port. After a kill it recovers first.
     pub fn start_again(&self) {
-        wait_for(|| self.try_to_start(), || self.log());
+        wait_for(PATIENCE, || self.try_to_start(), || self.log());
     }
 
-    /// Another program of PostgreSQL, such as `psql`, with the settings that let it find this
-    /// server.
+    /// Another program of PostgreSQL, such as `psql`, which finds this server.
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
+        command.envs(self.environment());
         command
-            .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", self.port.to_string())
-            .env("PGUSER", SUPERUSER)
-            .env("PGPASSWORD", &self.password);
-        command
+    }
+
+    /// By these variables libpq, and so every program of PostgreSQL, finds this server.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 4] {
+        [
+            ("PGHOST", "127.0.0.1".to_owned()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", SUPERUSER.to_owned()),
+            ("PGPASSWORD", self.password.clone()),
+        ]
     }
 
     /// Gives the lifeline away: the server now lives as long as whoever holds this.
@@ -273,8 +282,13 @@ impl Drop for Server {
     }
 }
 
-fn wait_for(condition: impl Fn() -> bool, what_is_wrong: impl Fn() -> String) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+/// Waits until something is so, and fails when that takes too long.
+pub fn wait_for(
+    patience: Duration,
+    mut condition: impl FnMut() -> bool,
+    what_is_wrong: impl Fn() -> String,
+) {
+    let deadline = Instant::now() + patience;
     while !condition() {
         assert!(Instant::now() < deadline, "{}", what_is_wrong());
         sleep(Duration::from_millis(50));

@@ -80,7 +80,7 @@ fn parts(
         Ok(set(name, value.as_ref())?.unwrap_or_default().to_owned())
     };
     let port = match set("DB_PORT", options.db_port.as_ref())? {
-        Some(value) => Some(integer("DB_PORT", value, 1..=u16::MAX.into())?),
+        Some(value) => Some(integer("DB_PORT", value, 1..=u16::MAX)?),
         None => None,
     };
     let password = secret(
@@ -91,7 +91,7 @@ fn parts(
     )?;
     let parts = Parts {
         host: text("DB_HOST", &options.db_host)?,
-        port: port.and_then(|port| port.try_into().ok()),
+        port,
         user: text("DB_USERNAME", &options.db_username)?,
         password: password.map(|password| password.expose_secret().to_owned()),
         database: text("DB_NAME", &options.db_name)?,

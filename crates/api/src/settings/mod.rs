@@ -9,8 +9,8 @@ mod distance;
 mod tests;
 
 use std::{
-    ffi::OsString, fmt, fs, io::IsTerminal, net::SocketAddr, path::Path,
-    thread::available_parallelism,
+    ffi::OsString, fmt, fs, io::IsTerminal, net::SocketAddr, ops::RangeInclusive, path::Path,
+    str::FromStr, thread::available_parallelism,
 };
 
 use clap::Args;
@@ -214,17 +214,16 @@ fn read_secret(path: &Path) -> Result<SecretString, String> {
 }
 
 /// An integer between two bounds, both included.
-fn integer(
+fn integer<T: FromStr + PartialOrd + fmt::Display>(
     name: &'static str,
     value: &str,
-    bounds: std::ops::RangeInclusive<u32>,
-) -> Result<u32, InvalidSetting> {
-    let (min, max) = (*bounds.start(), *bounds.end());
-    value
-        .parse()
-        .ok()
-        .filter(|number| bounds.contains(number))
-        .ok_or_else(|| InvalidSetting::new(name, format!("must be an integer from {min} to {max}")))
+    bounds: RangeInclusive<T>,
+) -> Result<T, InvalidSetting> {
+    let number = value.parse().ok().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| {
+        let (min, max) = (bounds.start(), bounds.end());
+        InvalidSetting::new(name, format!("must be an integer from {min} to {max}"))
+    })
 }
 
 fn log_format(value: Option<&str>) -> Result<LogFormat, InvalidSetting> {
@@ -253,8 +252,7 @@ fn log_filter(value: Option<&str>) -> Result<String, InvalidSetting> {
 
 fn workers(value: Option<&str>) -> Result<usize, InvalidSetting> {
     let Some(value) = value else { return Ok(available_parallelism().map_or(1, Into::into)) };
-    let workers = integer("WORKERS", value, 1..=1024)?;
-    Ok(usize::try_from(workers).expect("1024 fits"))
+    integer("WORKERS", value, 1..=1024)
 }
 
 /// One `NAME=value` a line, as a file of environment variables has it.

@@ -85,6 +85,29 @@ pub(super) fn wish(id: OrderId, text: &str) -> Take {
     Take { id, key: Some(key(text)) }
 }
 
+/// Takes that share a batch, and the outcome of each, where the orders 1 to 5 are there and free
+/// but for the first, which the key `one` has taken. Members see what those before them did.
+#[must_use]
+pub fn batch_of_takes() -> Vec<(Take, TakeOutcome)> {
+    let member =
+        |of, text: Option<&str>, outcome| (Take { id: id(of), key: text.map(key) }, outcome);
+    vec![
+        member(2, None, TakeOutcome::Taken),
+        member(2, None, TakeOutcome::AlreadyTaken),
+        member(1, Some("one"), TakeOutcome::Replayed),
+        member(1, Some("late"), TakeOutcome::AlreadyTaken),
+        member(99, Some("late"), TakeOutcome::NotFound),
+        member(3, Some("late"), TakeOutcome::Taken),
+        member(4, Some("late"), TakeOutcome::KeyUsedElsewhere),
+        member(3, Some("late"), TakeOutcome::Replayed),
+        member(99, Some("one"), TakeOutcome::KeyUsedElsewhere),
+        member(4, None, TakeOutcome::Taken),
+        member(5, Some("one"), TakeOutcome::KeyUsedElsewhere),
+        member(5, Some("five"), TakeOutcome::Taken),
+        member(5, Some("five"), TakeOutcome::Replayed),
+    ]
+}
+
 pub(super) async fn take(repo: &Repo, id: OrderId) -> TakeOutcome {
     repo.take(Take { id, key: None }).await.unwrap()
 }

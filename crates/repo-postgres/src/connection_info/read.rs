@@ -72,7 +72,7 @@ impl ConnectionInfo {
     }
 
     pub(super) fn checked(self) -> Result<Self, InvalidUrl> {
-        if self.get("dbname").is_none_or(str::is_empty) {
+        if self.database().is_empty() {
             return Err(InvalidUrl::NoDatabase);
         }
         if self.database().len() > MAX_NAME_BYTES {

@@ -1,10 +1,8 @@
 //! `with-postgres COMMAND [ARGUMENT…]`: runs a command with a PostgreSQL of its own.
 //!
 //! The command finds it by `TEST_DATABASE_URL`, and `psql` and its like by `PGHOST` and so on.
-//! Where `TEST_DATABASE_URL` is set already, the command just runs. With `--default` first the
+//! Where `TEST_DATABASE_URL` is set already, the command just runs. With `--durable` first the
 //! server writes as safely as PostgreSQL does by default; without, fast.
-
-#![expect(clippy::unwrap_used, reason = "everything here is for tests")]
 
 use std::{env, os::unix::process::CommandExt, process::Command};
 
@@ -13,9 +11,9 @@ use order_test_postgres::{Server, ServerSettings};
 fn main() {
     let mut arguments: Vec<_> = env::args_os().skip(1).collect();
     let mut settings = ServerSettings::Fast;
-    if arguments.first().is_some_and(|first| first == "--default") {
+    if arguments.first().is_some_and(|first| first == "--durable") {
         arguments.remove(0);
-        settings = ServerSettings::Default;
+        settings = ServerSettings::Durable;
     }
     let (program, arguments) = arguments.split_first().expect("a command to run");
     if env::var_os("TEST_DATABASE_URL").is_some_and(|url| !url.is_empty()) {
@@ -25,9 +23,7 @@ fn main() {
     let server = Server::start(settings);
     let mut command = Command::new(program);
     command.args(arguments).env("TEST_DATABASE_URL", server.url("postgres"));
-    for (name, value) in server.program("psql").get_envs() {
-        command.env(name, value.unwrap());
-    }
+    command.envs(server.environment());
     // This process becomes the command, so that signals reach it. What keeps the server alive
     // must outlive that, and only the standard streams do: it becomes the standard input.
     let failed = command.stdin(server.into_lifeline()).exec();

@@ -1,8 +1,8 @@
 //! The service as the demo's deployment has it: PostgreSQL part by part, and Google Maps.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
-use order_test_postgres::{Server, ServerSettings};
+use order_test_postgres::{Server, ServerSettings, wait_for};
 use rstest::rstest;
 use serde_json::json;
 
@@ -24,12 +24,12 @@ fn the_demos_variables_make_the_demos_service() {
     let google = Google::start();
     let world = World::on_server(&server);
     // Only what the demo's compose file sets.
-    let password = server.url("").split(':').nth(2).unwrap().split('@').next().unwrap().to_owned();
+    let [host, port, username, password] = server.environment().map(|(_, value)| value);
     let world = world
         .with("DATABASE_URL", "")
-        .with("DB_HOST", "127.0.0.1")
-        .with("DB_PORT", server.port().to_string())
-        .with("DB_USERNAME", "order_api_test")
+        .with("DB_HOST", host)
+        .with("DB_PORT", port)
+        .with("DB_USERNAME", username)
         .with("DB_PASSWORD", password)
         .with("DB_NAME", "FoodDelivery")
         .with("GMAP_TOKEN", google::KEY)
@@ -126,9 +126,8 @@ fn a_row_that_is_locked_in_psql_is_busy_at_once() {
     let mut session = world.database().session();
     let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' \
                   AND pid <> pg_backend_pid()";
-    while session.number(asleep) == 0 {
-        thread::sleep(Duration::from_millis(20));
-    }
+    let locked = || session.number(asleep) > 0;
+    wait_for(Duration::from_mins(1), locked, || "psql does not lock the row".to_owned());
 
     let began = std::time::Instant::now();
     let answer = service.client.take(id, None).unwrap();

@@ -3,10 +3,10 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use order_test_postgres::{Server, ServerSettings};
+use order_test_postgres::{Server, ServerSettings, wait_for};
 
 use super::support::{Client, Process, Stop, World};
 
@@ -78,10 +78,8 @@ fn a_database_that_goes_away_for_ten_seconds_leaves_nothing_stale() {
     assert_eq!(health.status, 200, "it lives without its database");
 
     server.start_again();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while service.client.post(None).unwrap().status != 200 {
-        assert!(Instant::now() < deadline, "the service does not come back");
-    }
+    let answers = || service.client.post(None).unwrap().status == 200;
+    wait_for(Duration::from_secs(30), answers, || "the service does not come back".to_owned());
     let after = work_for(&service, Duration::from_secs(2));
     assert!(after.placed > 0 && after.codes.is_empty(), "{:?}", after.codes);
 }

@@ -8,7 +8,7 @@ use std::{
 
 use order_domain::{OrderRepo, RepoError, Take, TakeOutcome};
 use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
-use order_test_postgres::{Server, ServerSettings, TestDb};
+use order_test_postgres::{Server, ServerSettings, TestDb, wait_for};
 
 use super::world::{World, key, keyed, new_order, newest, place, wish};
 
@@ -132,10 +132,8 @@ async fn a_connection_that_is_cut_in_the_middle_leaves_a_change_unknown_and_a_re
     let waiting = "SELECT count(*) FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut server = world.raw();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while server.number(waiting) < 3 {
-        assert!(Instant::now() < deadline, "the calls do not wait");
-    }
+    let all_wait = || server.number(waiting) >= 3;
+    wait_for(Duration::from_secs(20), all_wait, || "the calls do not wait".to_owned());
     server.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND wait_event_type = 'Lock'",
