@@ -54,12 +54,18 @@ macro_rules! degrees {
         pub struct $name(f64);
 
         impl $name {
+            /// The largest magnitude, in degrees.
+            pub const MAX_DEGREES: u8 = $limit;
+
+            /// The longest text that is read, in characters.
+            pub const MAX_LENGTH: usize = MAX_LENGTH;
+
             /// Reads a plain decimal number; the value is the nearest double.
             ///
             /// # Errors
             /// When the text is no plain decimal number or lies out of range.
             pub fn parse(text: &str) -> Result<Self, InvalidCoordinate> {
-                parse_degrees(text, $limit).map(Self)
+                parse_degrees(text, Self::MAX_DEGREES).map(Self)
             }
 
             /// The value in degrees.
@@ -73,7 +79,7 @@ macro_rules! degrees {
             type Error = InvalidCoordinate;
 
             fn try_from(degrees: f64) -> Result<Self, InvalidCoordinate> {
-                check_degrees(degrees, $limit).map(Self)
+                check_degrees(degrees, Self::MAX_DEGREES).map(Self)
             }
         }
 

@@ -15,7 +15,8 @@ pub struct IdempotencyKey(String);
 pub struct InvalidIdempotencyKey;
 
 impl IdempotencyKey {
-    const MAX_LENGTH: usize = 255;
+    /// The longest key, in characters.
+    pub const MAX_LENGTH: usize = 255;
 
     /// Reads a key.
     ///

@@ -7,7 +7,8 @@ use crate::{InvalidInteger, OrderId, OrderStatus, OrderSummary, integer};
 pub struct Limit(u16);
 
 impl Limit {
-    const MAX: u16 = 1000;
+    /// The largest number of orders.
+    pub const MAX: u16 = 1000;
 
     /// Reads an ASCII decimal integer from 1 to 1000.
     ///

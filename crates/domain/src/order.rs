@@ -50,7 +50,8 @@ pub struct Metres(i64);
 pub struct InvalidMetres(pub i64);
 
 impl Metres {
-    const MAX: i64 = (1 << 53) - 1;
+    /// The largest distance.
+    pub const MAX: i64 = (1 << 53) - 1;
 
     /// The number of metres.
     #[must_use]
@@ -104,6 +105,9 @@ pub enum OrderStatus {
 pub struct InvalidStatus;
 
 impl OrderStatus {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Unassigned, Self::Taken];
+
     /// The name by which clients and databases know the status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -118,10 +122,7 @@ impl FromStr for OrderStatus {
     type Err = InvalidStatus;
 
     fn from_str(text: &str) -> Result<Self, InvalidStatus> {
-        [Self::Unassigned, Self::Taken]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(InvalidStatus)
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(InvalidStatus)
     }
 }
 
