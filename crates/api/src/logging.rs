@@ -18,7 +18,7 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
         .with_ansi(std::io::stdout().is_terminal());
     let started = match settings.format {
         LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!(error))?;
     std::panic::set_hook(Box::new(|panic| {

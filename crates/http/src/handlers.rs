@@ -4,8 +4,9 @@ use actix_web::{HttpResponse, http::header, web::Data};
 use order_domain::{Orders, Placing, TakeOutcome};
 
 use crate::{
+    code::Code,
     links,
-    problem::{Code, Problem},
+    problem::Problem,
     requests::{FindOrder, ListOrders, PlaceOrder, TakeOrder},
     views::{HealthView, OrderDetailsView, OrderView, TakenView, ok, replayed},
 };
@@ -17,14 +18,8 @@ pub(crate) async fn place_order(
     match orders.place(wish.route, wish.key).await? {
         Placing::Placed(order) => Ok(ok(&OrderView::from(order))),
         Placing::Replayed(order) => Ok(replayed(&OrderView::from(order))),
-        Placing::KeyConflict => Err(Problem::new(
-            Code::IdempotencyConflict,
-            "this Idempotency-Key placed an order with another body; use a new key",
-        )),
-        Placing::NoRoute => Err(Problem::new(
-            Code::RouteNotFound,
-            "no route leads from origin to destination; try other coordinates",
-        )),
+        Placing::KeyConflict => Err(Code::IdempotencyConflict.into()),
+        Placing::NoRoute => Err(Code::RouteNotFound.into()),
     }
 }
 
@@ -32,21 +27,16 @@ pub(crate) async fn take_order(
     orders: Data<Orders>,
     TakeOrder(take): TakeOrder,
 ) -> Result<HttpResponse, Problem> {
-    let refused = |code, detail| Err(Problem::new(code, detail));
     match orders.take(take).await? {
         TakeOutcome::Taken => Ok(ok(&TakenView::SUCCESS)),
         TakeOutcome::Replayed => Ok(replayed(&TakenView::SUCCESS)),
-        TakeOutcome::AlreadyTaken => {
-            refused(Code::OrderAlreadyTaken, "somebody has taken this order already")
-        }
-        TakeOutcome::Busy => {
-            refused(Code::OrderBusy, "somebody is taking this order at this instant; try again")
-        }
-        TakeOutcome::NotFound => Err(not_found()),
-        TakeOutcome::KeyUsedElsewhere => refused(
+        TakeOutcome::AlreadyTaken => Err(Code::OrderAlreadyTaken.into()),
+        TakeOutcome::Busy => Err(Code::OrderBusy.into()),
+        TakeOutcome::NotFound => Err(Code::OrderNotFound.into()),
+        TakeOutcome::KeyUsedElsewhere => Err(Problem::new(
             Code::IdempotencyConflict,
             "this Idempotency-Key took another order; use a new key",
-        ),
+        )),
     }
 }
 
@@ -64,7 +54,7 @@ pub(crate) async fn find_order(
     orders: Data<Orders>,
     FindOrder(id): FindOrder,
 ) -> Result<HttpResponse, Problem> {
-    let order = orders.find(id).await?.ok_or_else(not_found)?;
+    let order = orders.find(id).await?.ok_or(Code::OrderNotFound)?;
     Ok(ok(&OrderDetailsView::from(order)))
 }
 
@@ -73,9 +63,5 @@ pub(crate) async fn healthcheck() -> HttpResponse {
 }
 
 pub(crate) async fn unknown_path() -> Result<HttpResponse, Problem> {
-    Err(Problem::unknown_path())
-}
-
-fn not_found() -> Problem {
-    Problem::new(Code::OrderNotFound, "there is no order with this id")
+    Err(Code::UnknownPath.into())
 }

@@ -8,13 +8,17 @@
 //! * `routes` says which paths exist, `handlers` what they do;
 //! * `requests` reads what clients send: shape by `validator`, meaning by the domain;
 //! * `views` and `links` write what clients get;
-//! * `problem` is every error, in both its forms;
-//! * `finish` gives each answer its form, headers and compression.
+//! * `code` is the table of errors, `problem` an error in both its forms;
+//! * `finish` gives each answer its form, headers and compression, by what `negotiation` reads of
+//!   a client's wishes, and its `request_id`.
 
+mod code;
 mod finish;
 mod handlers;
 mod links;
+mod negotiation;
 mod problem;
+mod request_id;
 mod requests;
 mod routes;
 mod server;

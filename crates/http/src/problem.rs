@@ -1,7 +1,7 @@
 //! Every error that a client can get, in both its forms.
 //!
-//! [`Code`] is the table of the contract: the name, the status by default and the precise one.
-//! Which form a client gets is chosen in the neighbour `finish`.
+//! The neighbour `code` has the table of what can be wrong; which form a client gets is chosen in
+//! `finish`.
 
 use std::{error::Error, fmt};
 
@@ -10,108 +10,41 @@ use actix_web::{
     body::BoxBody,
     http::{
         StatusCode,
-        header::{self, HeaderName},
+        header::{self, HeaderName, HeaderValue},
     },
 };
 use order_domain::{DistanceError, PlaceError, RepoError};
 use serde::Serialize;
 
-/// What is wrong, as a stable name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
-    InvalidRequest,
-    RouteNotFound,
-    DistanceUnavailable,
-    OrderNotFound,
-    OrderAlreadyTaken,
-    OrderBusy,
-    IdempotencyConflict,
-    StorageUnavailable,
-    OutcomeUnknown,
-    Overloaded,
-    UnknownPath,
-    MethodNotAllowed,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    InternalError,
-}
-
-/// A row of the contract's table of errors.
-struct Row {
-    name: &'static str,
-    title: &'static str,
-    /// The status for clients of the demo, which knew only 400.
-    default: StatusCode,
-    /// The status for clients that ask for problem documents.
-    precise: StatusCode,
-}
-
-impl Code {
-    fn row(self) -> Row {
-        use StatusCode as S;
-        let row = |name, title, default, precise| Row { name, title, default, precise };
-        let bad = |name, title, precise| row(name, title, S::BAD_REQUEST, precise);
-        let same = |name, title, status| row(name, title, status, status);
-        match self {
-            Self::InvalidRequest => bad("invalid_request", "Invalid request", S::BAD_REQUEST),
-            Self::RouteNotFound => bad("route_not_found", "No route", S::UNPROCESSABLE_ENTITY),
-            Self::DistanceUnavailable => {
-                bad("distance_unavailable", "Distance unavailable", S::BAD_GATEWAY)
-            }
-            Self::OrderNotFound => bad("order_not_found", "Order not found", S::NOT_FOUND),
-            Self::OrderAlreadyTaken => {
-                bad("order_already_taken", "Order already taken", S::CONFLICT)
-            }
-            Self::OrderBusy => bad("order_busy", "Order busy", S::CONFLICT),
-            Self::IdempotencyConflict => {
-                bad("idempotency_conflict", "Idempotency conflict", S::CONFLICT)
-            }
-            Self::StorageUnavailable => {
-                bad("storage_unavailable", "Storage unavailable", S::SERVICE_UNAVAILABLE)
-            }
-            Self::OutcomeUnknown => {
-                bad("outcome_unknown", "Outcome unknown", S::SERVICE_UNAVAILABLE)
-            }
-            Self::Overloaded => same("overloaded", "Overloaded", S::SERVICE_UNAVAILABLE),
-            Self::UnknownPath => same("unknown_path", "Unknown path", S::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                same("method_not_allowed", "Method not allowed", S::METHOD_NOT_ALLOWED)
-            }
-            Self::PayloadTooLarge => {
-                same("payload_too_large", "Payload too large", S::PAYLOAD_TOO_LARGE)
-            }
-            Self::UnsupportedMediaType => {
-                same("unsupported_media_type", "Unsupported media type", S::UNSUPPORTED_MEDIA_TYPE)
-            }
-            Self::InternalError => {
-                same("internal_error", "Internal error", S::INTERNAL_SERVER_ERROR)
-            }
-        }
-    }
-}
+use crate::code::Code;
 
 /// One thing that is wrong in a request, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Fault {
-    /// A sentence that names the place, so that it can stand alone.
-    pub(crate) detail: String,
-    #[serde(flatten)]
-    pub(crate) place: Place,
+#[serde(untagged)]
+pub(crate) enum Fault {
+    Body(BodyFault),
+    Parameter(ParameterFault),
 }
 
-/// Where in a request something is wrong.
+/// Something that is wrong in the body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Place {
-    Body {
-        /// A JSON pointer (RFC 6901); empty for the whole body.
-        pointer: String,
-    },
-    Parameter {
-        parameter: String,
-        #[serde(rename = "in")]
-        location: Location,
-    },
+pub(crate) struct BodyFault {
+    /// A sentence that names the place, so that it can stand alone.
+    pub(crate) detail: String,
+    /// A JSON pointer (RFC 6901) to the member, also to one that is missing or unknown; empty for
+    /// the whole body.
+    pub(crate) pointer: String,
+}
+
+/// Something that is wrong beside the body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ParameterFault {
+    /// A sentence that names the place, so that it can stand alone.
+    detail: String,
+    /// The name of the parameter, also of one that is missing or unknown.
+    parameter: String,
+    #[serde(rename = "in")]
+    location: Location,
 }
 
 /// Which part of a request a parameter is in.
@@ -125,7 +58,7 @@ pub(crate) enum Location {
 
 impl Fault {
     pub(crate) fn in_body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), place: Place::Body { pointer: pointer.into() } }
+        Self::Body(BodyFault { detail: detail.into(), pointer: pointer.into() })
     }
 
     pub(crate) fn in_parameter(
@@ -133,10 +66,23 @@ impl Fault {
         parameter: impl Into<String>,
         detail: impl Into<String>,
     ) -> Self {
-        let parameter = parameter.into();
-        Self { detail: detail.into(), place: Place::Parameter { parameter, location } }
+        Self::Parameter(ParameterFault {
+            detail: detail.into(),
+            parameter: parameter.into(),
+            location,
+        })
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        match self {
+            Self::Body(fault) => &fault.detail,
+            Self::Parameter(fault) => &fault.detail,
+        }
     }
 }
+
+/// The media type that clients name to get the document.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Which of the two forms of an error a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,40 +99,37 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     detail: String,
     errors: Vec<Fault>,
-    extra: Option<(HeaderName, &'static str)>,
+    /// A header of its own. Boxed, because few have one.
+    extra: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Box<dyn Error>>,
 }
 
 impl Problem {
+    /// A problem whose message depends on the request.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), errors: vec![], extra: None, cause: None }
     }
 
     /// All that is wrong in a request, together.
     pub(crate) fn invalid(errors: Vec<Fault>) -> Self {
-        let details: Vec<_> = errors.iter().map(|fault| fault.detail.as_str()).collect();
+        let details: Vec<_> = errors.iter().map(Fault::detail).collect();
         let detail = details.join("; ");
         Self { errors, ..Self::new(Code::InvalidRequest, detail) }
     }
 
-    pub(crate) fn unknown_path() -> Self {
-        Self::new(Code::UnknownPath, "there is nothing at this path; see /docs/")
-    }
-
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
-        let detail = format!("this path allows only {allow}");
-        Self::new(Code::MethodNotAllowed, detail).with_header(header::ALLOW, allow)
+    pub(crate) fn method_not_allowed(allow: HeaderValue) -> Self {
+        let allowed = allow.to_str().unwrap_or_default();
+        let problem = Self::new(Code::MethodNotAllowed, format!("this path allows only {allowed}"));
+        problem.with_header(header::ALLOW, allow)
     }
 
     /// A defect of ours, with its cause where nobody has logged that yet.
     pub(crate) fn internal(cause: Option<String>) -> Self {
-        let problem =
-            Self::new(Code::InternalError, "the service failed; this is a defect of ours");
-        Self { cause: cause.map(Into::into), ..problem }
+        Self { cause: cause.map(Into::into), ..Code::InternalError.into() }
     }
 
-    fn with_header(self, name: HeaderName, value: &'static str) -> Self {
-        Self { extra: Some((name, value)), ..self }
+    fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { extra: Some(Box::new((name, value))), ..self }
     }
 
     fn caused_by(self, cause: impl Into<Box<dyn Error>>) -> Self {
@@ -208,41 +151,76 @@ impl Problem {
     pub(crate) fn render(&self, form: Form) -> HttpResponse {
         let row = self.code.row();
         let mut answer = match form {
-            Form::Plain => HttpResponse::build(row.default).json(ErrorView { error: &self.detail }),
+            Form::Plain => HttpResponse::build(row.default).json(ErrorView::from(self)),
             Form::Document => HttpResponse::build(row.precise)
-                .content_type("application/problem+json")
-                .json(ProblemView {
-                    r#type: format!("urn:order-api:problem:{}", row.name),
-                    title: row.title,
-                    status: row.precise.as_u16(),
-                    detail: &self.detail,
-                    code: row.name,
-                    errors: (self.code == Code::InvalidRequest).then_some(&self.errors),
-                }),
+                .content_type(PROBLEM_JSON)
+                .json(ProblemView::from(self)),
         };
         let headers = answer.headers_mut();
-        headers.append(header::VARY, header::HeaderValue::from_static("Accept"));
-        if let Some((name, value)) = &self.extra {
-            headers.insert(name.clone(), header::HeaderValue::from_static(value));
+        headers.append(header::VARY, HeaderValue::from_static("Accept"));
+        if let Some((name, value)) = self.extra.as_deref() {
+            headers.insert(name.clone(), value.clone());
         }
         answer
     }
 }
 
+/// A problem with the message of its code.
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        let problem = Self::new(code, code.row().message);
+        let (name, value) = match code {
+            Code::Overloaded => (header::RETRY_AFTER, "1"),
+            // The rest of the body would be taken for the next request.
+            Code::RequestTimeout => (header::CONNECTION, "close"),
+            _ => return problem,
+        };
+        problem.with_header(name, HeaderValue::from_static(value))
+    }
+}
+
+/// An error in the default form.
 #[derive(Serialize)]
-struct ErrorView<'a> {
+pub(crate) struct ErrorView<'a> {
+    /// What is wrong and, where that helps, what to do.
     error: &'a str,
 }
 
+impl<'a> From<&'a Problem> for ErrorView<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        Self { error: &problem.detail }
+    }
+}
+
+/// An error as a document of RFC 9457.
 #[derive(Serialize)]
-struct ProblemView<'a> {
+pub(crate) struct ProblemView<'a> {
+    /// `urn:order-api:problem:` and the code.
     r#type: String,
+    /// The code for people.
     title: &'a str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong and, where that helps, what to do.
     detail: &'a str,
     code: &'a str,
+    /// With `invalid_request`, and only with it: all that is wrong in the request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a Vec<Fault>>,
+    errors: Option<&'a [Fault]>,
+}
+
+impl<'a> From<&'a Problem> for ProblemView<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        let row = problem.code.row();
+        Self {
+            r#type: format!("urn:order-api:problem:{}", row.name),
+            title: row.title,
+            status: row.precise.as_u16(),
+            detail: &problem.detail,
+            code: row.name,
+            errors: (problem.code == Code::InvalidRequest).then_some(&problem.errors),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -265,32 +243,20 @@ impl ResponseError for Problem {
 
 impl From<RepoError> for Problem {
     fn from(error: RepoError) -> Self {
-        let problem = match &error {
-            RepoError::Unavailable(_) | RepoError::Refused(_) | RepoError::Corrupt(_) => Self::new(
-                Code::StorageUnavailable,
-                "the orders cannot be reached at the moment; nothing was changed",
-            ),
-            RepoError::OutcomeUnknown(_) => Self::new(
-                Code::OutcomeUnknown,
-                "it is not known whether this happened; repeat it with the same Idempotency-Key \
-                 to learn it",
-            ),
-            RepoError::Overloaded => {
-                Self::new(Code::Overloaded, "too many requests at this moment; nothing was changed")
-                    .with_header(header::RETRY_AFTER, "1")
+        let code = match &error {
+            RepoError::Unavailable(_) | RepoError::Refused(_) | RepoError::Corrupt(_) => {
+                Code::StorageUnavailable
             }
+            RepoError::OutcomeUnknown(_) => Code::OutcomeUnknown,
+            RepoError::Overloaded => Code::Overloaded,
         };
-        problem.caused_by(error)
+        Self::from(code).caused_by(error)
     }
 }
 
 impl From<DistanceError> for Problem {
     fn from(error: DistanceError) -> Self {
-        Self::new(
-            Code::DistanceUnavailable,
-            "the distance cannot be had at the moment; nothing was changed",
-        )
-        .caused_by(error)
+        Self::from(Code::DistanceUnavailable).caused_by(error)
     }
 }
 

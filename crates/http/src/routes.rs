@@ -1,11 +1,15 @@
 //! Which paths exist, and with which methods.
 
+use std::future::ready;
+
 use actix_web::{
-    App, Error, Resource,
+    App, Error, Resource, Route,
     body::BoxBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    guard,
+    http::{Method, header::HeaderValue},
     middleware::from_fn,
-    web::{self, Data, ServiceConfig},
+    web::{self, Data},
 };
 use order_domain::Orders;
 
@@ -23,38 +27,73 @@ pub fn app(
         InitError = (),
     >,
 > {
+    let register = |config: &mut web::ServiceConfig| {
+        for endpoint in endpoints() {
+            config.service(endpoint.into_resource());
+        }
+    };
     App::new()
         .app_data(Data::new(orders))
-        .configure(routes)
+        .configure(register)
         .default_service(web::to(handlers::unknown_path))
         .wrap(from_fn(finish))
 }
 
-/// A trailing slash means the same as none, so each path stands twice. Rewriting paths before
-/// they are routed would also touch paths that other rooms own.
-fn routes(config: &mut ServiceConfig) {
-    config
-        .service(
-            resource(["/orders", "/orders/"], "GET, HEAD, POST")
-                .route(web::get().to(handlers::list_orders))
-                .route(web::head().to(handlers::list_orders))
-                .route(web::post().to(handlers::place_order)),
-        )
-        .service(
-            resource(["/orders/{id}", "/orders/{id}/"], "GET, HEAD, PATCH")
-                .route(web::get().to(handlers::find_order))
-                .route(web::head().to(handlers::find_order))
-                .route(web::patch().to(handlers::take_order)),
-        )
-        .service(
-            resource(["/healthcheck", "/healthcheck/"], "GET, HEAD")
-                .route(web::get().to(handlers::healthcheck))
-                .route(web::head().to(handlers::healthcheck)),
-        );
+/// All paths.
+fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::at("/orders")
+            .get(web::to(handlers::list_orders))
+            .post(web::to(handlers::place_order)),
+        Endpoint::at("/orders/{id}")
+            .get(web::to(handlers::find_order))
+            .patch(web::to(handlers::take_order)),
+        Endpoint::at("/healthcheck").get(web::to(handlers::healthcheck)),
+    ]
 }
 
-/// A resource that answers other methods than its own with what it allows.
-fn resource(paths: [&'static str; 2], allow: &'static str) -> Resource {
-    let refuse = move || std::future::ready(Err::<&str, _>(Problem::method_not_allowed(allow)));
-    web::resource(paths).default_service(web::to(refuse))
+/// A path, and what answers its methods.
+struct Endpoint {
+    path: &'static str,
+    methods: Vec<Method>,
+    routes: Vec<Route>,
+}
+
+impl Endpoint {
+    fn at(path: &'static str) -> Self {
+        Self { path, methods: vec![], routes: vec![] }
+    }
+
+    /// `HEAD` works wherever `GET` does; the server leaves the body out.
+    fn get(mut self, route: Route) -> Self {
+        self.methods.extend([Method::GET, Method::HEAD]);
+        self.routes.push(route.guard(guard::Any(guard::Get()).or(guard::Head())));
+        self
+    }
+
+    fn post(self, route: Route) -> Self {
+        self.on(Method::POST, route)
+    }
+
+    fn patch(self, route: Route) -> Self {
+        self.on(Method::PATCH, route)
+    }
+
+    fn on(mut self, method: Method, route: Route) -> Self {
+        self.routes.push(route.method(method.clone()));
+        self.methods.push(method);
+        self
+    }
+
+    /// A trailing slash means the same as none, so the path stands twice. Rewriting paths before
+    /// they are routed would also touch paths that other rooms own. Other methods are told which
+    /// there are.
+    fn into_resource(self) -> Resource {
+        let allow: Vec<_> = self.methods.iter().map(Method::as_str).collect();
+        let allow = HeaderValue::from_str(&allow.join(", ")).expect("names of methods are ASCII");
+        let refuse = move || ready(Err::<&str, _>(Problem::method_not_allowed(allow.clone())));
+        let resource = web::resource([self.path.to_owned(), format!("{}/", self.path)]);
+        let resource = self.routes.into_iter().fold(resource, Resource::route);
+        resource.default_service(web::to(refuse))
+    }
 }

@@ -89,7 +89,9 @@ pub(crate) struct TakenView {
 }
 
 impl TakenView {
-    pub(crate) const SUCCESS: Self = Self { status: "SUCCESS" };
+    pub(crate) const SUCCESS: Self = Self { status: Self::STATUS };
+
+    pub(crate) const STATUS: &str = "SUCCESS";
 }
 
 /// The answer to the health check.
@@ -99,7 +101,9 @@ pub(crate) struct HealthView {
 }
 
 impl HealthView {
-    pub(crate) const HELLO: Self = Self { data: "hello world." };
+    pub(crate) const HELLO: Self = Self { data: Self::DATA };
+
+    pub(crate) const DATA: &str = "hello world.";
 }
 
 #[cfg(test)]

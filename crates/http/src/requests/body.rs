@@ -1,11 +1,12 @@
 //! Reads a body: its size, its media type, and the members of its one JSON object.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use actix_web::{
     HttpRequest,
     dev::Payload,
     http::header::{self, HeaderValue},
+    rt::time::timeout,
     web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
@@ -17,50 +18,57 @@ use serde_json::{Value, error::Category, value::RawValue};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
 use super::Faults;
-use crate::problem::{Code, Fault, Problem};
+use crate::{
+    code::Code,
+    problem::{Fault, Problem},
+};
 
 /// Many times what a valid body needs.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The bytes of a body that is small enough and says it is JSON. The size is looked at first.
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bytes of a body that is small enough and says it is JSON, or that it did not arrive whole.
+/// The size is looked at first, the media type next.
 ///
 /// Nothing is unpacked: an encoded body is refused, so that 16 KiB are 16 KiB.
-pub(super) async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
-    let too_large =
-        || Problem::new(Code::PayloadTooLarge, format!("the body has more than {MAX_BYTES} bytes"));
+pub(super) async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<Result<Bytes, Fault>, Problem> {
     let declared = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > MAX_BYTES) {
-        return Err(too_large());
+        return Err(Code::PayloadTooLarge.into());
     }
     // The server takes `Upgrade` for the start of another protocol, which has no end. This is no
     // other protocol: the length that was declared still holds.
     let endless = request.headers().contains_key(header::UPGRADE);
     let end = declared.filter(|_| endless).unwrap_or(usize::MAX);
+    let arrived = timeout(PATIENCE, gather(payload, end)).await;
+    let body = arrived.map_err(|_| Code::RequestTimeout)??;
+    if is_plain_json(request) { Ok(body) } else { Err(Code::UnsupportedMediaType.into()) }
+}
+
+/// What arrives, up to `end`, if it is not too much.
+async fn gather(mut payload: Payload, end: usize) -> Result<Result<Bytes, Fault>, Code> {
     let mut body = BytesMut::new();
     while body.len() < end
         && let Some(chunk) = payload.next().await
     {
-        let chunk = chunk.map_err(|_| {
-            Problem::invalid(vec![Fault::in_body("", "the body did not arrive whole")])
-        })?;
+        let Ok(chunk) = chunk else {
+            return Ok(Err(Fault::in_body("", "the body did not arrive whole")));
+        };
         if body.len() + chunk.len() > MAX_BYTES {
-            return Err(too_large());
+            return Err(Code::PayloadTooLarge);
         }
         body.extend_from_slice(&chunk);
     }
     body.truncate(end);
-    if is_plain_json(request) {
-        Ok(body.freeze())
-    } else {
-        Err(Problem::new(
-            Code::UnsupportedMediaType,
-            "the body must be sent with Content-Type: application/json and without a \
-             Content-Encoding",
-        ))
-    }
+    Ok(Ok(body.freeze()))
 }
 
 /// The media type in any case with any parameters, and no encoding but `identity`.
@@ -109,10 +117,10 @@ pub(super) struct Members(Vec<(String, Box<RawValue>)>);
 
 impl Members {
     /// The members of the one object that a body must be. A body that cannot be read, is no
-    /// object or has a member twice has that fault alone.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Fault> {
+    /// object or has members twice has those faults alone.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Vec<Fault>> {
         if body.is_empty() {
-            return Err(Fault::in_body("", "the body is empty; it must be one JSON object"));
+            return Err(vec![Fault::in_body("", "the body is empty; it must be one JSON object")]);
         }
         let object: Object = serde_json::from_slice(body).map_err(|error| {
             let detail = match error.classify() {
@@ -123,14 +131,13 @@ impl Members {
                     error.column()
                 ),
             };
-            Fault::in_body("", detail)
+            vec![Fault::in_body("", detail)]
         })?;
-        match object.duplicate {
-            None => Ok(Self(object.members)),
-            Some(name) => {
-                Err(Fault::in_body(pointer(&name), format!("{name} is there more than once")))
-            }
+        if object.duplicates.is_empty() {
+            return Ok(Self(object.members));
         }
+        let duplicates = object.duplicates.iter();
+        Err(duplicates.map(|name| member_fault(name, "is there more than once")).collect())
     }
 
     /// Takes a member out.
@@ -142,9 +149,15 @@ impl Members {
     /// What is left after all known members were taken.
     pub(super) fn refuse_unknown(self, faults: &mut Faults) {
         for (name, _) in self.0 {
-            faults.add(Fault::in_body(pointer(&name), format!("{name} is not a known member")));
+            faults.add(member_fault(&name, "is not a known member"));
         }
     }
+}
+
+/// Says what is wrong with a member that a client made up. An empty name is shown as such.
+fn member_fault(name: &str, what: &str) -> Fault {
+    let shown = if name.is_empty() { "\"\"" } else { name };
+    Fault::in_body(pointer(name), format!("{shown} {what}"))
 }
 
 /// A JSON pointer to a member of the body (RFC 6901, section 3).
@@ -182,7 +195,8 @@ pub(super) fn shape_faults(errors: &ValidationErrors, members: &[&str], faults: 
 /// An object as it was sent. `serde_json::Map` would keep only the last of two equal names.
 struct Object {
     members: Vec<(String, Box<RawValue>)>,
-    duplicate: Option<String>,
+    /// Names that are there more than once.
+    duplicates: Vec<String>,
 }
 
 impl<'de> Deserialize<'de> for Object {
@@ -197,11 +211,11 @@ impl<'de> Deserialize<'de> for Object {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut object = Object { members: vec![], duplicate: None };
+                let mut object = Object { members: vec![], duplicates: vec![] };
                 let mut seen = HashSet::new();
                 while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    if !seen.insert(name.clone()) {
-                        object.duplicate.get_or_insert_with(|| name.clone());
+                    if !seen.insert(name.clone()) && !object.duplicates.contains(&name) {
+                        object.duplicates.push(name.clone());
                     }
                     object.members.push((name, value));
                 }
@@ -221,9 +235,11 @@ mod tests {
     use super::*;
 
     fn fault(body: &str) -> (String, String) {
-        let Err(fault) = Members::read(body.as_bytes()) else { panic!("{body} was read") };
-        let crate::problem::Place::Body { pointer } = fault.place else { panic!("{fault:?}") };
-        (pointer, fault.detail)
+        let Err(mut faults) = Members::read(body.as_bytes()) else { panic!("{body} was read") };
+        let fault = faults.pop().unwrap();
+        assert_eq!(faults, []);
+        let Fault::Body(fault) = fault else { panic!("{fault:?}") };
+        (fault.pointer, fault.detail)
     }
 
     #[rstest]
@@ -244,6 +260,13 @@ mod tests {
         let (pointer, detail) = fault(r#"{"status":"TAKEN","st\u0061tus":"TAKEN"}"#);
         assert_eq!(pointer, "/status");
         assert_eq!(detail, "status is there more than once");
+    }
+
+    #[test]
+    fn every_duplicate_member_is_named_once() {
+        let faults = Members::read(br#"{"a":1,"":2,"a":3,"b":4,"":5,"a":6}"#).unwrap_err();
+        let details: Vec<_> = faults.iter().map(Fault::detail).collect();
+        assert_eq!(details, ["a is there more than once", "\"\" is there more than once"]);
     }
 
     #[rstest]

@@ -91,7 +91,8 @@ fn read_parameters(query: &str, faults: &mut Faults) -> ListParameters {
             None => "is not a known parameter; there are limit, page, before and status",
         };
         if refused.insert(name.clone()) {
-            let detail = format!("{name} {detail}");
+            let shown = if name.is_empty() { "\"\"" } else { &name };
+            let detail = format!("{shown} {detail}");
             faults.add(Fault::in_parameter(Location::Query, name, detail));
         }
     }

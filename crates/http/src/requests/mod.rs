@@ -32,6 +32,11 @@ impl Faults {
         result.map_err(|fault| self.add(fault)).ok()
     }
 
+    /// Keeps the value, or all that is wrong with it.
+    fn check_all<T>(&mut self, result: Result<T, Vec<Fault>>) -> Option<T> {
+        result.map_err(|faults| self.0.extend(faults)).ok()
+    }
+
     /// The parts of the request, if nothing at all is wrong with it.
     fn none_or_refuse<T>(self, parts: Option<T>) -> Result<T, Problem> {
         match parts {

@@ -5,6 +5,7 @@ use order_domain::{IdempotencyKey, OrderId};
 
 use crate::problem::{Fault, Location};
 
+/// The header of the key.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// The id in the path.

@@ -73,7 +73,8 @@ impl FromRequest for PlaceOrder {
             let body = body::read(&request, payload).await?;
             let mut faults = Faults::default();
             let key = faults.check(parameters::idempotency_key(&request));
-            let route = read_route(&body, &mut faults);
+            let body = faults.check(body);
+            let route = body.and_then(|body| read_route(&body, &mut faults));
             let wish = route.zip(key).map(|(route, key)| Self { route, key });
             faults.none_or_refuse(wish)
         })
@@ -81,7 +82,7 @@ impl FromRequest for PlaceOrder {
 }
 
 fn read_route(body: &[u8], faults: &mut Faults) -> Option<Route> {
-    let mut members = faults.check(Members::read(body))?;
+    let mut members = faults.check_all(Members::read(body))?;
     let body =
         PlaceOrderBody { origin: members.take("origin"), destination: members.take("destination") };
     if let Err(errors) = body.validate() {

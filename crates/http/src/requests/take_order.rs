@@ -42,7 +42,9 @@ impl FromRequest for TakeOrder {
             let mut faults = Faults::default();
             let id = faults.check(parameters::order_id(&request));
             let key = faults.check(parameters::idempotency_key(&request));
-            check_body(&body, &mut faults);
+            if let Some(body) = faults.check(body) {
+                check_body(&body, &mut faults);
+            }
             let take = id.zip(key).map(|(id, key)| Take { id, key });
             faults.none_or_refuse(take).map(Self)
         })
@@ -50,7 +52,7 @@ impl FromRequest for TakeOrder {
 }
 
 fn check_body(body: &[u8], faults: &mut Faults) {
-    let Some(mut members) = faults.check(Members::read(body)) else { return };
+    let Some(mut members) = faults.check_all(Members::read(body)) else { return };
     let body = TakeOrderBody { status: members.take("status") };
     if let Err(errors) = body.validate() {
         body::shape_faults(&errors, &["status"], faults);

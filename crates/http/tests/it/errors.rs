@@ -1,6 +1,10 @@
 //! Both forms of an error, and who gets which.
 
-use actix_web::{http::Method, test::TestRequest, web::Bytes};
+use actix_web::{
+    http::{Method, header::HeaderValue},
+    test::TestRequest,
+    web::Bytes,
+};
 use order_domain::MockOrderRepo;
 use rstest::rstest;
 use serde_json::json;
@@ -19,6 +23,12 @@ use crate::support::{PROBLEM_JSON, ask_repo, json_body, refused};
 #[case::not_at_all(Some("application/problem+json;q=0"), false)]
 #[case::not_at_all_long(Some("application/problem+json; q=0.000"), false)]
 #[case::xml(Some("application/problem+xml"), false)]
+#[case::in_quotes(Some("text/plain;x=\",application/problem+json,\""), false)]
+#[case::after_a_comma_in_quotes(Some("text/plain;x=\"a,b\", application/problem+json"), true)]
+#[case::beside_what_is_not_ascii(Some("text/pläin, application/problem+json"), true)]
+#[case::beside_garbage(Some(";;,,/, application/problem+json"), true)]
+#[case::of_any_weight(Some("application/problem+json; Q=0.001"), true)]
+#[case::of_a_weight_that_is_none(Some("application/problem+json;q=much"), false)]
 #[case::garbage(Some(";;,,/"), false)]
 #[actix_web::test]
 async fn only_clients_that_name_it_get_the_document(
@@ -27,6 +37,7 @@ async fn only_clients_that_name_it_get_the_document(
 ) {
     let mut request = TestRequest::get().uri("/orders/abc");
     if let Some(accept) = accept {
+        let accept = HeaderValue::from_bytes(accept.as_bytes()).unwrap();
         request = request.insert_header(("Accept", accept));
     }
 
@@ -36,6 +47,15 @@ async fn only_clients_that_name_it_get_the_document(
     assert_eq!(answer.header("content-type"), Some(content_type));
     assert_eq!(answer.header("vary"), Some("Accept"));
     assert_eq!(answer.json().get("code").is_some(), document);
+}
+
+#[actix_web::test]
+async fn one_of_several_headers_names_it() {
+    let request = TestRequest::get()
+        .uri("/orders/abc")
+        .append_header(("Accept", "text/html"))
+        .append_header(("Accept", PROBLEM_JSON));
+    assert_eq!(refused(request).await.header("content-type"), Some(PROBLEM_JSON));
 }
 
 #[actix_web::test]

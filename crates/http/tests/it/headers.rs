@@ -96,9 +96,32 @@ async fn a_small_body_is_not_compressed() {
 }
 
 #[rstest]
+#[case("/healthcheck")]
+#[case("/orders/abc")]
+#[case("/nowhere")]
+#[actix_web::test]
+async fn the_id_of_a_request_is_in_its_answer(#[case] path: &str) {
+    let request = TestRequest::get().uri(path).insert_header(("X-Request-Id", "id-1"));
+    assert_eq!(refused(request).await.header("x-request-id"), Some("id-1"));
+
+    let request = TestRequest::get().uri(path).insert_header(("X-Request-Id", "i d"));
+    let answer = refused(request).await;
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(36));
+}
+
+#[rstest]
 #[actix_web::test]
 async fn head_works_wherever_get_does(
-    #[values("/orders", "/orders/", "/orders/abc", "/orders/abc/", "/healthcheck")] path: &str,
+    #[values(
+        "/orders",
+        "/orders/",
+        "/orders/abc",
+        "/orders/abc/",
+        "/healthcheck",
+        "/openapi.json",
+        "/docs/"
+    )]
+    path: &str,
 ) {
     let get = refused(TestRequest::get().uri(path)).await;
     let head =

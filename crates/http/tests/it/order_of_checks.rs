@@ -48,6 +48,16 @@ async fn a_body_that_cannot_be_read_has_that_fault_alone_beside_the_others() {
 }
 
 #[actix_web::test]
+async fn every_duplicate_member_is_named() {
+    let body = r#"{"status":1,"":2,"status":3,"":4}"#;
+    let request = json_body(TestRequest::patch().uri("/orders/1"), body);
+    assert_eq!(
+        refused(request).await.error(),
+        "status is there more than once; \"\" is there more than once"
+    );
+}
+
+#[actix_web::test]
 async fn validation_comes_before_the_key_is_looked_up() {
     let request = patch("/orders/16", &json!({})).insert_header(("Idempotency-Key", "key-1"));
     assert_eq!(refused(request).await.status, 400);

@@ -83,8 +83,12 @@ fn head_sends_the_headers_of_get_and_no_body() {
     let service = InProcess::start(&world);
     let wire = |method: &str| {
         let mut stream = TcpStream::connect(service.client.address).unwrap();
-        write!(stream, "{method} /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .unwrap();
+        write!(
+            stream,
+            "{method} /healthcheck HTTP/1.1\r\nHost: x\r\nX-Request-Id: id-1\r\n\
+             Connection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
