@@ -7,7 +7,7 @@ RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test 
 WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
 .PHONY: help run test test-unit test-integration test-crash test-live test-load test-load-server \
-	test-deps has-postgres lint fmt doc clean
+	test-deps has-postgres openapi lint fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -51,6 +51,10 @@ has-postgres:
 		$(MAKE) test-deps; \
 	fi
 	@crates/test-postgres/server-programs.sh >/dev/null
+
+openapi: ## Write docs/openapi.json anew
+	$(CARGO) run --locked --bin order-api -- openapi >docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
 
 lint: ## Check formatting, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check

@@ -39,6 +39,8 @@ enum Command {
     Serve,
     /// Create the database if it is missing, apply pending migrations, and exit
     Migrate,
+    /// Print the OpenAPI document of the API and exit
+    Openapi,
     /// Print the settings in effect and exit
     Config,
     /// Ask the running service how it is, print its answer, and exit with 0 or 1
@@ -76,6 +78,7 @@ fn execute(command: Command, options: &Options) -> anyhow::Result<()> {
             tracing::info!(repository = %settings.database, "the database has all migrations");
             Ok(())
         }
+        Command::Openapi => Ok(io::stdout().write_all(order_http::openapi_document().as_bytes())?),
         Command::Config => Ok(io::stdout().write_all(settings()?.to_string().as_bytes())?),
         Command::Healthcheck => {
             let answer = healthcheck::ask(Settings::listen(options)?)?;

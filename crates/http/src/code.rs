@@ -1,4 +1,5 @@
-//! What can be wrong, as stable names: the table that both forms of an error are made from.
+//! What can be wrong, as stable names: the table that both forms of an error and the OpenAPI
+//! document are made from.
 
 use actix_web::http::StatusCode;
 
@@ -12,6 +13,8 @@ pub(crate) struct Row {
     pub(crate) default: StatusCode,
     /// The status for clients that ask for problem documents.
     pub(crate) precise: StatusCode,
+    /// When it happens.
+    pub(crate) when: &'static str,
     /// The message, or an example where it depends on the request.
     pub(crate) message: &'static str,
 }
@@ -26,6 +29,9 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// All of them, in the order of the table.
+            pub(crate) const ALL: &[Self] = &[$(Self::$code,)*];
+
             /// What is known of it.
             pub(crate) fn row(self) -> Row {
                 match self {
@@ -34,7 +40,8 @@ macro_rules! codes {
                         title: $title,
                         default: StatusCode::$default,
                         precise: StatusCode::$precise,
-                                        message: $message,
+                        when: $when,
+                        message: $message,
                     },)*
                 }
             }

@@ -1,16 +1,61 @@
 //! What the routes do: call one verb, render its outcome.
 
-use actix_web::{HttpResponse, http::header, web::Data};
+use actix_web::{
+    HttpResponse,
+    http::header::{self, ContentType},
+    web::{Data, Path},
+};
 use order_domain::{Orders, Placing, TakeOutcome};
 
 use crate::{
     code::Code,
-    links,
+    docs, links,
+    openapi::{
+        errors::{
+            FindOrderErrors, ListOrdersErrors, OtherErrors, PlaceOrderErrors, TakeOrderErrors,
+        },
+        openapi_document,
+        parameters::{IdParameter, ListParameters, RetryParameter},
+        schemas::Replayed,
+    },
     problem::Problem,
-    requests::{FindOrder, ListOrders, PlaceOrder, TakeOrder},
+    requests::{FindOrder, ListOrders, PlaceOrder, PlaceOrderBody, TakeOrder, TakeOrderBody},
     views::{HealthView, OrderDetailsView, OrderView, TakenView, ok, replayed},
 };
 
+/// Place an order
+///
+/// With an `Idempotency-Key` the request is safe to repeat: the same key with the same body gets
+/// the first answer again and makes no second order.
+#[utoipa::path(
+    post,
+    path = "/orders",
+    tag = "orders",
+    params(RetryParameter),
+    request_body(
+        content = PlaceOrderBody,
+        example = json!({
+            "origin": ["50.456399", "12.707580"],
+            "destination": ["59.436487", "24.747193"]
+        })
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The order that was placed",
+            body = OrderView,
+            headers(
+                ("Idempotency-Replayed" = inline(Replayed), description = "There where the answer repeats an earlier one."),
+            ),
+            links(
+                ("find" = (operation_id = "find_order", parameters(("id" = "$response.body#/id")))),
+                ("take" = (operation_id = "take_order", parameters(("id" = "$response.body#/id")))),
+            ),
+            example = json!({"id": 16, "distance": 1_728_057, "status": "UNASSIGNED"})
+        ),
+        PlaceOrderErrors,
+    )
+)]
 pub(crate) async fn place_order(
     orders: Data<Orders>,
     wish: PlaceOrder,
@@ -23,6 +68,30 @@ pub(crate) async fn place_order(
     }
 }
 
+/// Take an order
+///
+/// Of any number of couriers exactly one succeeds. With an `Idempotency-Key` the winner can repeat
+/// the request and learns that it won; without a key, or with another, the repetition hears
+/// `order_already_taken`.
+#[utoipa::path(
+    patch,
+    path = "/orders/{id}",
+    tag = "orders",
+    params(IdParameter, RetryParameter),
+    request_body(content = TakeOrderBody, example = json!({"status": "TAKEN"})),
+    responses(
+        (
+            status = 200,
+            description = "The caller has the order",
+            body = TakenView,
+            headers(
+                ("Idempotency-Replayed" = inline(Replayed), description = "There where the answer repeats an earlier one."),
+            ),
+            example = json!({"status": "SUCCESS"})
+        ),
+        TakeOrderErrors,
+    )
+)]
 pub(crate) async fn take_order(
     orders: Data<Orders>,
     TakeOrder(take): TakeOrder,
@@ -40,6 +109,33 @@ pub(crate) async fn take_order(
     }
 }
 
+/// List orders, newest first
+///
+/// By page or by cursor: `limit` and exactly one of `page` and `before` must be there. The list is
+/// empty past the end.
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    params(ListParameters),
+    responses(
+        (
+            status = 200,
+            description = "A part of the list, ids descending",
+            body = Vec<OrderView>,
+            headers(
+                ("Link" = String, description = "RFC 8288: `first` always, `next` while there may be \
+                    more, `prev` in the page form. The targets are paths without a host; `next` is \
+                    always in the cursor form."),
+            ),
+            example = json!([
+                {"id": 1761, "distance": 1_728_057, "status": "UNASSIGNED"},
+                {"id": 1760, "distance": 9120, "status": "TAKEN"}
+            ])
+        ),
+        ListOrdersErrors,
+    )
+)]
 pub(crate) async fn list_orders(
     orders: Data<Orders>,
     ListOrders(query): ListOrders,
@@ -50,6 +146,41 @@ pub(crate) async fn list_orders(
     Ok(HttpResponse::Ok().insert_header((header::LINK, link)).json(views))
 }
 
+/// Show one order with all that is kept of it
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    tag = "orders",
+    params(IdParameter),
+    responses(
+        (
+            status = 200,
+            description = "The order",
+            body = OrderDetailsView,
+            examples(
+                ("unassigned" = (summary = "Nobody has it yet", value = json!({
+                    "id": 16,
+                    "distance": 1_728_057,
+                    "status": "UNASSIGNED",
+                    "origin": ["50.456399", "12.70758"],
+                    "destination": ["59.436487", "24.747193"],
+                    "created_at": "2026-11-23T10:15:30.123456Z",
+                    "taken_at": null
+                }))),
+                ("taken" = (summary = "A courier has it", value = json!({
+                    "id": 16,
+                    "distance": 1_728_057,
+                    "status": "TAKEN",
+                    "origin": ["50.456399", "12.70758"],
+                    "destination": ["59.436487", "24.747193"],
+                    "created_at": "2026-11-23T10:15:30.123456Z",
+                    "taken_at": "2026-11-23T10:16:02.500000Z"
+                })))
+            )
+        ),
+        FindOrderErrors,
+    )
+)]
 pub(crate) async fn find_order(
     orders: Data<Orders>,
     FindOrder(id): FindOrder,
@@ -58,8 +189,53 @@ pub(crate) async fn find_order(
     Ok(ok(&OrderDetailsView::from(order)))
 }
 
+/// Tell that the process lives
+///
+/// The database is not asked.
+#[utoipa::path(
+    get,
+    path = "/healthcheck",
+    tag = "service",
+    responses(
+        (
+            status = 200,
+            description = "It lives",
+            body = HealthView,
+            example = json!({"data": "hello world."})
+        ),
+        OtherErrors,
+    )
+)]
 pub(crate) async fn healthcheck() -> HttpResponse {
     ok(&HealthView::HELLO)
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "service",
+    responses(
+        (status = 200, description = "The OpenAPI 3.1 document", body = Object),
+        OtherErrors,
+    )
+)]
+pub(crate) async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(openapi_document())
+}
+
+/// This document as a page, on which requests can be tried
+#[utoipa::path(
+    get,
+    path = "/docs/",
+    tag = "service",
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        OtherErrors,
+    )
+)]
+pub(crate) async fn docs(file: Path<String>) -> Result<HttpResponse, Problem> {
+    docs::file(&file)?.ok_or(Code::UnknownPath.into())
 }
 
 pub(crate) async fn unknown_path() -> Result<HttpResponse, Problem> {

@@ -9,14 +9,17 @@
 //! * `requests` reads what clients send: shape by `validator`, meaning by the domain;
 //! * `views` and `links` write what clients get;
 //! * `code` is the table of errors, `problem` an error in both its forms;
+//! * `openapi` is all of this as a document, `docs` the page that shows it;
 //! * `finish` gives each answer its form, headers and compression, by what `negotiation` reads of
 //!   a client's wishes, and its `request_id`.
 
 mod code;
+mod docs;
 mod finish;
 mod handlers;
 mod links;
 mod negotiation;
+mod openapi;
 mod problem;
 mod request_id;
 mod requests;
@@ -24,5 +27,6 @@ mod routes;
 mod server;
 mod views;
 
+pub use openapi::openapi_document;
 pub use routes::app;
 pub use server::{BoundServer, Limits, bind};

@@ -15,11 +15,12 @@ use actix_web::{
 };
 use order_domain::{DistanceError, PlaceError, RepoError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::code::Code;
+use crate::{code::Code, openapi::errors::CodeName};
 
 /// One thing that is wrong in a request, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Fault {
     Body(BodyFault),
@@ -27,28 +28,35 @@ pub(crate) enum Fault {
 }
 
 /// Something that is wrong in the body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct BodyFault {
     /// A sentence that names the place, so that it can stand alone.
+    #[schema(min_length = 1)]
     pub(crate) detail: String,
     /// A JSON pointer (RFC 6901) to the member, also to one that is missing or unknown; empty for
     /// the whole body.
+    #[schema(pattern = "^(/([^/~]|~[01])*)*$", examples("/origin/0", ""))]
     pub(crate) pointer: String,
 }
 
 /// Something that is wrong beside the body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ParameterFault {
     /// A sentence that names the place, so that it can stand alone.
+    #[schema(min_length = 1)]
     detail: String,
     /// The name of the parameter, also of one that is missing or unknown.
+    #[schema(examples("limit"))]
     parameter: String,
     #[serde(rename = "in")]
+    #[schema(inline)]
     location: Location,
 }
 
 /// Which part of a request a parameter is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Location {
     Query,
@@ -180,9 +188,12 @@ impl From<Code> for Problem {
 }
 
 /// An error in the default form.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ErrorView<'a> {
     /// What is wrong and, where that helps, what to do.
+    #[schema(min_length = 1)]
     error: &'a str,
 }
 
@@ -193,18 +204,26 @@ impl<'a> From<&'a Problem> for ErrorView<'a> {
 }
 
 /// An error as a document of RFC 9457.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ProblemView<'a> {
     /// `urn:order-api:problem:` and the code.
+    #[schema(pattern = "^urn:order-api:problem:[a-z_]+$")]
     r#type: String,
     /// The code for people.
+    #[schema(min_length = 1)]
     title: &'a str,
     /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What is wrong and, where that helps, what to do.
+    #[schema(min_length = 1)]
     detail: &'a str,
+    #[schema(value_type = CodeName)]
     code: &'a str,
     /// With `invalid_request`, and only with it: all that is wrong in the request.
+    #[schema(value_type = Vec<Fault>, required = false, min_items = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [Fault]>,
 }

@@ -31,6 +31,8 @@ pub fn app(
         for endpoint in endpoints() {
             config.service(endpoint.into_resource());
         }
+        // A page without its slash would look for its files in the wrong place.
+        config.service(web::redirect("/docs", "/docs/").permanent());
     };
     App::new()
         .app_data(Data::new(orders))
@@ -39,8 +41,8 @@ pub fn app(
         .wrap(from_fn(finish))
 }
 
-/// All paths.
-fn endpoints() -> Vec<Endpoint> {
+/// All paths. What is added here must be documented; a test compares the two.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::at("/orders")
             .get(web::to(handlers::list_orders))
@@ -49,13 +51,16 @@ fn endpoints() -> Vec<Endpoint> {
             .get(web::to(handlers::find_order))
             .patch(web::to(handlers::take_order)),
         Endpoint::at("/healthcheck").get(web::to(handlers::healthcheck)),
+        Endpoint::at("/openapi.json").get(web::to(handlers::openapi)),
+        Endpoint::at("/docs/").get(web::to(handlers::docs)),
     ]
 }
 
 /// A path, and what answers its methods.
-struct Endpoint {
-    path: &'static str,
-    methods: Vec<Method>,
+pub(crate) struct Endpoint {
+    /// As it is documented.
+    pub(crate) path: &'static str,
+    pub(crate) methods: Vec<Method>,
     routes: Vec<Route>,
 }
 
@@ -85,14 +90,23 @@ impl Endpoint {
         self
     }
 
-    /// A trailing slash means the same as none, so the path stands twice. Rewriting paths before
-    /// they are routed would also touch paths that other rooms own. Other methods are told which
-    /// there are.
+    /// The paths as they are routed. A trailing slash means the same as none, so a path stands
+    /// twice; to rewrite it before it is routed would also touch what lies below `/docs/`. A path
+    /// that ends with a slash is that of a page, which has its files below it.
+    fn patterns(&self) -> Vec<String> {
+        if self.path.ends_with('/') {
+            vec![format!("{}{{file:[^/]*}}", self.path)]
+        } else {
+            vec![self.path.to_owned(), format!("{}/", self.path)]
+        }
+    }
+
+    /// Other methods are told which there are.
     fn into_resource(self) -> Resource {
         let allow: Vec<_> = self.methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::from_str(&allow.join(", ")).expect("names of methods are ASCII");
         let refuse = move || ready(Err::<&str, _>(Problem::method_not_allowed(allow.clone())));
-        let resource = web::resource([self.path.to_owned(), format!("{}/", self.path)]);
+        let resource = web::resource(self.patterns());
         let resource = self.routes.into_iter().fold(resource, Resource::route);
         resource.default_service(web::to(refuse))
     }

@@ -6,6 +6,9 @@ use order_domain::{
     Coordinates, Order, OrderState, OrderStatus, OrderSummary, PlacedOrder, Timestamp,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::openapi::schemas::{self, Point};
 
 /// Says that the answer repeats an earlier one.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
@@ -21,10 +24,15 @@ pub(crate) fn replayed(view: &impl Serialize) -> HttpResponse {
 }
 
 /// An order in a list, or just placed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct OrderView {
+    #[schema(schema_with = schemas::order_id)]
     id: i64,
+    #[schema(schema_with = schemas::distance)]
     distance: i64,
+    #[schema(schema_with = schemas::status)]
     status: &'static str,
 }
 
@@ -42,14 +50,23 @@ impl From<PlacedOrder> for OrderView {
 }
 
 /// An order with all that is kept of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrderDetails)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct OrderDetailsView {
+    #[schema(schema_with = schemas::order_id)]
     id: i64,
+    #[schema(schema_with = schemas::distance)]
     distance: i64,
+    #[schema(schema_with = schemas::status)]
     status: &'static str,
+    #[schema(value_type = Point)]
     origin: [String; 2],
+    #[schema(value_type = Point)]
     destination: [String; 2],
+    #[schema(schema_with = schemas::created_at)]
     created_at: String,
+    #[schema(schema_with = schemas::taken_at, required = true)]
     taken_at: Option<String>,
 }
 
@@ -83,8 +100,11 @@ fn rfc3339(at: Timestamp) -> String {
 }
 
 /// The answer to a take.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Taken)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TakenView {
+    #[schema(schema_with = schemas::success)]
     status: &'static str,
 }
 
@@ -95,8 +115,11 @@ impl TakenView {
 }
 
 /// The answer to the health check.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct HealthView {
+    #[schema(schema_with = schemas::hello)]
     data: &'static str,
 }
 

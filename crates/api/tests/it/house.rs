@@ -105,10 +105,12 @@ const ROOMS: &[Room] = &[
             "serde",
             "serde_json",
             "tracing",
+            "utoipa",
+            "utoipa-swagger-ui",
             "uuid",
             "validator",
         ],
-        tests: &["order-domain", "proptest", "rstest"],
+        tests: &["order-domain", "proptest", "regex", "rstest"],
     },
     Room {
         name: "order-api",

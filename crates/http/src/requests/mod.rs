@@ -13,8 +13,9 @@ mod take_order;
 
 pub(crate) use find_order::FindOrder;
 pub(crate) use list_orders::ListOrders;
-pub(crate) use place_order::PlaceOrder;
-pub(crate) use take_order::TakeOrder;
+pub(crate) use parameters::IDEMPOTENCY_KEY;
+pub(crate) use place_order::{PlaceOrder, PlaceOrderBody};
+pub(crate) use take_order::{TakeOrder, TakeOrderBody};
 
 use crate::problem::{Fault, Problem};
 

@@ -6,7 +6,7 @@ use order_domain::{IdempotencyKey, OrderId};
 use crate::problem::{Fault, Location};
 
 /// The header of the key.
-const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// The id in the path.
 pub(super) fn order_id(request: &HttpRequest) -> Result<OrderId, Fault> {

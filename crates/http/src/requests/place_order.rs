@@ -3,6 +3,7 @@
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::LocalBoxFuture;
 use order_domain::{Coordinates, IdempotencyKey, Latitude, Longitude, Route};
+use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
 
 use super::{
@@ -10,7 +11,10 @@ use super::{
     body::{self, Members, Untyped},
     parameters,
 };
-use crate::problem::{Fault, Problem};
+use crate::{
+    openapi::schemas::Point,
+    problem::{Fault, Problem},
+};
 
 /// The wish to place an order.
 #[derive(Debug)]
@@ -19,9 +23,12 @@ pub(crate) struct PlaceOrder {
     pub(crate) key: Option<IdempotencyKey>,
 }
 
-/// `{"origin":["50.456399","12.707580"],"destination":["59.436487","24.747193"]}`.
-#[derive(Debug, Validate)]
-struct PlaceOrderBody {
+/// Where to pick up and where to deliver. The two may be the same point.
+#[derive(Debug, ToSchema, Validate)]
+#[schema(as = PlaceOrder)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlaceOrderBody {
+    #[schema(value_type = Point)]
     #[validate(
         required(
             message = "is missing; it must be an array of two strings, latitude and longitude"
@@ -29,6 +36,7 @@ struct PlaceOrderBody {
         custom(function = "is_pair_of_strings")
     )]
     origin: Option<Untyped>,
+    #[schema(value_type = Point)]
     #[validate(
         required(
             message = "is missing; it must be an array of two strings, latitude and longitude"

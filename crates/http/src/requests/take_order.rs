@@ -3,6 +3,7 @@
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::LocalBoxFuture;
 use order_domain::{OrderStatus, Take};
+use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
 
 use super::{
@@ -10,15 +11,18 @@ use super::{
     body::{self, Members, Untyped},
     parameters,
 };
-use crate::problem::Problem;
+use crate::{openapi::schemas, problem::Problem};
 
 /// The wish to take an order.
 #[derive(Debug)]
 pub(crate) struct TakeOrder(pub(crate) Take);
 
 /// `{"status":"TAKEN"}`, nothing else.
-#[derive(Debug, Validate)]
-struct TakeOrderBody {
+#[derive(Debug, ToSchema, Validate)]
+#[schema(as = TakeOrder)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TakeOrderBody {
+    #[schema(schema_with = schemas::taken, required = true)]
     #[validate(
         required(message = "is missing; it must be \"TAKEN\""),
         custom(function = "is_taken", message = "must be exactly \"TAKEN\"")

@@ -56,6 +56,7 @@ fn help_lists_all_commands_and_settings() {
     let listed = [
         "serve",
         "migrate",
+        "openapi",
         "config",
         "healthcheck",
         "LISTEN",
@@ -79,6 +80,20 @@ fn help_lists_all_commands_and_settings() {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }
     assert!(!help.contains("marker"), "{help}");
+}
+
+#[test]
+fn openapi_prints_the_document_that_the_service_serves() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+
+    // Settings are none of its business.
+    let output = run(&["openapi"], &[("WORKERS", "none")]);
+
+    assert_eq!(output.status.code(), Some(0));
+    let document: serde_json::Value = serde_json::from_str(text(&output.stdout)).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(service.client.get("/openapi.json").json, document);
 }
 
 #[test]

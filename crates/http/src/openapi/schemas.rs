@@ -1,0 +1,216 @@
+//! Schemas of values that are texts or numbers on the wire. What the domain knows of them is asked
+//! there; the patterns are held against its parsers by tests.
+
+use std::borrow::Cow;
+
+use order_domain::{IdempotencyKey, Latitude, Longitude, Metres, OrderStatus};
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ArrayBuilder, Object, ObjectBuilder, RefOr, Schema, Type,
+        schema::{ArrayItems, KnownFormat, SchemaFormat, SchemaType},
+    },
+};
+
+use crate::views::{HealthView, TakenView};
+
+/// A plain decimal from -90 to 90.
+const LATITUDE: &str = r"^-?0*([1-8]?[0-9](\.[0-9]+)?|90(\.0+)?)$";
+/// A plain decimal from -180 to 180.
+const LONGITUDE: &str = r"^-?0*((1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]+)?|180(\.0+)?)$";
+/// Visible ASCII.
+const IDEMPOTENCY_KEY: &str = "^[!-~]+$";
+/// RFC 3339 in UTC with microseconds.
+const TIMESTAMP: &str = r"^[0-9]{4,}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$";
+
+/// A point on the globe.
+pub(crate) struct Point;
+
+impl ToSchema for Point {
+    fn name() -> Cow<'static, str> {
+        "Point".into()
+    }
+}
+
+impl PartialSchema for Point {
+    fn schema() -> RefOr<Schema> {
+        let degrees = |name: &str, pattern: &str, max: u8, max_length| {
+            string()
+                .description(Some(format!(
+                    "The {name} in degrees, from -{max} to {max}: an optional minus, digits, \
+                     optionally a point and digits. It is read as the nearest double."
+                )))
+                .pattern(Some(pattern))
+                .max_length(Some(max_length))
+        };
+        ArrayBuilder::new()
+            .description(Some("A point on the globe (WGS 84): latitude, then longitude."))
+            .prefix_items([
+                degrees("latitude", LATITUDE, Latitude::MAX_DEGREES, Latitude::MAX_LENGTH),
+                degrees("longitude", LONGITUDE, Longitude::MAX_DEGREES, Longitude::MAX_LENGTH),
+            ])
+            .items(ArrayItems::False)
+            .min_items(Some(2))
+            .max_items(Some(2))
+            .examples([json!(["50.456399", "12.707580"])])
+            .into()
+    }
+}
+
+/// The value of `Idempotency-Replayed`.
+pub(crate) struct Replayed;
+
+impl ToSchema for Replayed {}
+
+impl PartialSchema for Replayed {
+    fn schema() -> RefOr<Schema> {
+        only("true").into()
+    }
+}
+
+pub(crate) fn order_id() -> Object {
+    integer(1, Metres::MAX)
+        .description(Some(
+            "Unique for ever. An order placed after another was answered has the larger id; ids \
+             need not be dense.",
+        ))
+        .build()
+}
+
+pub(crate) fn distance() -> Object {
+    let description = "From origin to destination, in metres.";
+    integer(0, Metres::MAX).description(Some(description)).build()
+}
+
+pub(crate) fn status() -> Object {
+    string().enum_values(Some(OrderStatus::ALL.map(OrderStatus::as_str))).build()
+}
+
+pub(crate) fn taken() -> Object {
+    only(OrderStatus::Taken.as_str())
+}
+
+pub(crate) fn success() -> Object {
+    only(TakenView::STATUS)
+}
+
+pub(crate) fn hello() -> Object {
+    only(HealthView::DATA)
+}
+
+pub(crate) fn created_at() -> Object {
+    let description = "When it was placed, by the clock of the database.";
+    timestamp(Type::String.into()).description(Some(description)).build()
+}
+
+pub(crate) fn taken_at() -> Object {
+    let description = "When it was taken; null until then.";
+    let or_null = SchemaType::from_iter([Type::String, Type::Null]);
+    timestamp(or_null).description(Some(description)).build()
+}
+
+/// A limit, a page, a cursor: from 1.
+pub(crate) fn count(maximum: i64) -> Object {
+    integer(1, maximum).build()
+}
+
+pub(crate) fn idempotency_key() -> Object {
+    string()
+        .pattern(Some(IDEMPOTENCY_KEY))
+        .min_length(Some(1))
+        .max_length(Some(IdempotencyKey::MAX_LENGTH))
+        .build()
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn only(value: &str) -> Object {
+    string().enum_values(Some([value])).build()
+}
+
+fn timestamp(schema_type: SchemaType) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(schema_type)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .pattern(Some(TIMESTAMP))
+        .examples([json!("2026-11-23T10:15:30.123456Z")])
+}
+
+fn integer(minimum: i64, maximum: i64) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(minimum))
+        .maximum(Some(maximum))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use regex::Regex;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn is_latitude(text: &str) -> bool {
+        static PATTERN: LazyLock<Regex> = LazyLock::new(|| Regex::new(LATITUDE).unwrap());
+        text.len() <= Latitude::MAX_LENGTH && PATTERN.is_match(text)
+    }
+
+    fn is_longitude(text: &str) -> bool {
+        static PATTERN: LazyLock<Regex> = LazyLock::new(|| Regex::new(LONGITUDE).unwrap());
+        text.len() <= Longitude::MAX_LENGTH && PATTERN.is_match(text)
+    }
+
+    /// Every whole number of degrees, and what lies just beside it.
+    #[test]
+    fn the_patterns_know_the_ends_of_the_globe() {
+        for degrees in 0..=1000 {
+            for text in ["", "-", "0", "-00"].map(|sign| format!("{sign}{degrees}")) {
+                for end in ["", ".0", ".000", ".000001", ".5", ".999999", ".", "e0", "\n"] {
+                    let text = format!("{text}{end}");
+                    assert_eq!(is_latitude(&text), Latitude::parse(&text).is_ok(), "{text:?}");
+                    assert_eq!(is_longitude(&text), Longitude::parse(&text).is_ok(), "{text:?}");
+                }
+            }
+        }
+    }
+
+    /// The one place where the patterns are narrower than the parsers: a text that is so little
+    /// above the end that its nearest double is the end.
+    #[rstest]
+    #[case("90.000000000000001")]
+    #[case("-90.0000000000000000000000000001")]
+    fn the_patterns_leave_out_what_only_rounding_makes_valid(#[case] text: &str) {
+        assert!(Latitude::parse(text).is_ok());
+        assert!(!is_latitude(text));
+    }
+
+    proptest! {
+        #[test]
+        fn the_patterns_say_what_the_parsers_take(
+            text in "-{0,2}0{0,3}[0-9]{0,3}\\.?[0-9]{0,12}[^0-9]?",
+        ) {
+            prop_assert_eq!(is_latitude(&text), Latitude::parse(&text).is_ok());
+            prop_assert_eq!(is_longitude(&text), Longitude::parse(&text).is_ok());
+        }
+
+        #[test]
+        fn nothing_else_is_a_coordinate(text in ".{0,40}") {
+            prop_assert_eq!(is_latitude(&text), Latitude::parse(&text).is_ok());
+            prop_assert_eq!(is_longitude(&text), Longitude::parse(&text).is_ok());
+        }
+
+        #[test]
+        fn the_pattern_of_a_key_says_what_its_parser_takes(text in "[ -\u{7f}é]{0,260}") {
+            let pattern = Regex::new(IDEMPOTENCY_KEY).unwrap();
+            let valid = pattern.is_match(&text) && text.len() <= IdempotencyKey::MAX_LENGTH;
+            prop_assert_eq!(valid, IdempotencyKey::parse(&text).is_ok());
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The OpenAPI document, and the page that shows it.
+
+use std::{fs, io::Read, path::Path};
+
+use actix_web::test::TestRequest;
+use rstest::rstest;
+
+use crate::support::{Answer, refused};
+
+async fn get(path: &str) -> Answer {
+    refused(TestRequest::get().uri(path)).await
+}
+
+#[actix_web::test]
+async fn the_document_is_served() {
+    for path in ["/openapi.json", "/openapi.json/"] {
+        let answer = get(path).await;
+
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.body, order_http::openapi_document());
+        assert_eq!(answer.json()["openapi"], "3.1.0");
+    }
+}
+
+#[test]
+fn the_document_in_docs_is_the_one_of_this_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    let kept = fs::read_to_string(path).unwrap();
+    assert!(kept == order_http::openapi_document(), "docs/openapi.json is old; make openapi");
+}
+
+#[rstest]
+#[case("/docs/", "text/html", "id=\"swagger-ui\"")]
+#[case("/docs/index.html", "text/html", "id=\"swagger-ui\"")]
+#[case("/docs/swagger-ui.css", "text/css", ".swagger-ui")]
+#[case("/docs/swagger-ui-bundle.js", "text/javascript", "SwaggerUIBundle")]
+#[case("/docs/swagger-initializer.js", "text/javascript", "\"url\": \"../openapi.json\"")]
+#[case("/docs/swagger-initializer.js", "text/javascript", "\"validatorUrl\": \"none\"")]
+#[actix_web::test]
+async fn the_page_and_its_files_come_from_here(
+    #[case] path: &str,
+    #[case] content_type: &str,
+    #[case] part: &str,
+) {
+    let plain = get(path).await;
+    assert_eq!(plain.status, 200);
+    assert_eq!(plain.header("content-type"), Some(content_type));
+    assert_eq!(plain.header("content-encoding"), None);
+    assert!(String::from_utf8_lossy(&plain.body).contains(part));
+    let policy = plain.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; connect-src 'self';"));
+
+    let request = TestRequest::get().uri(path).insert_header(("Accept-Encoding", "gzip"));
+    let answer = refused(request).await;
+    let packed = answer.header("content-encoding") == Some("gzip");
+    let mut body = answer.body.to_vec();
+    if packed {
+        body.clear();
+        flate2::read::GzDecoder::new(&*answer.body).read_to_end(&mut body).unwrap();
+        assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
+    }
+    assert_eq!(body, plain.body);
+    assert!(packed || body.len() < 1024, "{path} is large and not packed");
+}
+
+#[actix_web::test]
+async fn without_its_slash_the_page_redirects() {
+    let answer = get("/docs").await;
+    assert_eq!(answer.status, 308);
+    assert_eq!(answer.header("location"), Some("/docs/"));
+}
+
+#[rstest]
+#[actix_web::test]
+async fn there_is_nothing_else_below_the_page(
+    #[values("/docs/x", "/docs/../docs/x", "/docs/%2e%2e/", "/docs//", "/docs/index.html/")]
+    path: &str,
+) {
+    let answer = get(path).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.error(), "there is nothing at this path; see /docs/");
+}
+
+#[rstest]
+#[case("/docs/")]
+#[case("/openapi.json")]
+#[actix_web::test]
+async fn the_page_and_the_document_are_only_read(#[case] path: &str) {
+    let answer = refused(TestRequest::post().uri(path)).await;
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, HEAD")));
+}
