@@ -1,0 +1,59 @@
+# What the test scripts share. To be sourced by bash from anywhere in the repository; `$name` is how
+# the script is known to who reads its messages.
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+binary=${CARGO_TARGET_DIR:-$repo/target}/debug/order-api
+
+# Nothing but sources in the repository.
+export PYTHONDONTWRITEBYTECODE=1
+
+die() {
+  echo "$name: $1" >&2
+  exit 2
+}
+
+# Whether there is a Python that can make a virtual environment.
+need_python() {
+  command -v python3 >/dev/null ||
+    die "python3 is missing: apt-get install python3 python3-venv"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    die "Python 3.10 or later is needed, this is $(python3 --version)"
+  python3 -c 'import ensurepip, venv' 2>/dev/null ||
+    die "python3 lacks its venv module: apt-get install python3-venv"
+}
+
+# Makes the virtual environment $1 of the requirements in the file $2. Made anew when what it is
+# made of changes. The stamp comes last: a half-made one is not used.
+make_venv() {
+  local venv=$1 requirements=$2 wanted
+  wanted=$(python3 -VV; cat "$requirements")
+  if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "$name: installing into $venv" >&2
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements" ||
+      die "the packages could not be installed, see above; without access to PyPI set PIP_INDEX_URL to a mirror"
+    printf '%s\n' "$wanted" >"$venv/stamp"
+  fi
+}
+
+# Starts the service on a free port of 127.0.0.1 over the database $1, waits until it answers, and
+# sets $service to its process and $HOST to its address.
+start_service() {
+  local port
+  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  export HOST=http://127.0.0.1:$port
+  LISTEN=127.0.0.1:$port DATABASE_URL=$1 DISTANCE_PROVIDER=geodesic LOG_FORMAT=json "$binary" &
+  service=$!
+  for _ in $(seq 100); do
+    LISTEN=127.0.0.1:$port "$binary" healthcheck >/dev/null 2>&1 && return
+    kill -0 "$service" || die "the service ended"
+    sleep 0.1
+  done
+  die "the service does not answer"
+}
+
+stop_service() {
+  kill "$service"
+  wait "$service"
+}
