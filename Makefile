@@ -6,8 +6,8 @@ RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test 
 # Runs a command with a PostgreSQL of its own, which is gone afterwards.
 WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
-.PHONY: help run test test-unit test-integration test-crash test-live test-load test-load-server \
-	test-deps has-postgres openapi lint fmt doc clean
+.PHONY: help run test test-unit test-integration test-crash test-live test-api test-docs \
+	test-load test-load-server test-deps has-postgres openapi lint fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -33,6 +33,12 @@ test-live: ## Ask Google's real API once; needs GMAP_TOKEN
 	@test -n "$$GMAP_TOKEN" || { echo "GMAP_TOKEN is not set: it must hold a key of Google Maps" >&2; exit 1; }
 	@echo "This asks Google once. It counts towards the limit and the bill of the key in GMAP_TOKEN."
 	$(CARGO) test --locked -p order-distance-google --features live live::
+
+test-api: has-postgres ## Hold the API against its document with Schemathesis, EXAMPLES (100) each
+	$(WITH_POSTGRES) tests/api/run.sh
+
+test-docs: ## Use the documentation page in Chromium, which must be installed, as a person does
+	tests/docs/run.sh
 
 test-load: ## Load a running service with Locust; web page on 127.0.0.1:8089, or HEADLESS=1
 	tests/load/run.sh

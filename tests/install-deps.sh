@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beside Rust and a C compiler, on Debian or Ubuntu: PostgreSQL's
-# server programs, and Python with its venv module for the load test. No server is left running.
+# server programs, and Python with its venv module for those in Python. No server is left running.
 set -eu
 
 if [ "$(id -u)" != 0 ]; then

@@ -1,0 +1,39 @@
+"""Every example in the OpenAPI document fits its schema. Reads the document on standard input."""
+
+import json
+import sys
+
+import jsonschema_rs
+
+
+def described(node, path="#"):
+    """Each place that has a schema and examples of it: media types, parameters, schemas."""
+    if isinstance(node, list):
+        for at, value in enumerate(node):
+            yield from described(value, f"{path}/{at}")
+    if not isinstance(node, dict):
+        return
+    if "schema" in node:
+        if "example" in node:
+            yield path, node["schema"], node["example"]
+        for name, example in node.get("examples", {}).items():
+            yield f"{path}/examples/{name}", node["schema"], example["value"]
+    elif isinstance(node.get("examples"), list):
+        for at, example in enumerate(node["examples"]):
+            yield f"{path}/examples/{at}", node, example
+    for name, value in node.items():
+        if name not in ("example", "examples"):
+            yield from described(value, f"{path}/{name}")
+
+
+document = json.load(sys.stdin)
+seen = 0
+for place, schema, example in described(document):
+    seen += 1
+    whole = {"components": document["components"], **schema}
+    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+    for error in validator.iter_errors(example):
+        sys.exit(f"{place}: {error.message}")
+if seen < 30:
+    sys.exit(f"only {seen} examples were found")
+print(f"{seen} examples fit their schemas")

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The documentation page in a real browser that reaches nothing but the service: the page loads,
+# and "Try it out" places an order, takes it, and lists it. Needs Chromium and its driver.
+#
+# SCREENSHOT names a file for a picture of the page.
+set -euo pipefail
+
+name=test-docs
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+venv=$repo/target/docs-venv
+cd "$repo"
+
+need_python
+for program in chromium chromedriver; do
+  command -v "$program" >/dev/null ||
+    die "$program is missing: apt-get install chromium chromium-driver"
+done
+cargo build --locked --bin order-api
+make_venv "$venv" tests/docs/requirements.txt
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+start_service "sqlite://$scratch/orders.db" >"$scratch/log"
+trap 'stop_service; rm -rf "$scratch"' EXIT
+"$venv/bin/python" tests/docs/try_it_out.py "$HOST"
