@@ -1,6 +1,7 @@
 //! Many takers, several processes, one database: each order has exactly one winner.
 
 use std::{
+    collections::HashSet,
     sync::{
         Barrier,
         atomic::{AtomicUsize, Ordering},
@@ -52,27 +53,49 @@ fn each_of_300_orders_has_one_winner_among_48_takers_over_three_processes(
     assert_eq!(left.json.as_array().unwrap().len(), 0);
 }
 
+/// For each of these all racers start together.
+const KEYS: usize = 20;
+const RACERS: usize = 10;
+
 #[rstest]
-fn concurrent_requests_under_one_key_over_three_processes_make_one_order(
+fn requests_at_the_same_time_under_one_key_all_get_the_one_order_all_but_the_first_as_replays(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
     let world = World::new(store);
     let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&world)).collect();
+    let keys: Vec<_> = (0..KEYS).map(|n| format!("key-{n}")).collect();
+    let start = Barrier::new(RACERS);
 
-    let answers: Vec<_> = thread::scope(|scope| {
-        let asked: Vec<_> = (0..12)
-            .map(|n| {
-                let client = services[n % PROCESSES].client.clone();
-                scope.spawn(move || client.post(Some("key-1")).unwrap())
+    let told: Vec<Vec<_>> = thread::scope(|scope| {
+        let racers: Vec<_> = (0..RACERS)
+            .map(|racer| {
+                let client = services[racer % PROCESSES].client.clone();
+                let (keys, start) = (&keys, &start);
+                scope.spawn(move || {
+                    let race = |key: &String| {
+                        start.wait();
+                        // Looked at later: who fails here leaves the others at the start.
+                        client.post(Some(key))
+                    };
+                    keys.iter().map(race).collect()
+                })
             })
             .collect();
-        asked.into_iter().map(|answer| answer.join().unwrap()).collect()
+        racers.into_iter().map(|racer| racer.join().unwrap()).collect()
     });
 
-    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
-    assert!(answers.iter().all(|answer| answer.json == answers[0].json), "{answers:?}");
-    let first = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none());
-    assert_eq!(first.count(), 1);
-    let all = services[0].client.get("/orders?page=1&limit=10");
-    assert_eq!(all.json.as_array().unwrap().len(), 1);
+    let mut orders = HashSet::new();
+    for (n, key) in keys.iter().enumerate() {
+        let answers: Vec<_> = told.iter().map(|told| told[n].as_ref().unwrap()).collect();
+        assert!(answers.iter().all(|answer| answer.status == 200), "{key}: {answers:?}");
+        let first = &answers[0].json;
+        assert!(answers.iter().all(|answer| answer.json == *first), "{key}: {answers:?}");
+        let replayed = answers.iter().map(|answer| answer.header("idempotency-replayed"));
+        let replays = replayed.filter(|replayed| *replayed == Some("true")).count();
+        assert_eq!(replays, RACERS - 1, "{key}: {answers:?}");
+        orders.insert(first["id"].as_i64().unwrap());
+    }
+    assert_eq!(orders.len(), KEYS, "two keys have one order");
+    let all = services[0].client.get("/orders?page=1&limit=1000");
+    assert_eq!(all.json.as_array().unwrap().len(), KEYS);
 }
