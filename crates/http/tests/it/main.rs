@@ -8,6 +8,7 @@ mod find;
 mod headers;
 mod list;
 mod order_of_checks;
+mod over_tcp;
 mod place;
 mod support;
 mod take;

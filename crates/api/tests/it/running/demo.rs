@@ -12,9 +12,7 @@ use super::{
 };
 
 fn on_postgres_and_google(google: &Google) -> World {
-    World::new(Store::Postgres)
-        .with("GMAP_TOKEN", google::KEY)
-        .with("GMAP_DISTANCE_MATRIX_API", google.endpoint())
+    google.asked_by(World::new(Store::Postgres))
 }
 
 /// The answers of the demo's README, the road's distance included.
@@ -31,9 +29,8 @@ fn the_demos_variables_make_the_demos_service() {
         .with("DB_PORT", port)
         .with("DB_USERNAME", username)
         .with("DB_PASSWORD", password)
-        .with("DB_NAME", "FoodDelivery")
-        .with("GMAP_TOKEN", google::KEY)
-        .with("GMAP_DISTANCE_MATRIX_API", google.endpoint());
+        .with("DB_NAME", "FoodDelivery");
+    let world = google.asked_by(world);
     let service = Process::start(&world);
     let client = &service.client;
 
@@ -86,25 +83,6 @@ fn a_distance_of_zero_is_a_distance() {
     let service = InProcess::start(&world);
     let placed = service.client.post_from(google::HERE, None).unwrap();
     assert_eq!((placed.status, &placed.json["distance"]), (200, &json!(0)), "{placed:?}");
-    service.stop().unwrap();
-}
-
-#[test]
-fn a_replay_asks_nobody() {
-    let google = Google::start();
-    let world = on_postgres_and_google(&google);
-    let service = InProcess::start(&world);
-    let first = service.client.post(Some("key-1")).unwrap();
-    assert_eq!((first.status, google.asked()), (200, 1));
-    service.stop().unwrap();
-
-    let world = world.with("GMAP_DISTANCE_MATRIX_API", "http://127.0.0.1:1/");
-    let service = InProcess::start(&world);
-    let again = service.client.post(Some("key-1")).unwrap();
-    assert_eq!((again.status, &again.json), (200, &first.json));
-    assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    let other = service.client.precise().post(Some("key-2")).unwrap();
-    assert_eq!(other.json["code"], "distance_unavailable", "Google is really gone");
     service.stop().unwrap();
 }
 

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use super::support::World;
+
 /// Its key. Whoever finds it in a log or an answer has found a leak.
 pub(crate) const KEY: &str = "marker-key";
 
@@ -40,6 +42,11 @@ impl Google {
             }
         });
         google
+    }
+
+    /// The settings of a service that asks it.
+    pub(crate) fn asked_by(&self, world: World) -> World {
+        world.with("GMAP_TOKEN", KEY).with("GMAP_DISTANCE_MATRIX_API", self.endpoint())
     }
 
     /// What `GMAP_DISTANCE_MATRIX_API` must be.

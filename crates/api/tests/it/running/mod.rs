@@ -1,6 +1,7 @@
 //! The real service, started: its command line, its life, races and crashes.
 
 mod commands;
+mod contract;
 mod crash;
 mod demo;
 mod faults;
@@ -9,3 +10,4 @@ mod race;
 mod service;
 mod shutdown;
 mod support;
+mod wire;

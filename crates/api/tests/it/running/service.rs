@@ -38,44 +38,6 @@ fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Sto
     service.stop().unwrap();
 }
 
-#[rstest]
-fn a_key_is_remembered_across_a_restart(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
-    let world = World::new(store);
-    let service = InProcess::start(&world);
-    let first = service.client.post(Some("key-1")).unwrap();
-    let id = first.json["id"].as_i64().unwrap();
-    assert_eq!(service.client.take(id, Some("key-2")).unwrap().status, 200);
-    service.stop().unwrap();
-
-    let service = InProcess::start(&world);
-    let placed = service.client.post(Some("key-1")).unwrap();
-    assert_eq!(placed.json, first.json, "UNASSIGNED, as it was first answered");
-    assert_eq!(placed.header("idempotency-replayed"), Some("true"));
-    let taken = service.client.take(id, Some("key-2")).unwrap();
-    assert_eq!(taken.header("idempotency-replayed"), Some("true"));
-    assert_eq!(service.client.take(id, Some("key-3")).unwrap().status, 400);
-    service.stop().unwrap();
-}
-
-#[rstest]
-fn following_the_links_shows_every_order_once_though_others_are_placed(
-    #[values(Store::Sqlite, Store::Postgres)] store: Store,
-) {
-    let world = World::new(store);
-    let service = InProcess::start(&world);
-    let mut expected: Vec<_> = (0..10).map(|_| service.client.place()).collect();
-    expected.reverse();
-
-    let mut seen = vec![];
-    for page in service.client.pages("/orders?page=1&limit=3") {
-        seen.extend(page);
-        service.client.place();
-    }
-
-    assert_eq!(seen, expected);
-    service.stop().unwrap();
-}
-
 /// What the test service of actix does not show: what goes over the wire.
 #[test]
 fn head_sends_the_headers_of_get_and_no_body() {

@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     iter,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -21,6 +21,8 @@ use order_test_postgres::{Server, TestDb};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+
+pub(crate) use super::wire::{Ask, Told};
 
 /// The binary under test, with none of this machine's settings.
 pub(crate) fn order_api() -> Command {
@@ -237,6 +239,26 @@ impl Client {
     /// The same client, asking for the precise form of errors.
     pub(crate) fn precise(&self) -> Self {
         Self { precise: true, ..self.clone() }
+    }
+
+    /// Asks on a connection of its own.
+    pub(crate) fn ask(&self, ask: &Ask) -> Told {
+        self.exchange(&ask.clone().header("Connection", "close").bytes())
+    }
+
+    /// Sends these bytes and reads to the end of the connection, which the service must close.
+    pub(crate) fn exchange(&self, bytes: &[u8]) -> Told {
+        let mut stream = self.connect();
+        // The service may have answered, and closed, before it has read all.
+        let _ = stream.write_all(bytes);
+        Told::read(stream)
+    }
+
+    /// A connection that no library tidies up.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

@@ -1,0 +1,71 @@
+//! Who gets which form of an error.
+
+use rstest::rstest;
+
+use super::super::support::{Ask, Process, Store, Told, World};
+
+const DOCUMENT: &str = "application/problem+json";
+
+fn refusal(lines: &[&str]) -> Told {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let ask = Ask::new("GET /orders/7");
+    let ask = lines.iter().fold(ask, |ask, line| ask.header("Accept", line));
+    service.client.ask(&ask)
+}
+
+#[rstest]
+#[case::alone(&["application/problem+json"])]
+#[case::in_any_case(&["Application/Problem+JSON"])]
+#[case::hardly_wanted(&["application/problem+json;q=0.001"])]
+#[case::with_a_parameter(&["application/problem+json;charset=utf-8"])]
+#[case::beside_others(&["text/html, application/problem+json;q=0.1, */*;q=0.9"])]
+#[case::beside_nothing(&[",,application/problem+json,"])]
+#[case::beside_nonsense(&["nonsense, application/problem+json"])]
+#[case::after_a_quoted_comma(&[r#"text/plain;x="a,b", application/problem+json"#])]
+#[case::after_an_escaped_quote(&[r#"text/plain;x="a\",b", application/problem+json"#])]
+#[case::with_a_quoted_q(&[r#"application/problem+json;x=";q=0""#])]
+#[case::on_a_line_of_its_own(&["text/html", "application/problem+json"])]
+#[case::before_another_line(&["application/problem+json", "text/html"])]
+#[case::beside_other_bytes_than_ascii(&["text/é", "application/problem+json"])]
+#[case::before_other_bytes_than_ascii(&["application/problem+json", "text/é"])]
+fn a_media_range_that_names_exactly_problem_json_also_beside_others_gets_the_document(
+    #[case] lines: &[&str],
+) {
+    let told = refusal(lines);
+    assert_eq!((told.status, told.header("content-type")), (404, Some(DOCUMENT)), "{told:?}");
+    assert_eq!(told.json()["code"], "order_not_found");
+}
+
+#[rstest]
+#[case::no_header(&[])]
+#[case::an_empty_one(&[""])]
+#[case::wildcards(&["*/*"])]
+#[case::half_a_wildcard(&["application/*"])]
+#[case::json(&["application/json"])]
+#[case::another_type(&["application/problem+xml, text/html"])]
+#[case::a_longer_name(&["application/problem+json2"])]
+#[case::not_wanted(&["application/problem+json;q=0"])]
+#[case::not_wanted_at_all(&["*/*, application/problem+json; q=0.000"])]
+#[case::not_wanted_in_capitals(&["application/problem+json;Q=0"])]
+#[case::only_quoted(&[r#"text/plain;x=",application/problem+json;q=1""#])]
+#[case::only_between_quoted_commas(&[r#"text/plain;x=",application/problem+json,""#])]
+#[case::only_quoted_after_an_escape(&[r#"text/plain;x="\",application/problem+json;q=1""#])]
+#[case::only_other_bytes_than_ascii(&["text/é"])]
+fn wildcards_other_types_q_0_and_no_header_give_the_default(#[case] lines: &[&str]) {
+    let told = refusal(lines);
+    assert_eq!(told.status, 400, "{told:?}");
+    assert_eq!(told.header("content-type"), Some("application/json"));
+    let body = told.json();
+    assert!(body["error"].is_string() && body.as_object().unwrap().len() == 1, "{body}");
+}
+
+#[rstest]
+#[case("GET /healthcheck")]
+#[case("GET /orders?page=1&limit=1")]
+fn who_asks_for_the_document_gets_a_success_as_everybody_does(#[case] line: &str) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let told = service.client.ask(&Ask::new(line).precise());
+    assert_eq!((told.status, told.header("content-type")), (200, Some("application/json")));
+}

@@ -1,0 +1,241 @@
+//! The headers that answers carry, and what they say of the body.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use order_test_postgres::{Server, ServerSettings};
+use rstest::rstest;
+
+use super::{
+    super::support::{Ask, Process, Store, Told, World},
+    place, take,
+};
+
+/// Of everything that can be answered, a few.
+fn answers(service: &Process) -> Vec<(&'static str, Told)> {
+    let told = |name, ask: &Ask| (name, service.client.ask(ask));
+    let id = service.client.place();
+    vec![
+        told("a placement", &place()),
+        told("a take", &take(id)),
+        told("a lost take", &take(id)),
+        told("a list", &Ask::new("GET /orders?page=1&limit=1")),
+        told("a slash", &Ask::new("GET /orders/?page=1&limit=1")),
+        told("an escape", &Ask::new("GET /%6frders?page=1&limit=1")),
+        told("an order", &Ask::new(&format!("GET /orders/{id}"))),
+        told("its head", &Ask::new(&format!("HEAD /orders/{id}"))),
+        told("no order", &Ask::new("GET /orders/999")),
+        told("a bad query", &Ask::new("GET /orders")),
+        told("a bad id", &Ask::new("GET /orders/abc").precise()),
+        told("a bad body", &Ask::new("POST /orders").json("{}")),
+        told("a large body", &Ask::new("POST /orders").json(vec![b' '; 20_000])),
+        told("no JSON", &Ask::new("POST /orders").body("{}")),
+        told("a broken body", &Ask::new("POST /orders").chunked("zz")),
+        told("a wrong method", &Ask::new("DELETE /orders")),
+        told("OPTIONS", &Ask::new("OPTIONS /orders/1").precise()),
+        told("an unknown path under it", &Ask::new("GET /orders/1/x")),
+    ]
+}
+
+fn others(service: &Process) -> Vec<(&'static str, Told)> {
+    let told = |name, ask: &Ask| (name, service.client.ask(ask));
+    vec![
+        told("the health check", &Ask::new("GET /healthcheck")),
+        told("its head", &Ask::new("HEAD /healthcheck")),
+        told("a wrong method", &Ask::new("POST /healthcheck")),
+        told("an unknown path", &Ask::new("GET /nothing")),
+        told("a document", &Ask::new("GET /nothing").precise()),
+        told("OPTIONS of all", &Ask::new("OPTIONS *")),
+    ]
+}
+
+#[test]
+fn answers_to_orders_carry_cache_control_no_store_errors_included() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for (name, told) in answers(&service) {
+        assert_eq!(told.header("cache-control"), Some("no-store"), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn all_answers_carry_nosniff_and_none_names_the_servers_software() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for (name, told) in answers(&service).into_iter().chain(others(&service)) {
+        assert_eq!(told.header("x-content-type-options"), Some("nosniff"), "{name}: {told:?}");
+        for header in ["server", "via", "x-powered-by"] {
+            assert_eq!(told.header(header), None, "{name}: {told:?}");
+        }
+        assert!(!told.head.to_ascii_lowercase().contains("actix"), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn all_answers_carry_their_content_length_and_no_transfer_encoding() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for (name, told) in answers(&service).into_iter().chain(others(&service)) {
+        assert_eq!(told.header("transfer-encoding"), None, "{name}: {told:?}");
+        let length: usize = told.header("content-length").unwrap().parse().unwrap();
+        assert!(length > 0, "{name}: {told:?}");
+        if !name.ends_with("head") {
+            assert_eq!(length, told.body.len(), "{name}: {told:?}");
+        }
+    }
+}
+
+/// Refuses a parameter whose name makes the body of the refusal this large.
+fn body_of(service: &Process, size: usize, accepted: Option<&str>) -> Told {
+    let refusal = |name: &str| {
+        let ask = Ask::new(&format!("GET /orders?page=1&limit=1&{name}=1"));
+        accepted.map_or(ask.clone(), |accepted| ask.header("Accept-Encoding", accepted))
+    };
+    let least = service.client.ask(&refusal("x")).body.len();
+    service.client.ask(&refusal(&"x".repeat(size - least + 1)))
+}
+
+fn unzip(packed: &[u8]) -> Vec<u8> {
+    let mut gzip = Command::new("gzip")
+        .arg("-dc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    gzip.stdin.take().unwrap().write_all(packed).unwrap();
+    let output = gzip.wait_with_output().unwrap();
+    assert!(output.status.success(), "this is no gzip: {packed:?}");
+    output.stdout
+}
+
+#[rstest]
+#[case("gzip")]
+#[case("GZIP")]
+#[case("br, gzip;q=0.5")]
+#[case("deflate, *")]
+fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
+    #[case] accepted: &str,
+) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for size in [1024, 1025, 8000] {
+        let plain = body_of(&service, size, None);
+        assert_eq!((plain.body.len(), plain.header("content-encoding")), (size, None));
+        let packed = body_of(&service, size, Some(accepted));
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{size}");
+        assert_eq!(packed.header("content-length"), Some(&*packed.body.len().to_string()));
+        assert_eq!(unzip(&packed.body), plain.body, "{size}");
+        for told in [plain, packed] {
+            let vary = told.headers("vary").join(", ");
+            assert!(vary.contains("Accept-Encoding"), "caches must know: {vary}");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_1_kib_and_more_is_compressed_for_clients_that_accept_gzip() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for _ in 0..30 {
+        service.client.place();
+    }
+    let ask = Ask::new("GET /orders?page=1&limit=1000");
+    let plain = service.client.ask(&ask);
+    let packed = service.client.ask(&ask.header("Accept-Encoding", "gzip, deflate, br"));
+    assert_eq!(plain.header("content-encoding"), None);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert_eq!(packed.header("content-type"), Some("application/json"));
+    assert_eq!(unzip(&packed.body), plain.body);
+}
+
+#[rstest]
+#[case::no_header(None)]
+#[case::refused(Some("gzip;q=0"))]
+#[case::not_named(Some("br, zstd"))]
+#[case::all_refused(Some("*;q=0"))]
+fn who_does_not_accept_gzip_gets_the_plain_body(#[case] accepted: Option<&str>) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let told = body_of(&service, 2000, accepted);
+    assert_eq!((told.status, told.header("content-encoding")), (400, None));
+    assert!(told.json()["error"].is_string());
+}
+
+#[test]
+fn smaller_bodies_are_not_compressed_and_carry_content_length() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for size in [200, 1023] {
+        let told = body_of(&service, size, Some("gzip"));
+        assert_eq!((told.body.len(), told.header("content-encoding")), (size, None));
+        assert_eq!(told.header("content-length"), Some(&*size.to_string()));
+        assert_eq!(told.header("transfer-encoding"), None);
+    }
+}
+
+#[rstest]
+#[case("x")]
+#[case("7b1c0d6e-1a2b-4c3d-8e9f-000000000000")]
+#[case(&"!~".repeat(64))]
+fn a_request_id_that_is_sane_is_echoed(#[case] id: &str) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for line in ["GET /healthcheck", "GET /nothing", "GET /orders/abc", "DELETE /orders"] {
+        let told = service.client.ask(&Ask::new(line).header("X-Request-Id", id));
+        assert_eq!(told.header("x-request-id"), Some(id), "{line}");
+    }
+}
+
+#[rstest]
+#[case::none(&[])]
+#[case::empty(&[""])]
+#[case::longer(&["xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"])]
+#[case::a_space(&["a b"])]
+#[case::other_bytes_than_ascii(&["é"])]
+#[case::two(&["one", "two"])]
+fn other_request_ids_are_replaced_by_generated_ones(#[case] ids: &[&str]) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let ask = ids.iter().fold(Ask::new("GET /nothing"), |ask, id| ask.header("X-Request-Id", id));
+    let generated = || {
+        let told = service.client.ask(&ask);
+        let id = told.header("x-request-id").unwrap().to_owned();
+        assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(!ids.contains(&id.as_str()), "{id}");
+        id
+    };
+    assert_ne!(generated(), generated(), "each request has its own");
+}
+
+#[test]
+fn every_answer_carries_a_request_id() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for (name, told) in answers(&service).into_iter().chain(others(&service)) {
+        assert!(told.header("x-request-id").is_some(), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn a_request_id_is_in_every_log_line_of_the_request() {
+    let server = Server::start(ServerSettings::Fast);
+    let world = World::on_server(&server);
+    let service = Process::start(&world);
+    server.stop();
+    let started = service.log().lines().count();
+    let ask = take(1).header("X-Request-Id", "marker-of-this-request");
+    assert_eq!(service.client.ask(&ask).status, 400);
+    let lines = || {
+        let log = service.log();
+        log.lines().skip(started).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let logged = || lines().iter().any(|line| line.contains("request failed"));
+    let patience = std::time::Duration::from_mins(1);
+    order_test_postgres::wait_for(patience, logged, || "the failure is not logged".to_owned());
+    let about = lines().into_iter().filter(|line| line.contains("request"));
+    for line in about {
+        assert!(line.contains("marker-of-this-request"), "{line}");
+    }
+}

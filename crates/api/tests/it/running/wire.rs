@@ -1,0 +1,101 @@
+//! Requests and answers as the bytes that they are: what no library would send or show.
+
+use std::{io::Read, net::TcpStream};
+
+use serde_json::Value;
+
+/// A request, right or wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Ask {
+    /// Begins with `GET /orders`, for example.
+    pub(crate) fn new(method_and_target: &str) -> Self {
+        let head = format!("{method_and_target} HTTP/1.1\r\nHost: x\r\n");
+        Self { head: head.into(), body: vec![] }
+    }
+
+    /// May be said more than once of one header, and with any bytes.
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.head.extend([name.as_bytes(), b": ", value.as_ref(), b"\r\n"].concat());
+        self
+    }
+
+    /// A body and its length.
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        let length = self.body.len().to_string();
+        self.header("Content-Length", length)
+    }
+
+    /// A body that says it is JSON.
+    pub(crate) fn json(self, body: impl AsRef<[u8]>) -> Self {
+        self.header("Content-Type", "application/json").body(body)
+    }
+
+    /// A body in pieces, framed by the caller, rightly or not.
+    pub(crate) fn chunked(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        self.header("Transfer-Encoding", "chunked")
+    }
+
+    /// Asks for the precise form of errors.
+    pub(crate) fn precise(self) -> Self {
+        self.header("Accept", "application/problem+json")
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [&*self.head, b"\r\n", &*self.body].concat()
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Told {
+    /// Reads to the end of the connection.
+    pub(crate) fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = vec![];
+        // Who has not read all that was sent ends the connection with an error, after the answer.
+        let ended = stream.read_to_end(&mut bytes);
+        let open = ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!open, "the connection stays open: {}", String::from_utf8_lossy(&bytes));
+        let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let bytes = bytes.strip_prefix(go_on).unwrap_or(&bytes);
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = std::str::from_utf8(&bytes[..end]).unwrap().to_owned();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head, body: bytes[end + 4..].to_vec() }
+    }
+
+    /// The values of a header, each as it was sent.
+    pub(crate) fn headers(&self, wanted: &str) -> Vec<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        let wanted = fields.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        wanted.map(|(_, value)| value).collect()
+    }
+
+    /// The one value of a header that may not be there.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let values = self.headers(name);
+        assert!(values.len() < 2, "{name} is repeated: {}", self.head);
+        values.first().copied()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let json = serde_json::from_slice(&self.body);
+        json.unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}

@@ -1,0 +1,82 @@
+//! Errors that only a port or a defect can cause, asked over a socket as clients ask.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::rt;
+use order_domain::{MockDistanceProvider, MockOrderRepo, Orders, RepoError};
+use order_http::Limits;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::PROBLEM_JSON;
+
+/// The head and the JSON of an answer.
+fn get(address: SocketAddr, accept: &str) -> (String, Value) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET /orders/1 HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap())
+}
+
+fn overloaded() -> MockOrderRepo {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_find().returning(|_| Err(RepoError::Overloaded));
+    repo
+}
+
+fn defective() -> MockOrderRepo {
+    let mut repo = MockOrderRepo::new();
+    repo.expect_find().returning(|_| panic!("a defect, on purpose"));
+    repo
+}
+
+#[rstest]
+#[case::overloaded(overloaded(), 503, "overloaded", "Overloaded", Some("retry-after: 1"))]
+#[case::internal_error(defective(), 500, "internal_error", "Internal error", None)]
+#[actix_web::test]
+async fn it_is_told_in_both_forms(
+    #[case] repo: MockOrderRepo,
+    #[case] status: u16,
+    #[case] code: &str,
+    #[case] title: &str,
+    #[case] header: Option<&str>,
+) {
+    let orders = Orders::new(Arc::new(repo), Arc::new(MockDistanceProvider::new()));
+    let limits = Limits { workers: 1, shutdown: Duration::ZERO };
+    let bound = order_http::bind("127.0.0.1:0".parse().unwrap(), orders, limits).unwrap();
+    let (address, handle) = (bound.address, bound.server.handle());
+    let serving = rt::spawn(bound.server);
+    let asking = rt::task::spawn_blocking(move || ["*/*", PROBLEM_JSON].map(|a| get(address, a)));
+
+    let [(plain_head, plain), (document_head, document)] = asking.await.unwrap();
+
+    assert!(plain_head.contains("content-type: application/json\r\n"), "{plain_head}");
+    assert_eq!(plain, json!({"error": document["detail"]}));
+    assert!(document_head.contains(&format!("content-type: {PROBLEM_JSON}\r\n")));
+    let expected = json!({
+        "type": format!("urn:order-api:problem:{code}"),
+        "title": title,
+        "status": status,
+        "detail": document["detail"],
+        "code": code,
+    });
+    assert_eq!(document, expected);
+    for head in [plain_head, document_head] {
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(head.contains("vary: Accept"), "{head}");
+        assert!(header.is_none_or(|header| head.contains(header)), "{head}");
+    }
+    handle.stop(false).await;
+    serving.await.unwrap().unwrap();
+}
