@@ -17,7 +17,7 @@ def start_browser():
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     options.add_argument("--headless=new")
-    options.add_argument("--window-size=1280,1600")
+    options.add_argument("--window-size=1100,1760")
     # No name but the service's address is found, as on a machine without a network.
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     options.add_argument("--no-proxy-server")
@@ -90,7 +90,8 @@ def main(host):
         placed = page.try_out("place_order", {})
         assert placed["status"] == "UNASSIGNED", placed
         if "SCREENSHOT" in os.environ:
-            page.find("#operations-orders-place_order")
+            block = page.find("#operations-orders-place_order")
+            driver.execute_script("arguments[0].scrollIntoView({block: 'start'})", block)
             driver.save_screenshot(os.environ["SCREENSHOT"])
         taken = page.try_out("take_order", {"id": placed["id"]})
         assert taken == {"status": "SUCCESS"}, taken

@@ -1,9 +1,10 @@
 //! The OpenAPI document, and the page that shows it.
 
-use std::{fs, io::Read, path::Path};
+use std::{collections::BTreeSet, fs, io::Read, path::Path};
 
 use actix_web::test::TestRequest;
 use rstest::rstest;
+use serde_json::Value;
 
 use crate::support::{Answer, refused};
 
@@ -23,10 +24,32 @@ async fn the_document_is_served() {
     }
 }
 
+fn repository_file(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+}
+
+/// Rows of four columns: the code, when it happens, its two statuses.
+#[test]
+fn the_readme_has_every_error_and_its_statuses() {
+    fn rows(text: &str) -> BTreeSet<[&str; 3]> {
+        let rows = text.lines().filter(|line| line.starts_with("| `"));
+        let columns = rows.map(|row| row.split(" | ").collect::<Vec<_>>());
+        columns.filter(|c| c.len() == 4).map(|c| [c[0], c[2], c[3]]).collect()
+    }
+    let document: Value = serde_json::from_str(order_http::openapi_document()).unwrap();
+    let readme = repository_file("README.md");
+    let (_, errors) = readme.split_once("### Errors").unwrap();
+    let (errors, _) = errors.split_once("\n## ").unwrap();
+
+    let documented = rows(document["info"]["description"].as_str().unwrap());
+
+    assert!(documented.len() > 10, "{documented:?}");
+    assert_eq!(rows(errors), documented);
+}
+
 #[test]
 fn the_document_in_docs_is_the_one_of_this_code() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
-    let kept = fs::read_to_string(path).unwrap();
+    let kept = repository_file("docs/openapi.json");
     assert!(kept == order_http::openapi_document(), "docs/openapi.json is old; make openapi");
 }
 
