@@ -5,6 +5,9 @@ itself, so to the document a request with both, or with neither, is valid. Such 
 all the same, and count as what they are: invalid.
 """
 
+import atexit
+from collections import Counter
+
 import schemathesis
 from schemathesis.generation import GenerationMode
 
@@ -29,3 +32,17 @@ def map_case(context, case):
 def list_needs_one_of_page_and_before(ctx, response, case):
     if is_list_without_one_window(case):
         assert response.status_code == 400, "a list with both of page and before, or with neither"
+
+
+requests = Counter()
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    requests[case.operation.label] += 1
+
+
+@atexit.register
+def tell_how_often_each_operation_was_tried():
+    for operation, count in sorted(requests.items()):
+        print(f"{count:7} x {operation}")

@@ -11,8 +11,9 @@ use crate::settings::{LogFormat, LogSettings};
 /// # Errors
 /// When something logs already.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
-    // The server's own account of its threads is for who asks for it by its name.
-    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", settings.filter))?;
+    // The server's own account of its threads is for who asks for it by its name. So is the pool's
+    // of what it cannot connect to: the request that fails for it says the same, with its id.
+    let filter = EnvFilter::try_new(format!("actix_server=warn,r2d2=off,{}", settings.filter))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stdout().is_terminal());

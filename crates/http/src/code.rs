@@ -2,6 +2,10 @@
 //! document are made from.
 
 use actix_web::http::StatusCode;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// A row of the table.
 pub(crate) struct Row {
@@ -57,7 +61,7 @@ codes! {
         "The provider of distances knows no route between the points.",
         "no route leads from origin to destination; try other coordinates";
     DistanceUnavailable: "distance_unavailable", "Distance unavailable", BAD_REQUEST => BAD_GATEWAY,
-        "The provider of distances failed, refused, was too slow, or made no sense.",
+        "The provider of distances failed, refused, timed out, or gave an answer without sense.",
         "the distance cannot be had at the moment; nothing was changed";
     OrderNotFound: "order_not_found", "Order not found", BAD_REQUEST => NOT_FOUND,
         "There is no such order.",
@@ -103,4 +107,16 @@ codes! {
         INTERNAL_SERVER_ERROR => INTERNAL_SERVER_ERROR,
         "A defect of the service.",
         "the service failed; this is a defect of ours";
+}
+
+impl ToSchema for Code {}
+
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Self::ALL.iter().map(|code| code.row().name)))
+            .description(Some("What is wrong, as a stable name. New ones may be added: treat an unknown one by its status."))
+            .into()
+    }
 }

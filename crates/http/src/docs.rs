@@ -18,6 +18,11 @@ const ONLY_FROM_HERE: &str = "default-src 'none'; script-src 'self'; connect-src
                               style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Whether there is such a file; the page itself has an empty name.
+pub(crate) fn is_file(name: &str) -> bool {
+    matches!(file(name), Ok(Some(_)))
+}
+
 /// A file of the page; the page itself where the name is empty.
 pub(crate) fn file(name: &str) -> Result<Option<HttpResponse<BoxBody>>, Problem> {
     static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
@@ -34,7 +39,7 @@ pub(crate) fn file(name: &str) -> Result<Option<HttpResponse<BoxBody>>, Problem>
             .content_type(file.content_type)
             .insert_header((header::CONTENT_SECURITY_POLICY, ONLY_FROM_HERE))
             // Other files come with another version of the service.
-            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("max-age=3600")));
         if file.gzpipped {
             answer.insert_header(ContentEncoding::Gzip);
         }

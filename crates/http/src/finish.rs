@@ -101,7 +101,11 @@ impl Wishes {
 
     fn refuse(&self, problem: &Problem) -> HttpResponse<BoxBody> {
         if let Some(causes) = problem.causes() {
-            tracing::error!(error.code = ?problem.code, error.causes = causes, "request failed");
+            tracing::error!(
+                error.code = problem.code.row().name,
+                error.causes = causes,
+                "request failed"
+            );
         }
         problem.render(self.form)
     }

@@ -45,7 +45,7 @@ use crate::{
             description = "The order that was placed",
             body = OrderView,
             headers(
-                ("Idempotency-Replayed" = inline(Replayed), description = "There where the answer repeats an earlier one."),
+                ("Idempotency-Replayed" = inline(Replayed), description = "Present when the answer repeats an earlier one."),
             ),
             links(
                 ("find" = (operation_id = "find_order", parameters(("id" = "$response.body#/id")))),
@@ -85,7 +85,7 @@ pub(crate) async fn place_order(
             description = "The caller has the order",
             body = TakenView,
             headers(
-                ("Idempotency-Replayed" = inline(Replayed), description = "There where the answer repeats an earlier one."),
+                ("Idempotency-Replayed" = inline(Replayed), description = "Present when the answer repeats an earlier one."),
             ),
             example = json!({"status": "SUCCESS"})
         ),
@@ -102,16 +102,13 @@ pub(crate) async fn take_order(
         TakeOutcome::AlreadyTaken => Err(Code::OrderAlreadyTaken.into()),
         TakeOutcome::Busy => Err(Code::OrderBusy.into()),
         TakeOutcome::NotFound => Err(Code::OrderNotFound.into()),
-        TakeOutcome::KeyUsedElsewhere => Err(Problem::new(
-            Code::IdempotencyConflict,
-            "this Idempotency-Key took another order; use a new key",
-        )),
+        TakeOutcome::KeyUsedElsewhere => Err(Problem::took_another()),
     }
 }
 
 /// List orders, newest first
 ///
-/// By page or by cursor: `limit` and exactly one of `page` and `before` must be there. The list is
+/// By page or by cursor: `limit` and exactly one of `page` and `before` must be given. The list is
 /// empty past the end.
 #[utoipa::path(
     get,
@@ -189,7 +186,7 @@ pub(crate) async fn find_order(
     Ok(ok(&OrderDetailsView::from(order)))
 }
 
-/// Tell that the process lives
+/// Check that the process is alive
 ///
 /// The database is not asked.
 #[utoipa::path(
@@ -199,7 +196,7 @@ pub(crate) async fn find_order(
     responses(
         (
             status = 200,
-            description = "It lives",
+            description = "It is alive",
             body = HealthView,
             example = json!({"data": "hello world."})
         ),
@@ -230,7 +227,16 @@ pub(crate) async fn openapi() -> HttpResponse {
     path = "/docs/",
     tag = "service",
     responses(
-        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        (
+            status = 200,
+            description = "The page",
+            body = String,
+            content_type = "text/html",
+            headers(
+                ("Cache-Control" = String, description = "Others come with another version."),
+                ("Content-Security-Policy" = String, description = "The page speaks to the service only."),
+            ),
+        ),
         OtherErrors,
     )
 )]

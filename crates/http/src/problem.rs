@@ -17,7 +17,7 @@ use order_domain::{DistanceError, PlaceError, RepoError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{code::Code, openapi::errors::CodeName};
+use crate::code::Code;
 
 /// One thing that is wrong in a request, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -131,6 +131,12 @@ impl Problem {
         problem.with_header(header::ALLOW, allow)
     }
 
+    /// A key that took one order was sent for another.
+    pub(crate) fn took_another() -> Self {
+        let detail = "this Idempotency-Key took another order; use a new key";
+        Self::new(Code::IdempotencyConflict, detail)
+    }
+
     /// A defect of ours, with its cause where nobody has logged that yet.
     pub(crate) fn internal(cause: Option<String>) -> Self {
         Self { cause: cause.map(Into::into), ..Code::InternalError.into() }
@@ -220,7 +226,7 @@ pub(crate) struct ProblemView<'a> {
     /// What is wrong and, where that helps, what to do.
     #[schema(min_length = 1)]
     detail: &'a str,
-    #[schema(value_type = CodeName)]
+    #[schema(value_type = Code)]
     code: &'a str,
     /// With `invalid_request`, and only with it: all that is wrong in the request.
     #[schema(value_type = Vec<Fault>, required = false, min_items = 1)]

@@ -13,7 +13,7 @@ use actix_web::{
 };
 use order_domain::Orders;
 
-use crate::{finish::finish, handlers, problem::Problem};
+use crate::{docs, finish::finish, handlers, problem::Problem};
 
 /// The whole API over `orders`, as production and tests use it.
 pub fn app(
@@ -108,6 +108,14 @@ impl Endpoint {
         let refuse = move || ready(Err::<&str, _>(Problem::method_not_allowed(allow.clone())));
         let resource = web::resource(self.patterns());
         let resource = self.routes.into_iter().fold(resource, Resource::route);
-        resource.default_service(web::to(refuse))
+        let resource = resource.default_service(web::to(refuse));
+        if !self.path.ends_with('/') {
+            return resource;
+        }
+        // What is no file of a page is no path, whatever the method.
+        resource.guard(guard::fn_guard(move |context| {
+            let file = context.head().uri.path().strip_prefix(self.path);
+            file.is_some_and(docs::is_file)
+        }))
     }
 }

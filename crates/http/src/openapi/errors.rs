@@ -1,14 +1,13 @@
 //! The errors of each operation, made from the table of codes.
 
-use std::{borrow::Cow, collections::BTreeMap, iter};
+use std::{collections::BTreeMap, iter};
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::{
-    IntoResponses, PartialSchema, ToSchema,
+    IntoResponses, ToSchema,
     openapi::{
-        ContentBuilder, HeaderBuilder, Object, ObjectBuilder, Ref, RefOr, Response,
-        ResponseBuilder, Schema, Type,
+        ContentBuilder, HeaderBuilder, Object, Ref, RefOr, Response, ResponseBuilder, Type,
         example::{Example, ExampleBuilder},
     },
 };
@@ -19,27 +18,48 @@ use crate::{
 };
 
 macro_rules! errors_of_operations {
-    ($($name:ident: $($code:ident),+;)*) => {$(
+    ($($name:ident: $($code:ident),+; $($example:expr),*;)*) => {$(
         pub(crate) struct $name;
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                responses(&[$(Code::$code),+])
+                responses(&[$(Code::$code),+], &[$($example),*])
             }
         }
     )*};
 }
 
+// What can be wrong, and examples of it where they depend on the request.
 errors_of_operations! {
     PlaceOrderErrors: InvalidRequest, RouteNotFound, DistanceUnavailable, IdempotencyConflict,
         StorageUnavailable, OutcomeUnknown, Overloaded, RequestTimeout, PayloadTooLarge,
         UnsupportedMediaType, InternalError;
+        invalid(Fault::in_body(
+            "/origin/0",
+            "origin[0], the latitude, must lie between -90 and 90 degrees",
+        ));
     TakeOrderErrors: InvalidRequest, OrderNotFound, OrderAlreadyTaken, OrderBusy,
         IdempotencyConflict, StorageUnavailable, OutcomeUnknown, Overloaded, RequestTimeout,
         PayloadTooLarge, UnsupportedMediaType, InternalError;
+        invalid(Fault::in_body("/status", "status must be exactly \"TAKEN\"")),
+        Problem::took_another();
     ListOrdersErrors: InvalidRequest, StorageUnavailable, Overloaded, InternalError;
+        invalid(Fault::in_parameter(
+            Location::Query,
+            "limit",
+            "limit must be an integer from 1 to 1000",
+        ));
     FindOrderErrors: InvalidRequest, OrderNotFound, StorageUnavailable, Overloaded, InternalError;
-    OtherErrors: InternalError;
+        invalid(Fault::in_parameter(
+            Location::Path,
+            "id",
+            "id must be an integer from 1 to 9223372036854775807",
+        ));
+    OtherErrors: InternalError; ;
+}
+
+fn invalid(fault: Fault) -> Problem {
+    Problem::invalid(vec![fault])
 }
 
 /// The table for the text.
@@ -60,7 +80,7 @@ struct Status {
     document: Vec<Code>,
 }
 
-fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+fn responses(codes: &[Code], examples: &[Problem]) -> BTreeMap<String, RefOr<Response>> {
     let mut statuses = BTreeMap::<u16, Status>::new();
     for &code in codes {
         let row = code.row();
@@ -68,22 +88,24 @@ fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
         statuses.entry(row.precise.as_u16()).or_default().document.push(code);
     }
     let responses = statuses.into_iter();
-    responses.map(|(status, codes)| (status.to_string(), response(&codes).into())).collect()
+    responses
+        .map(|(status, codes)| (status.to_string(), response(&codes, examples).into()))
+        .collect()
 }
 
-fn response(Status { plain, document }: &Status) -> Response {
+fn response(Status { plain, document }: &Status, examples: &[Problem]) -> Response {
     let mut all = [plain.as_slice(), document].concat();
     all.sort_unstable();
     all.dedup();
     let lines = all.iter().map(|code| format!("`{}`: {}", code.row().name, code.row().when));
     let mut response = ResponseBuilder::new().description(lines.collect::<Vec<_>>().join("\n\n"));
     if !plain.is_empty() {
-        let content = content::<ErrorView<'_>>(plain, |problem| to_json(&ErrorView::from(problem)));
+        let content = content::<ErrorView<'_>>(plain, examples, |it| to_json(&ErrorView::from(it)));
         response = response.content("application/json", content.build());
     }
     if !document.is_empty() {
         let content =
-            content::<ProblemView<'_>>(document, |problem| to_json(&ProblemView::from(problem)));
+            content::<ProblemView<'_>>(document, examples, |it| to_json(&ProblemView::from(it)));
         response = response.content(PROBLEM_JSON, content.build());
     }
     if all.contains(&Code::Overloaded) {
@@ -97,10 +119,18 @@ fn response(Status { plain, document }: &Status) -> Response {
     response
 }
 
-fn content<T: ToSchema>(codes: &[Code], render: impl Fn(&Problem) -> Value) -> ContentBuilder {
-    let example = |code: &Code| -> (String, RefOr<Example>) {
+fn content<T: ToSchema>(
+    codes: &[Code],
+    examples: &[Problem],
+    render: impl Fn(&Problem) -> Value,
+) -> ContentBuilder {
+    let example = |&code: &Code| -> (String, RefOr<Example>) {
         let row = code.row();
-        let example = ExampleBuilder::new().summary(row.title).value(Some(render(&sample(*code))));
+        let value = match examples.iter().find(|example| example.code == code) {
+            Some(example) => render(example),
+            None => render(&code.into()),
+        };
+        let example = ExampleBuilder::new().summary(row.title).value(Some(value));
         (row.name.to_owned(), example.build().into())
     };
     ContentBuilder::new()
@@ -108,37 +138,6 @@ fn content<T: ToSchema>(codes: &[Code], render: impl Fn(&Problem) -> Value) -> C
         .examples_from_iter(codes.iter().map(example))
 }
 
-/// A problem as it occurs.
-fn sample(code: Code) -> Problem {
-    match code {
-        Code::InvalidRequest => Problem::invalid(vec![Fault::in_parameter(
-            Location::Query,
-            "limit",
-            code.row().message,
-        )]),
-        _ => code.into(),
-    }
-}
-
 fn to_json(view: &impl Serialize) -> Value {
     serde_json::to_value(view).expect("texts and numbers can be written as JSON")
-}
-
-/// A name from the table.
-pub(crate) struct CodeName;
-
-impl ToSchema for CodeName {
-    fn name() -> Cow<'static, str> {
-        "Code".into()
-    }
-}
-
-impl PartialSchema for CodeName {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(Code::ALL.iter().map(|code| json!(code.row().name))))
-            .description(Some("What is wrong, as a stable name."))
-            .into()
-    }
 }

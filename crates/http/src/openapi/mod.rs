@@ -2,8 +2,8 @@
 //! errors, so that it says what the code does.
 //!
 //! `parameters` shows what goes beside a body, `errors` what can be wrong with an operation,
-//! `schemas` how values look on the wire. The
-//! page that shows the document to people is the neighbour `docs`.
+//! `schemas` how values look on the wire. The page that shows the document to people is the
+//! neighbour `docs`.
 
 pub(crate) mod errors;
 pub(crate) mod parameters;
@@ -55,15 +55,20 @@ pub fn openapi_document() -> &'static str {
     &DOCUMENT
 }
 
+/// What is read there may have 1 KiB and more.
+const LARGE: [&str; 3] = ["/orders", "/openapi.json", "/docs/"];
+
 fn document() -> Document {
     let mut document = Annotations::openapi();
     document.info.description =
         Some(include_str!("description.md").replace("{codes}\n", &errors::table()));
     document.info.license = Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build());
     for (path, item) in &mut document.paths.paths {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
-            add_shared_headers(operation, path.starts_with("/orders"));
+        let operations = [(&mut item.get, true), (&mut item.post, false), (&mut item.patch, false)];
+        for (operation, reads) in operations {
+            if let Some(operation) = operation {
+                add_shared_headers(operation, path, reads && LARGE.contains(&path.as_str()));
+            }
         }
     }
     let components = document.components.get_or_insert_default();
@@ -73,7 +78,7 @@ fn document() -> Document {
 }
 
 /// Headers of many answers, by their names.
-fn shared_headers() -> [(&'static str, Header); 4] {
+fn shared_headers() -> [(&'static str, Header); 5] {
     let header = |schema: ObjectBuilder, description: &str| {
         HeaderBuilder::new()
             .schema(Some(schema.schema_type(Type::String)))
@@ -84,8 +89,25 @@ fn shared_headers() -> [(&'static str, Header); 4] {
     let id = ObjectBuilder::new().pattern(Some("^[!-~]+$")).max_length(Some(RequestId::MAX_LENGTH));
     [
         (CACHE_CONTROL, header(only("no-store"), "Orders change; no answer about them is stored.")),
-        (NOSNIFF, header(only("nosniff"), "The media type is what `Content-Type` says.")),
-        (VARY, header(ObjectBuilder::new(), "`Accept` chooses the form of an error.")),
+        (
+            X_CONTENT_TYPE_OPTIONS,
+            header(only("nosniff"), "The media type is what `Content-Type` says."),
+        ),
+        (
+            VARY,
+            header(
+                ObjectBuilder::new(),
+                "`Accept`, which chooses the form of an error; `Accept-Encoding`, where an answer \
+                 has 1 KiB and more.",
+            ),
+        ),
+        (
+            CONTENT_ENCODING,
+            header(
+                only("gzip"),
+                "Present where an answer has 1 KiB and more and the client accepts gzip.",
+            ),
+        ),
         (
             X_REQUEST_ID,
             header(
@@ -98,7 +120,8 @@ fn shared_headers() -> [(&'static str, Header); 4] {
 }
 
 const CACHE_CONTROL: &str = "Cache-Control";
-const NOSNIFF: &str = "X-Content-Type-Options";
+const X_CONTENT_TYPE_OPTIONS: &str = "X-Content-Type-Options";
+const CONTENT_ENCODING: &str = "Content-Encoding";
 const VARY: &str = "Vary";
 const X_REQUEST_ID: &str = "X-Request-Id";
 
@@ -107,12 +130,18 @@ fn shared(name: &str) -> (String, RefOr<Header>) {
     (name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/headers/{name}"))))
 }
 
-/// What `finish` adds to every answer.
-fn add_shared_headers(operation: &mut Operation, about_orders: bool) {
-    for response in operation.responses.responses.values_mut() {
+/// What `finish` adds to the answers at a path.
+fn add_shared_headers(operation: &mut Operation, path: &str, large: bool) {
+    for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        response.headers.extend([shared(NOSNIFF), shared(X_REQUEST_ID)]);
-        response.headers.extend(about_orders.then(|| shared(CACHE_CONTROL)));
+        response.headers.extend([shared(X_CONTENT_TYPE_OPTIONS), shared(X_REQUEST_ID)]);
+        if path.starts_with("/orders") {
+            response.headers.extend([shared(CACHE_CONTROL)]);
+        }
+        // An error is large where much is wrong.
+        if status == "400" || (status == "200" && large) {
+            response.headers.extend([shared(VARY), shared(CONTENT_ENCODING)]);
+        }
     }
 }
 

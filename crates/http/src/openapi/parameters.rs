@@ -39,13 +39,13 @@ impl IntoParams for ListParameters {
         let page = query(
             "page",
             schemas::count(i64::MAX),
-            "Which page, counted from 1. Exactly one of `page` and `before` must be there.",
+            "Which page, counted from 1. Exactly one of `page` and `before` must be given.",
         );
         let before = query(
             "before",
             schemas::count(i64::MAX),
-            "Shows the newest of the orders whose ids are smaller than this. Links lead on in this \
-             form.",
+            "Shows the newest of the orders whose ids are smaller than this. The `next` links use \
+             this form.",
         );
         let status = query(
             "status",

@@ -9,11 +9,9 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         ArrayBuilder, Object, ObjectBuilder, RefOr, Schema, Type,
-        schema::{ArrayItems, KnownFormat, SchemaFormat, SchemaType},
+        schema::{KnownFormat, SchemaFormat, SchemaType},
     },
 };
-
-use crate::views::{HealthView, TakenView};
 
 /// A plain decimal from -90 to 90.
 const LATITUDE: &str = r"^-?0*([1-8]?[0-9](\.[0-9]+)?|90(\.0+)?)$";
@@ -46,11 +44,12 @@ impl PartialSchema for Point {
         };
         ArrayBuilder::new()
             .description(Some("A point on the globe (WGS 84): latitude, then longitude."))
+            // Length and elements are fixed; generators of clients choke on `items: false`.
             .prefix_items([
                 degrees("latitude", LATITUDE, Latitude::MAX_DEGREES, Latitude::MAX_LENGTH),
                 degrees("longitude", LONGITUDE, Longitude::MAX_DEGREES, Longitude::MAX_LENGTH),
             ])
-            .items(ArrayItems::False)
+            .items(string())
             .min_items(Some(2))
             .max_items(Some(2))
             .examples([json!(["50.456399", "12.707580"])])
@@ -91,14 +90,6 @@ pub(crate) fn taken() -> Object {
     only(OrderStatus::Taken.as_str())
 }
 
-pub(crate) fn success() -> Object {
-    only(TakenView::STATUS)
-}
-
-pub(crate) fn hello() -> Object {
-    only(HealthView::DATA)
-}
-
 pub(crate) fn created_at() -> Object {
     let description = "When it was placed, by the clock of the database.";
     timestamp(Type::String.into()).description(Some(description)).build()
@@ -127,7 +118,8 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn only(value: &str) -> Object {
+/// No other value than this.
+pub(crate) fn only(value: &str) -> Object {
     string().enum_values(Some([value])).build()
 }
 

@@ -103,6 +103,7 @@ async fn there_is_nothing_else_below_the_page(
     let answer = get(path).await;
     assert_eq!(answer.status, 404);
     assert_eq!(answer.error(), "there is nothing at this path; see /docs/");
+    assert_eq!(refused(TestRequest::delete().uri(path)).await.status, 404);
 }
 
 #[rstest]
