@@ -19,7 +19,7 @@ pub(crate) struct Row {
     pub(crate) precise: StatusCode,
     /// When it happens.
     pub(crate) when: &'static str,
-    /// The message, or an example where it depends on the request.
+    /// The message, where it does not depend on the request.
     pub(crate) message: &'static str,
 }
 
@@ -56,7 +56,7 @@ macro_rules! codes {
 codes! {
     InvalidRequest: "invalid_request", "Invalid request", BAD_REQUEST => BAD_REQUEST,
         "The body, the query, the path or a header is wrong; every invalid field is named.",
-        "limit must be an integer from 1 to 1000";
+        "the request is invalid";
     RouteNotFound: "route_not_found", "No route", BAD_REQUEST => UNPROCESSABLE_ENTITY,
         "The provider of distances knows no route between the points.",
         "no route leads from origin to destination; try other coordinates";
@@ -91,7 +91,7 @@ codes! {
     MethodNotAllowed: "method_not_allowed", "Method not allowed",
         METHOD_NOT_ALLOWED => METHOD_NOT_ALLOWED,
         "The path has other methods; `Allow` names them.",
-        "this path allows only GET, HEAD, POST";
+        "this path does not allow the method";
     RequestTimeout: "request_timeout", "Request timeout", REQUEST_TIMEOUT => REQUEST_TIMEOUT,
         "The body did not arrive in time.",
         "the body did not arrive within 10 seconds";
@@ -116,7 +116,10 @@ impl PartialSchema for Code {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some(Self::ALL.iter().map(|code| code.row().name)))
-            .description(Some("What is wrong, as a stable name. New ones may be added: treat an unknown one by its status."))
+            .description(Some(
+                "What is wrong, as a stable name. New ones may be added: treat an unknown one by \
+                 its status.",
+            ))
             .into()
     }
 }

@@ -1,20 +1,14 @@
 //! What a client accepts: which form of an error, and whether a body may be compressed.
 
+use std::sync::LazyLock;
+
 use actix_web::{
     dev::ServiceRequest,
     http::header::{self, AcceptEncoding, Encoding, Header, Preference, Quality},
 };
-use mediatype::{MediaType, MediaTypeList, Name, ReadParams, names};
+use mediatype::{MediaType, MediaTypeList, ReadParams, names};
 
-use crate::problem::Form;
-
-/// `application/problem+json`.
-const DOCUMENT: MediaType<'_> = MediaType::from_parts(
-    names::APPLICATION,
-    Name::new_unchecked("problem"),
-    Some(names::JSON),
-    &[],
-);
+use crate::problem::{Form, PROBLEM_JSON};
 
 /// The document only for clients that name its media type; the demo's clients, wildcards
 /// included, get the form of the demo.
@@ -22,11 +16,13 @@ const DOCUMENT: MediaType<'_> = MediaType::from_parts(
 /// Not by actix, which splits a range at a comma within quotes, and reads none of the ranges where
 /// one byte of them is not ASCII.
 pub(crate) fn form(request: &ServiceRequest) -> Form {
+    static DOCUMENT: LazyLock<MediaType<'static>> =
+        LazyLock::new(|| MediaType::parse(PROBLEM_JSON).expect("it is a media type"));
     let named = request.headers().get_all(header::ACCEPT).any(|value| {
         let value = String::from_utf8_lossy(value.as_bytes());
         MediaTypeList::new(&value)
             .flatten()
-            .any(|range| range.essence() == DOCUMENT && is_acceptable(&range))
+            .any(|range| range.essence() == *DOCUMENT && is_acceptable(&range))
     });
     if named { Form::Document } else { Form::Plain }
 }

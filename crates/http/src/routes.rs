@@ -90,11 +90,15 @@ impl Endpoint {
         self
     }
 
+    /// A path that ends with a slash is that of a page, which has its files below it.
+    fn is_page(&self) -> bool {
+        self.path.ends_with('/')
+    }
+
     /// The paths as they are routed. A trailing slash means the same as none, so a path stands
-    /// twice; to rewrite it before it is routed would also touch what lies below `/docs/`. A path
-    /// that ends with a slash is that of a page, which has its files below it.
+    /// twice; to rewrite it before it is routed would also touch what lies below `/docs/`.
     fn patterns(&self) -> Vec<String> {
-        if self.path.ends_with('/') {
+        if self.is_page() {
             vec![format!("{}{{file:[^/]*}}", self.path)]
         } else {
             vec![self.path.to_owned(), format!("{}/", self.path)]
@@ -106,16 +110,14 @@ impl Endpoint {
         let allow: Vec<_> = self.methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::from_str(&allow.join(", ")).expect("names of methods are ASCII");
         let refuse = move || ready(Err::<&str, _>(Problem::method_not_allowed(allow.clone())));
-        let resource = web::resource(self.patterns());
-        let resource = self.routes.into_iter().fold(resource, Resource::route);
-        let resource = resource.default_service(web::to(refuse));
-        if !self.path.ends_with('/') {
-            return resource;
+        let mut resource = web::resource(self.patterns()).default_service(web::to(refuse));
+        if self.is_page() {
+            // What is no file of a page is no path, whatever the method.
+            resource = resource.guard(guard::fn_guard(move |context| {
+                let file = context.head().uri.path().strip_prefix(self.path);
+                file.is_some_and(docs::is_file)
+            }));
         }
-        // What is no file of a page is no path, whatever the method.
-        resource.guard(guard::fn_guard(move |context| {
-            let file = context.head().uri.path().strip_prefix(self.path);
-            file.is_some_and(docs::is_file)
-        }))
+        self.routes.into_iter().fold(resource, Resource::route)
     }
 }

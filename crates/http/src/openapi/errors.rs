@@ -114,9 +114,7 @@ fn response(Status { plain, document }: &Status, examples: &[Problem]) -> Respon
             .description(Some("Seconds to wait, with `overloaded`."));
         response = response.header("Retry-After", header.build());
     }
-    let mut response = response.build();
-    response.headers.extend([super::shared(super::VARY)]);
-    response
+    response.build()
 }
 
 fn content<T: ToSchema>(

@@ -86,7 +86,9 @@ fn shared_headers() -> [(&'static str, Header); 5] {
             .build()
     };
     let only = |value: &str| ObjectBuilder::new().enum_values(Some([value]));
-    let id = ObjectBuilder::new().pattern(Some("^[!-~]+$")).max_length(Some(RequestId::MAX_LENGTH));
+    let id = ObjectBuilder::new()
+        .pattern(Some(schemas::VISIBLE_ASCII))
+        .max_length(Some(RequestId::MAX_LENGTH));
     [
         (CACHE_CONTROL, header(only("no-store"), "Orders change; no answer about them is stored.")),
         (
@@ -138,10 +140,11 @@ fn add_shared_headers(operation: &mut Operation, path: &str, large: bool) {
         if path.starts_with("/orders") {
             response.headers.extend([shared(CACHE_CONTROL)]);
         }
+        let error = status != "200";
         // An error is large where much is wrong.
-        if status == "400" || (status == "200" && large) {
-            response.headers.extend([shared(VARY), shared(CONTENT_ENCODING)]);
-        }
+        let may_be_large = status == "400" || (!error && large);
+        response.headers.extend((error || may_be_large).then(|| shared(VARY)));
+        response.headers.extend(may_be_large.then(|| shared(CONTENT_ENCODING)));
     }
 }
 

@@ -17,8 +17,8 @@ use utoipa::{
 const LATITUDE: &str = r"^-?0*([1-8]?[0-9](\.[0-9]+)?|90(\.0+)?)$";
 /// A plain decimal from -180 to 180.
 const LONGITUDE: &str = r"^-?0*((1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]+)?|180(\.0+)?)$";
-/// Visible ASCII.
-const IDEMPOTENCY_KEY: &str = "^[!-~]+$";
+/// The characters of a key and of a request's id.
+pub(super) const VISIBLE_ASCII: &str = "^[!-~]+$";
 /// RFC 3339 in UTC with microseconds.
 const TIMESTAMP: &str = r"^[0-9]{4,}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$";
 
@@ -108,7 +108,7 @@ pub(crate) fn count(maximum: i64) -> Object {
 
 pub(crate) fn idempotency_key() -> Object {
     string()
-        .pattern(Some(IDEMPOTENCY_KEY))
+        .pattern(Some(VISIBLE_ASCII))
         .min_length(Some(1))
         .max_length(Some(IdempotencyKey::MAX_LENGTH))
         .build()
@@ -200,7 +200,7 @@ mod tests {
 
         #[test]
         fn the_pattern_of_a_key_says_what_its_parser_takes(text in "[ -\u{7f}é]{0,260}") {
-            let pattern = Regex::new(IDEMPOTENCY_KEY).unwrap();
+            let pattern = Regex::new(VISIBLE_ASCII).unwrap();
             let valid = pattern.is_match(&text) && text.len() <= IdempotencyKey::MAX_LENGTH;
             prop_assert_eq!(valid, IdempotencyKey::parse(&text).is_ok());
         }

@@ -17,7 +17,7 @@ use serde::{
 use serde_json::{Value, error::Category, value::RawValue};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
-use super::Faults;
+use super::{Faults, shown};
 use crate::{
     code::Code,
     problem::{Fault, Problem},
@@ -154,10 +154,9 @@ impl Members {
     }
 }
 
-/// Says what is wrong with a member that a client made up. An empty name is shown as such.
+/// Says what is wrong with a member that a client made up.
 fn member_fault(name: &str, what: &str) -> Fault {
-    let shown = if name.is_empty() { "\"\"" } else { name };
-    Fault::in_body(pointer(name), format!("{shown} {what}"))
+    Fault::in_body(pointer(name), format!("{} {what}", shown(name)))
 }
 
 /// A JSON pointer to a member of the body (RFC 6901, section 3).

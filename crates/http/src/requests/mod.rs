@@ -19,6 +19,11 @@ pub(crate) use take_order::{TakeOrder, TakeOrderBody};
 
 use crate::problem::{Fault, Problem};
 
+/// A name that a client made up, as a sentence shows it: also an empty one can be seen.
+fn shown(name: &str) -> &str {
+    if name.is_empty() { "\"\"" } else { name }
+}
+
 /// What is wrong in a request, gathered while it is read.
 #[derive(Debug, Default)]
 struct Faults(Vec<Fault>);
