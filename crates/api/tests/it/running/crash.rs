@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use order_test_postgres::{Server, ServerSettings, wait_for};
+use order_test_postgres::{Server, ServerSettings};
 use rstest::rstest;
 
 use super::support::{Answer, Client, Process, Stop, Store, World};
@@ -146,9 +146,7 @@ fn what_was_answered_survives_kill_9_of_the_database() {
             thread::sleep(Duration::from_millis(300 + round * 97 % 600));
             server.kill();
             server.start_again();
-            let answers = || service.client.get("/orders?page=1&limit=1").status == 200;
-            let patience = Duration::from_mins(1);
-            wait_for(patience, answers, || "it does not find its database again".to_owned());
+            service.client.wait_for_database();
             drop(until);
             wishes.extend(working.join().unwrap());
         });

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     google::{self, Google},
-    support::{InProcess, Process, Store, World},
+    support::{InProcess, PATIENCE, Process, Store, World},
 };
 
 fn on_postgres_and_google(google: &Google) -> World {
@@ -105,7 +105,7 @@ fn a_row_that_is_locked_in_psql_is_busy_at_once() {
     let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' \
                   AND pid <> pg_backend_pid()";
     let locked = || session.number(asleep) > 0;
-    wait_for(Duration::from_mins(1), locked, || "psql does not lock the row".to_owned());
+    wait_for(PATIENCE, locked, || "psql does not lock the row".to_owned());
 
     let began = std::time::Instant::now();
     let answer = service.client.take(id, None).unwrap();

@@ -1,15 +1,15 @@
 //! The real application on a port of its own, over the real adapters.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
-    net::TcpStream,
     time::Duration,
 };
 
 use rstest::rstest;
 use serde_json::json;
 
-use super::support::{InProcess, Store, World};
+use super::support::{Ask, InProcess, Store, World};
 
 #[rstest]
 fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
@@ -44,18 +44,10 @@ fn head_sends_the_headers_of_get_and_no_body() {
     let world = World::new(Store::Sqlite);
     let service = InProcess::start(&world);
     let wire = |method: &str| {
-        let mut stream = TcpStream::connect(service.client.address).unwrap();
-        write!(
-            stream,
-            "{method} /healthcheck HTTP/1.1\r\nHost: x\r\nX-Request-Id: id-1\r\n\
-             Connection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let head = head.lines().filter(|line| !line.starts_with("date:"));
-        (head.map(str::to_owned).collect::<std::collections::BTreeSet<_>>(), body.to_owned())
+        let ask = Ask::new(&format!("{method} /healthcheck")).header("X-Request-Id", "id-1");
+        let told = service.client.ask(&ask);
+        let head = told.head.lines().filter(|line| !line.starts_with("date:"));
+        (head.map(str::to_owned).collect::<BTreeSet<_>>(), told.body)
     };
 
     let (get, get_body) = wire("GET");
@@ -73,7 +65,7 @@ fn head_sends_the_headers_of_get_and_no_body() {
 fn a_request_that_offers_an_upgrade_is_answered() {
     let world = World::new(Store::Sqlite);
     let service = InProcess::start(&world);
-    let mut stream = TcpStream::connect(service.client.address).unwrap();
+    let mut stream = service.client.connect();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
     write!(

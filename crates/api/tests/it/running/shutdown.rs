@@ -13,7 +13,7 @@ use super::support::{Process, Store, World};
 
 /// Sends a request but for the last byte of its body.
 fn half_a_request(service: &Process) -> TcpStream {
-    let mut stream = TcpStream::connect(service.client.address).unwrap();
+    let mut stream = service.client.connect();
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
     write!(
         stream,

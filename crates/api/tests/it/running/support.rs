@@ -17,7 +17,7 @@ use std::{
 };
 
 use order_api::{Application, Options, Settings};
-use order_test_postgres::{Server, TestDb};
+use order_test_postgres::{Server, TestDb, wait_for};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -138,8 +138,8 @@ pub(crate) struct Process {
     log: Arc<Mutex<String>>,
 }
 
-/// How long a start may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long anything may take on a machine that is busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Process {
     pub(crate) fn start(world: &World) -> Self {
@@ -228,7 +228,7 @@ impl Answer {
 impl Client {
     fn new(address: SocketAddr) -> Self {
         let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_mins(1)))
+            .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
             .proxy(None)
             .build()
@@ -239,6 +239,12 @@ impl Client {
     /// The same client, asking for the precise form of errors.
     pub(crate) fn precise(&self) -> Self {
         Self { precise: true, ..self.clone() }
+    }
+
+    /// Waits until the service has found its database again.
+    pub(crate) fn wait_for_database(&self) {
+        let answers = || self.get("/orders?page=1&limit=1").status == 200;
+        wait_for(PATIENCE, answers, || "it does not find its database again".to_owned());
     }
 
     /// Asks on a connection of its own.

@@ -1,16 +1,14 @@
 //! Errors of a database that fails, and what they say of the change that was asked for.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use order_test_postgres::{Server, ServerSettings, TestDb, wait_for};
 use rstest::rstest;
 
 use super::{
-    super::support::{Ask, Client, Process, Store, Told, World},
+    super::support::{Ask, Client, PATIENCE, Process, Store, Told, World},
     Seen, expect_both_forms, expect_row, keyed, place, take,
 };
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Sends a change, and cuts its connection to the database when its statement is under way there.
 fn cut_off(client: &Client, database: &TestDb, ask: &Ask) -> Told {
@@ -44,8 +42,7 @@ fn storage_unavailable_is_400_and_precisely_503_and_nothing_was_changed() {
     assert_eq!(service.client.get("/healthcheck").status, 200);
 
     server.start_again();
-    let back = || service.client.get("/orders?page=1&limit=1").status == 200;
-    wait_for(PATIENCE, back, || "the service does not come back".to_owned());
+    service.client.wait_for_database();
     assert_eq!(Seen::by(&service.client), before);
 }
 

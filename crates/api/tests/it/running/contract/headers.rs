@@ -5,11 +5,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use order_test_postgres::{Server, ServerSettings};
+use order_test_postgres::{Server, ServerSettings, wait_for};
 use rstest::rstest;
 
 use super::{
-    super::support::{Ask, Process, Store, Told, World},
+    super::support::{Ask, PATIENCE, Process, Store, Told, World},
     place, take,
 };
 
@@ -232,8 +232,7 @@ fn a_request_id_is_in_every_log_line_of_the_request() {
         log.lines().skip(started).map(str::to_owned).collect::<Vec<_>>()
     };
     let logged = || lines().iter().any(|line| line.contains("request failed"));
-    let patience = std::time::Duration::from_mins(1);
-    order_test_postgres::wait_for(patience, logged, || "the failure is not logged".to_owned());
+    wait_for(PATIENCE, logged, || "the failure is not logged".to_owned());
     let about = lines().into_iter().filter(|line| line.contains("request"));
     for line in about {
         assert!(line.contains("marker-of-this-request"), "{line}");

@@ -9,12 +9,8 @@ use super::{
         google::{self, Google},
         support::{Ask, Process, Store, World},
     },
-    Seen, keyed, place, place_from, places, take,
+    Seen, keyed, place, place_from, places, post, take,
 };
-
-fn post(body: &str) -> Ask {
-    Ask::new("POST /orders").json(body)
-}
 
 #[rstest]
 #[case::a_wrong_value(place_from(["91", "x"]), &["/origin/0", "/origin/1"])]

@@ -27,10 +27,13 @@ impl Seen {
     }
 }
 
+fn post(body: &str) -> Ask {
+    Ask::new("POST /orders").json(body)
+}
+
 /// A placement from `origin`.
 fn place_from(origin: [&str; 2]) -> Ask {
-    let body = json!({"origin": origin, "destination": ["59.436487", "24.747193"]});
-    Ask::new("POST /orders").json(body.to_string())
+    post(&json!({"origin": origin, "destination": ["59.436487", "24.747193"]}).to_string())
 }
 
 fn place() -> Ask {

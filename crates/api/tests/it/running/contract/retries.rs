@@ -1,6 +1,6 @@
 //! What a key is good for: the first answer again, and no second change.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
 use order_test_postgres::{Server, ServerSettings, wait_for};
 use rstest::rstest;
@@ -9,16 +9,10 @@ use serde_json::json;
 use super::{
     super::{
         google::{self, Google},
-        support::{Ask, Client, Process, Store, World},
+        support::{Ask, Client, PATIENCE, Process, Store, World},
     },
-    Seen, code, keyed, place, place_from, take,
+    Seen, code, keyed, place, place_from, post, take,
 };
-
-const PATIENCE: Duration = Duration::from_mins(1);
-
-fn post(body: &str) -> Ask {
-    Ask::new("POST /orders").json(body)
-}
 
 /// Whether an answer is a success that is marked as a replay; the order, if it places one.
 fn id(client: &Client, ask: &Ask, replay: bool) -> Option<i64> {
@@ -239,8 +233,7 @@ fn a_request_that_failed_leaves_its_key_free() {
     assert_eq!(code(client, &keyed(place_from(["1", "1"]), "key")), "storage_unavailable");
     assert_eq!(code(client, &keyed(take(order), "key")), "storage_unavailable");
     server.start_again();
-    let back = || client.get("/orders?page=1&limit=1").status == 200;
-    wait_for(PATIENCE, back, || "the service does not come back".to_owned());
+    client.wait_for_database();
     id(client, &keyed(place(), "key"), false);
     id(client, &keyed(take(order), "key"), false);
 }
