@@ -1,8 +1,8 @@
 //! What an order is, and what can be done with it.
 //!
 //! Here live the values that cannot be wrong ([`Latitude`], [`OrderId`], …), the order itself,
-//! the ports that the outside must implement ([`OrderRepo`], [`DistanceProvider`]) and the use
-//! cases ([`Orders`]). Deliberately absent: input and output of any kind, wire formats, SQL,
+//! the ports that the outside must implement ([`OrderRepo`], [`DistanceProvider`], [`Readiness`])
+//! and the use cases ([`Orders`]). Deliberately absent: input and output of any kind, wire formats, SQL,
 //! clocks, runtimes. They live in the neighbours: `order-http` speaks to clients,
 //! `order-repo-*` to databases, `order-distance-*` to providers of distances, and `order-api`
 //! wires them.
@@ -26,7 +26,7 @@ pub use order::{
 pub use orders::{Orders, PlaceError, Placing};
 pub use ports::{
     Cause, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo, PlaceOutcome,
-    RepoError, Take, TakeOutcome,
+    Readiness, RepoError, Tables, Take, TakeOutcome,
 };
 #[cfg(any(test, feature = "mock"))]
-pub use ports::{MockDistanceProvider, MockOrderRepo};
+pub use ports::{MockDistanceProvider, MockOrderRepo, MockReadiness};

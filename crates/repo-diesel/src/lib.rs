@@ -1,6 +1,7 @@
 //! What the repositories on diesel share, whichever database they speak to.
 //!
 //! - [`Lane`]: the queue for connections, and the blocking thread on which diesel runs;
+//!   [`ConnectionUse`] is what can be seen of it;
 //! - [`Patience`]: how long a call waits for what others hold, waiting in the queue included;
 //! - [`rows`]: rows as they come from a database, and the way into the domain's values.
 //!
@@ -11,5 +12,5 @@ mod lane;
 mod patience;
 pub mod rows;
 
-pub use lane::{Lane, NeverBegun};
+pub use lane::{ConnectionUse, Lane, NeverBegun};
 pub use patience::Patience;

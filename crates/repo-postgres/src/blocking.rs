@@ -13,7 +13,7 @@ use std::{
 };
 
 use diesel::{PgConnection, r2d2::Pool};
-use order_repo_diesel::Patience;
+use order_repo_diesel::{ConnectionUse, Patience};
 use tokio::time::timeout;
 
 use crate::{error::StoreError, manager::Manager};
@@ -38,6 +38,11 @@ impl Lane {
     pub(crate) fn new(connections: Pool<Manager>) -> Self {
         let patience = Arc::new(Patience::new(CONNECTION_PATIENCE));
         Self { lane: order_repo_diesel::Lane::new(connections), patience }
+    }
+
+    /// How the connections are used at this moment.
+    pub(crate) fn connections(&self) -> ConnectionUse {
+        self.lane.connections()
     }
 
     /// Runs `work`, which reads, and once more if it lost its connection.

@@ -32,4 +32,5 @@ mod testing;
 
 pub use connection_info::{ConnectionInfo, InvalidUrl, Parts};
 pub use error::OpenError;
+pub use order_repo_diesel::ConnectionUse;
 pub use repo::PgOrderRepo;

@@ -5,9 +5,9 @@ use std::{num::NonZero, slice};
 use async_trait::async_trait;
 use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
-    PlacedOrder, RepoError, Take, TakeOutcome,
+    PlacedOrder, Readiness, RepoError, Tables, Take, TakeOutcome,
 };
-use order_repo_diesel::rows::CorruptRow;
+use order_repo_diesel::{ConnectionUse, rows::CorruptRow};
 
 use crate::{
     blocking::Lane,
@@ -51,6 +51,12 @@ impl PgOrderRepo {
     pub fn migrate(info: &ConnectionInfo) -> Result<(), OpenError> {
         open::prepare(info)
     }
+
+    /// How the connections are used at this moment.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionUse {
+        self.lane.connections()
+    }
 }
 
 /// The outcome of a batch of one.
@@ -83,5 +89,14 @@ impl OrderRepo for PgOrderRepo {
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
         Ok(self.lane.read(move |connection| find(connection, id)).await?)
+    }
+}
+
+/// Asks in the same queue as all calls: a database that they wait for in vain is of no use.
+#[async_trait]
+impl Readiness for PgOrderRepo {
+    async fn check(&self) -> Result<Tables, RepoError> {
+        let current = self.lane.read(|connection| Ok(open::is_current(connection)?)).await?;
+        Ok(if current { Tables::Current } else { Tables::Behind })
     }
 }

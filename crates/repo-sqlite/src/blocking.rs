@@ -13,7 +13,7 @@ use diesel::{
     connection::{AnsiTransactionManager, TransactionManager},
     r2d2::{ConnectionManager, Pool},
 };
-use order_repo_diesel::{Lane, Patience};
+use order_repo_diesel::{ConnectionUse, Lane, Patience};
 
 use crate::error::StoreError;
 
@@ -29,6 +29,10 @@ pub(crate) struct ReadLane(Lane<Manager>);
 impl ReadLane {
     pub(crate) fn new(connections: Connections) -> Self {
         Self(Lane::new(connections))
+    }
+
+    pub(crate) fn connections(&self) -> ConnectionUse {
+        self.0.connections()
     }
 
     /// Runs `work` in a transaction, so that all its statements see one state of the database.
@@ -53,6 +57,10 @@ impl WriteLane {
     pub(crate) fn new(connections: Connections) -> Self {
         let patience = Arc::new(Patience::new(LOCK_PATIENCE));
         Self { lane: Lane::new(connections), patience }
+    }
+
+    pub(crate) fn connections(&self) -> ConnectionUse {
+        self.lane.connections()
     }
 
     /// Runs `work` in a transaction that has the write lock from the beginning.

@@ -58,6 +58,8 @@ pub(crate) enum StoreError {
     Locked(#[source] QueryError),
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error("the file is no longer where it was")]
+    Gone,
     #[error("the commit failed")]
     Commit(#[source] QueryError),
     #[error(transparent)]
@@ -103,9 +105,10 @@ impl From<StoreError> for RepoError {
             }
             // A constraint that the statements cannot break by themselves: ids are used up.
             StoreError::Query(QueryError::DatabaseError(..)) => Self::Refused,
-            StoreError::Query(_) | StoreError::Locked(_) | StoreError::NeverBegun(_) => {
-                Self::Unavailable
-            }
+            StoreError::Query(_)
+            | StoreError::Locked(_)
+            | StoreError::NeverBegun(_)
+            | StoreError::Gone => Self::Unavailable,
         };
         named(error.into())
     }

@@ -26,4 +26,5 @@ mod taking;
 mod testing;
 
 pub use error::OpenError;
+pub use order_repo_diesel::ConnectionUse;
 pub use repo::SqliteOrderRepo;

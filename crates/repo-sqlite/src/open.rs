@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
@@ -9,9 +10,11 @@ use std::{
 
 use diesel::{
     connection::SimpleConnection,
+    migration::{Migration, MigrationSource, MigrationVersion},
     prelude::*,
     r2d2::{ConnectionManager, CustomizeConnection, Error as ConnectionError, Pool},
     sql_types::Text,
+    sqlite::Sqlite,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use order_domain::Cause;
@@ -83,9 +86,33 @@ impl Database {
             .map_err(|error| self.unopened(error))
     }
 
+    /// The file itself, to be recognised later.
+    pub(crate) fn file(&self) -> File {
+        File { path: self.file.clone().into(), number: number(Path::new(&self.file)) }
+    }
+
     fn unopened(&self, source: impl Into<Cause>) -> OpenError {
         OpenError::Connect { path: self.path.clone(), source: source.into() }
     }
+}
+
+/// Which file it was that was opened.
+#[derive(Clone)]
+pub(crate) struct File {
+    path: PathBuf,
+    number: Option<(u64, u64)>,
+}
+
+impl File {
+    /// Whether at its path there is none, or another.
+    pub(crate) fn is_gone(&self) -> bool {
+        number(&self.path) != self.number
+    }
+}
+
+/// What the system knows a file by.
+fn number(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Makes each new connection behave. The timeout comes first, since what follows may need it.
@@ -143,4 +170,28 @@ fn run_migrations(connection: &mut SqliteConnection) -> Result<(), Cause> {
         connection.run_pending_migrations(MIGRATIONS)?;
         Ok(())
     })
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// Whether the database has all steps. Reads only; asking diesel would create its table of steps.
+pub(crate) fn is_current(connection: &mut SqliteConnection) -> QueryResult<bool> {
+    let table = "SELECT name AS version FROM sqlite_master \
+                 WHERE type = 'table' AND name = '__diesel_schema_migrations'";
+    if diesel::sql_query(table).load::<Version>(connection)?.is_empty() {
+        return Ok(false);
+    }
+    let query = "SELECT version FROM __diesel_schema_migrations";
+    let applied: Vec<Version> = diesel::sql_query(query).load(connection)?;
+    let steps: Vec<Box<dyn Migration<Sqlite>>> =
+        MIGRATIONS.migrations().expect("they were read when this was compiled");
+    Ok(steps.iter().all(|step| {
+        applied
+            .iter()
+            .any(|row| MigrationVersion::from(row.version.as_str()) == step.name().version())
+    }))
 }

@@ -5,15 +5,15 @@ use std::{path::Path, slice};
 use async_trait::async_trait;
 use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
-    PlacedOrder, RepoError, Take, TakeOutcome,
+    PlacedOrder, Readiness, RepoError, Tables, Take, TakeOutcome,
 };
-use order_repo_diesel::rows::CorruptRow;
+use order_repo_diesel::{ConnectionUse, rows::CorruptRow};
 
 use crate::{
     blocking::{ReadLane, WriteLane},
     error::{OpenError, StoreError},
     listing::{find, list_all},
-    open::Database,
+    open::{Database, File, is_current},
     placing::{find_placement, place_all},
     taking::{decided_all, take_all},
 };
@@ -26,6 +26,7 @@ use crate::{
 pub struct SqliteOrderRepo {
     writes: WriteLane,
     reads: ReadLane,
+    file: File,
 }
 
 impl SqliteOrderRepo {
@@ -38,6 +39,7 @@ impl SqliteOrderRepo {
         Ok(Self {
             writes: WriteLane::new(database.writer()?),
             reads: ReadLane::new(database.readers()?),
+            file: database.file(),
         })
     }
 
@@ -49,6 +51,12 @@ impl SqliteOrderRepo {
     /// When the file cannot be made, opened or migrated.
     pub fn migrate(path: &Path) -> Result<(), OpenError> {
         Database::migrated(path).map(drop)
+    }
+
+    /// How the connections, to read and to write, are used at this moment.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionUse {
+        self.reads.connections() + self.writes.connections()
     }
 }
 
@@ -91,5 +99,19 @@ impl OrderRepo for SqliteOrderRepo {
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
         Ok(self.reads.run(move |connection| find(connection, id)).await?)
+    }
+}
+
+/// A file that was removed, or replaced by another, goes on to work for who has it open; but what
+/// is written there is lost when the process ends.
+#[async_trait]
+impl Readiness for SqliteOrderRepo {
+    async fn check(&self) -> Result<Tables, RepoError> {
+        let file = self.file.clone();
+        let look = move |connection: &mut _| {
+            if file.is_gone() { Err(StoreError::Gone) } else { Ok(is_current(connection)?) }
+        };
+        let current = self.reads.run(look).await?;
+        Ok(if current { Tables::Current } else { Tables::Behind })
     }
 }

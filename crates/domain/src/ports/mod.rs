@@ -5,6 +5,7 @@
 
 mod distance_provider;
 mod order_repo;
+mod readiness;
 
 #[cfg(any(test, feature = "mock"))]
 pub use distance_provider::MockDistanceProvider;
@@ -12,6 +13,9 @@ pub use distance_provider::{DistanceError, DistanceOutcome, DistanceProvider};
 #[cfg(any(test, feature = "mock"))]
 pub use order_repo::MockOrderRepo;
 pub use order_repo::{NewOrder, OrderRepo, PlaceOutcome, RepoError, Take, TakeOutcome};
+#[cfg(any(test, feature = "mock"))]
+pub use readiness::MockReadiness;
+pub use readiness::{Readiness, Tables};
 
 /// What an adapter saw when it failed. For logs, never for clients: it may name hosts.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
