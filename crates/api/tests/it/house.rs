@@ -113,6 +113,12 @@ const ROOMS: &[Room] = &[
         tests: &["order-domain", "proptest", "regex", "rstest"],
     },
     Room {
+        name: "order-metrics",
+        ours: &["order-domain"],
+        others: &["async-trait", "prometheus"],
+        tests: &["order-domain", "tokio"],
+    },
+    Room {
         name: "order-api",
         ours: &[
             "order-distance-geodesic",

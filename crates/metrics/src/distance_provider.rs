@@ -1,0 +1,60 @@
+//! Calls of the provider of distances.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use order_domain::{DistanceError, DistanceOutcome, DistanceProvider, Route};
+use prometheus::{Histogram, IntCounterVec, Registry};
+
+use crate::timed::{Call, DROPPED, counters, histograms};
+
+/// Counts and times the calls of another provider.
+pub struct MeteredDistanceProvider {
+    inner: Arc<dyn DistanceProvider>,
+    calls: IntCounterVec,
+    durations: Histogram,
+}
+
+impl MeteredDistanceProvider {
+    /// Every outcome is there from the start, with 0.
+    ///
+    /// # Panics
+    /// When the registry has these numbers already.
+    #[must_use]
+    pub fn new(inner: Arc<dyn DistanceProvider>, registry: &Registry) -> Self {
+        let calls = counters(
+            registry,
+            "orders_provider_calls_total",
+            "Calls of the provider of distances, by their outcome.",
+            &["outcome"],
+        );
+        for outcome in ["found", "no_route", "unavailable", "refused", "nonsense", DROPPED] {
+            calls.with_label_values(&[outcome]);
+        }
+        let durations = histograms(
+            registry,
+            "orders_provider_call_duration_seconds",
+            "How long calls of the provider of distances took.",
+            &[],
+        );
+        Self { inner, calls, durations: durations.with_label_values::<&str>(&[]) }
+    }
+}
+
+#[async_trait]
+impl DistanceProvider for MeteredDistanceProvider {
+    async fn distance(&self, route: &Route) -> Result<DistanceOutcome, DistanceError> {
+        let call = Call::begin(&self.durations, |outcome| {
+            self.calls.with_label_values(&[outcome]).inc();
+        });
+        let told = self.inner.distance(route).await;
+        call.ended(match &told {
+            Ok(DistanceOutcome::Found(_)) => "found",
+            Ok(DistanceOutcome::NoRoute) => "no_route",
+            Err(DistanceError::Unavailable(_)) => "unavailable",
+            Err(DistanceError::Refused(_)) => "refused",
+            Err(DistanceError::Nonsense(_)) => "nonsense",
+        });
+        told
+    }
+}

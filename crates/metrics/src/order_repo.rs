@@ -1,0 +1,163 @@
+//! Calls of the repository, and what became of orders.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use order_domain::{
+    IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
+    PlacedOrder, RepoError, Take, TakeOutcome,
+};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
+
+use crate::timed::{Call, DROPPED, counters, histograms};
+
+const FAILURES: [&str; 6] =
+    ["unavailable", "refused", "corrupt", "overloaded", "outcome_unknown", DROPPED];
+
+/// Counts and times the calls of another repository.
+pub struct MeteredOrderRepo {
+    inner: Arc<dyn OrderRepo>,
+    place: Verb,
+    find_placement: Verb,
+    take: Verb,
+    list: Verb,
+    find: Verb,
+    placed: IntCounter,
+    taken: IntCounter,
+    races_lost: IntCounter,
+}
+
+/// The numbers of one method of the port.
+struct Verb {
+    name: &'static str,
+    calls: IntCounterVec,
+    durations: Histogram,
+}
+
+impl Verb {
+    /// Every outcome is there from the start, with 0.
+    fn new(
+        name: &'static str,
+        outcomes: &[&str],
+        calls: &IntCounterVec,
+        durations: &HistogramVec,
+    ) -> Self {
+        for outcome in outcomes.iter().chain(&FAILURES) {
+            calls.with_label_values(&[name, *outcome]);
+        }
+        Self { name, calls: calls.clone(), durations: durations.with_label_values(&[name]) }
+    }
+
+    async fn count<T>(
+        &self,
+        call: impl Future<Output = Result<T, RepoError>>,
+        outcome: impl Fn(&T) -> &'static str,
+    ) -> Result<T, RepoError> {
+        let begun = Call::begin(&self.durations, |outcome| {
+            self.calls.with_label_values(&[self.name, outcome]).inc();
+        });
+        let told = call.await;
+        begun.ended(match &told {
+            Ok(it) => outcome(it),
+            Err(RepoError::Unavailable(_)) => "unavailable",
+            Err(RepoError::Refused(_)) => "refused",
+            Err(RepoError::Corrupt(_)) => "corrupt",
+            Err(RepoError::Overloaded) => "overloaded",
+            Err(RepoError::OutcomeUnknown(_)) => "outcome_unknown",
+        });
+        told
+    }
+}
+
+impl MeteredOrderRepo {
+    /// The numbers start with 0.
+    ///
+    /// # Panics
+    /// When the registry has these numbers already.
+    #[must_use]
+    pub fn new(inner: Arc<dyn OrderRepo>, registry: &Registry) -> Self {
+        let calls = counters(
+            registry,
+            "orders_repo_calls_total",
+            "Calls of the repository, by verb and outcome.",
+            &["verb", "outcome"],
+        );
+        let durations = histograms(
+            registry,
+            "orders_repo_call_duration_seconds",
+            "How long calls of the repository took, with the wait for a connection.",
+            &["verb"],
+        );
+        let verb = |name, outcomes: &[&str]| Verb::new(name, outcomes, &calls, &durations);
+        let counter =
+            |name, help| counters(registry, name, help, &[]).with_label_values::<&str>(&[]);
+        Self {
+            inner,
+            place: verb("place", &["placed", "key_used"]),
+            find_placement: verb("find_placement", &["found", "not_found"]),
+            take: verb(
+                "take",
+                &["taken", "replayed", "already_taken", "busy", "not_found", "key_used_elsewhere"],
+            ),
+            list: verb("list", &["listed"]),
+            find: verb("find", &["found", "not_found"]),
+            placed: counter("orders_placed_total", "Orders that were placed."),
+            taken: counter("orders_taken_total", "Orders that were taken."),
+            races_lost: counter(
+                "orders_races_lost_total",
+                "Takes of an order that somebody else had, or was taking.",
+            ),
+        }
+    }
+}
+
+fn found(it: bool) -> &'static str {
+    if it { "found" } else { "not_found" }
+}
+
+#[async_trait]
+impl OrderRepo for MeteredOrderRepo {
+    async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
+        let told = self.place.count(self.inner.place(order), |outcome| match outcome {
+            PlaceOutcome::Placed(_) => {
+                self.placed.inc();
+                "placed"
+            }
+            PlaceOutcome::KeyUsed(_) => "key_used",
+        });
+        told.await
+    }
+
+    async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
+        self.find_placement.count(self.inner.find_placement(key), |it| found(it.is_some())).await
+    }
+
+    async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
+        let told = self.take.count(self.inner.take(take), |outcome| match outcome {
+            TakeOutcome::Taken => {
+                self.taken.inc();
+                "taken"
+            }
+            TakeOutcome::Replayed => "replayed",
+            TakeOutcome::AlreadyTaken => {
+                self.races_lost.inc();
+                "already_taken"
+            }
+            TakeOutcome::Busy => {
+                self.races_lost.inc();
+                "busy"
+            }
+            TakeOutcome::NotFound => "not_found",
+            TakeOutcome::KeyUsedElsewhere => "key_used_elsewhere",
+        });
+        told.await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
+        self.list.count(self.inner.list(query), |_| "listed").await
+    }
+
+    async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
+        self.find.count(self.inner.find(id), |it| found(it.is_some())).await
+    }
+}
