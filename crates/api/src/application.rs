@@ -1,23 +1,27 @@
 //! The wiring: which adapter serves which port, and the life of the service around it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use order_distance_geodesic::GeodesicDistanceProvider;
 use order_distance_google::GoogleDistanceProvider;
-use order_domain::{DistanceProvider, OrderRepo, Orders};
-use order_http::{BoundServer, Limits};
+use order_domain::{DistanceProvider, OrderRepo, Readiness};
+use order_http::{Api, Limits, Ports, Server};
+use order_metrics::{
+    ConnectionUse, MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
+    register_dropped_log_lines,
+};
 use order_repo_postgres::PgOrderRepo;
 use order_repo_sqlite::SqliteOrderRepo;
 
-use crate::settings::{DatabaseSettings, DistanceSettings, Settings};
-
-/// How long requests in flight may take to finish when the service stops.
-const SHUTDOWN: Duration = Duration::from_secs(15);
+use crate::{
+    logging,
+    settings::{DatabaseSettings, DistanceSettings, Settings},
+};
 
 /// The service, with its database open and its address taken, ready to run.
 pub struct Application {
-    bound: BoundServer,
+    server: Server,
 }
 
 impl Application {
@@ -26,54 +30,90 @@ impl Application {
     /// # Errors
     /// When the database cannot be opened or the address cannot be had.
     pub async fn build(settings: &Settings) -> anyhow::Result<Self> {
-        let repo = open_repo(&settings.database).await?;
-        let orders = Orders::new(repo, distance_provider(&settings.distance)?);
-        let limits = Limits { workers: settings.workers, shutdown: SHUTDOWN };
-        let bound = order_http::bind(settings.listen, orders, limits)
+        let registry = order_metrics::registry(env!("CARGO_PKG_VERSION"));
+        register_dropped_log_lines(&registry, logging::dropped_lines);
+        let distances = distance_provider(&settings.distance)?;
+        let opened = open_repo(&settings.database, &registry).await?;
+        let ports = Ports {
+            repo: Arc::new(MeteredOrderRepo::new(opened.repo, &registry)),
+            distances: Arc::new(MeteredDistanceProvider::new(distances, &registry)),
+            readiness: opened.readiness,
+        };
+        let limits = Limits {
+            workers: settings.workers,
+            max_connections: settings.max_connections,
+            drain: settings.shutdown_drain,
+        };
+        let api = Api::new(ports, registry, settings.request_timeout);
+        let server = Server::bind(settings.listen, api, limits)
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         tracing::info!(
-            listen.address = %bound.address,
+            listen.address = %server.address(),
             repository = %settings.database,
             distance.provider = %settings.distance,
+            connections.limit = limits.max_connections,
             "order-api is listening"
         );
-        Ok(Self { bound })
+        Ok(Self { server })
     }
 
     /// Where it listens, with the port that the system chose if it was asked to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.bound.address
+        self.server.address()
     }
 
-    /// Serves until `stop` is done; then accepts nothing more and finishes what is in flight.
+    /// Serves until `stop` is done; then accepts nothing more, after the drain, and finishes what
+    /// is in flight.
     ///
     /// # Errors
     /// When the server fails.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let mut server = self.bound.server;
-        let handle = server.handle();
-        tokio::select! {
-            ended = &mut server => return ended.context("the server failed"),
-            () = stop => tracing::info!("stopping: requests in flight are finished"),
-        }
-        let (ended, ()) = tokio::join!(server, handle.stop(true));
-        ended.context("the server failed")
+        let stop = async {
+            stop.await;
+            tracing::info!("stopping: requests in flight are finished");
+        };
+        self.server.run(stop).await.context("the server failed")
+    }
+}
+
+/// A database that is open, by all that it does.
+struct Opened {
+    repo: Arc<dyn OrderRepo>,
+    readiness: Arc<dyn Readiness>,
+}
+
+impl Opened {
+    fn new(repo: Arc<impl OrderRepo + Readiness + 'static>) -> Self {
+        Self { repo: Arc::clone(&repo) as _, readiness: repo }
     }
 }
 
 /// Opens the database, or creates it, and applies pending migrations.
-async fn open_repo(settings: &DatabaseSettings) -> anyhow::Result<Arc<dyn OrderRepo>> {
-    let settings = settings.clone();
-    let opening = move || -> anyhow::Result<Arc<dyn OrderRepo>> {
+async fn open_repo(settings: &DatabaseSettings, registry: &Registry) -> anyhow::Result<Opened> {
+    let (settings, registry) = (settings.clone(), registry.clone());
+    let opening = move || -> anyhow::Result<Opened> {
         Ok(match settings {
-            DatabaseSettings::Sqlite { path } => Arc::new(SqliteOrderRepo::open(&path)?),
+            DatabaseSettings::Sqlite { path } => {
+                let repo = Arc::new(SqliteOrderRepo::open(&path)?);
+                let seen = Arc::clone(&repo);
+                register_connections(&registry, move || as_numbers(seen.connections()));
+                Opened::new(repo)
+            }
             DatabaseSettings::Postgres { database, pool_size } => {
-                Arc::new(PgOrderRepo::open(&database, pool_size)?)
+                let repo = Arc::new(PgOrderRepo::open(&database, pool_size)?);
+                let seen = Arc::clone(&repo);
+                register_connections(&registry, move || as_numbers(seen.connections()));
+                Opened::new(repo)
             }
         })
     };
     tokio::task::spawn_blocking(opening).await?
+}
+
+/// What both repositories tell of their connections, as it is shown.
+fn as_numbers(seen: order_repo_postgres::ConnectionUse) -> ConnectionUse {
+    ConnectionUse { idle: seen.idle, busy: seen.busy, limit: seen.limit, waiting: seen.waiting }
 }
 
 /// Creates the database if it is missing, and applies pending migrations. Blocks.

@@ -57,7 +57,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return answer_without_running(&error),
     };
     let command = line.command.unwrap_or_default();
-    match execute(command, &line.options) {
+    let executed = execute(command, &line.options);
+    logging::finish();
+    match executed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A health check says 0 or 1; Docker reserves 2.

@@ -7,6 +7,7 @@
 
 mod application;
 mod commands;
+mod descriptors;
 mod healthcheck;
 mod logging;
 mod settings;

@@ -4,6 +4,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::logging;
+
 /// `SIGTERM` and `SIGINT`, caught from the moment this exists.
 pub(crate) struct StopSignals {
     terminate: Signal,
@@ -24,6 +26,7 @@ impl StopSignals {
         tokio::spawn(async move {
             let code = self.next().await;
             tracing::warn!("ending at once: a second signal came");
+            logging::finish();
             std::process::exit(code);
         });
     }

@@ -80,8 +80,11 @@ codes! {
         "The database cannot be reached or failed; nothing was changed.",
         "the orders cannot be reached at the moment; nothing was changed";
     OutcomeUnknown: "outcome_unknown", "Outcome unknown", BAD_REQUEST => SERVICE_UNAVAILABLE,
-        "The database went away after the change was sent: it may have happened.",
+        "The database went away, or the deadline passed, after the change was sent: it may have happened.",
         "it is not known whether this happened; repeat it with the same Idempotency-Key to learn it";
+    DeadlineExceeded: "deadline_exceeded", "Deadline exceeded", BAD_REQUEST => GATEWAY_TIMEOUT,
+        "The request took longer than the service allows; nothing was changed.",
+        "the request took too long; nothing was changed";
     Overloaded: "overloaded", "Overloaded", SERVICE_UNAVAILABLE => SERVICE_UNAVAILABLE,
         "A queue of the service is full; nothing was changed.",
         "too many requests at this moment; nothing was changed";
@@ -94,7 +97,7 @@ codes! {
         "this path does not allow the method";
     RequestTimeout: "request_timeout", "Request timeout", REQUEST_TIMEOUT => REQUEST_TIMEOUT,
         "The body did not arrive in time.",
-        "the body did not arrive within 10 seconds";
+        "the body did not arrive in time";
     PayloadTooLarge: "payload_too_large", "Payload too large",
         PAYLOAD_TOO_LARGE => PAYLOAD_TOO_LARGE,
         "The body has more than 16 KiB.",

@@ -1,10 +1,13 @@
 //! Finishes every answer: the form of an error, the headers that all carry, compression, and an
-//! answer also when a handler panics.
+//! answer also when a handler panics or takes too long.
 
 use std::{
+    cell::RefCell,
     fmt,
     io::{Read, Write},
     panic::AssertUnwindSafe,
+    rc::Rc,
+    sync::Arc,
 };
 
 use actix_web::{
@@ -12,19 +15,25 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{self, ContentEncoding, HeaderValue},
     },
     middleware::Next,
-    web::Bytes,
+    web::{Bytes, Data},
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use futures_util::FutureExt;
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::{
+    account::Account,
+    api::Shared,
+    code::Code,
+    connection::Connection,
     negotiation,
     problem::{Form, Problem},
+    progress::{Progress, Stage},
     request_id::RequestId,
 };
 
@@ -33,26 +42,78 @@ const COMPRESS_FROM_BYTES: usize = 1024;
 
 /// Wraps every request.
 pub(crate) async fn finish(
+    shared: Data<Shared>,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let shared = shared.into_inner();
     let wishes = Wishes::of(&request);
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    if let Some(connection) = &connection {
+        connection.has_request(announces_body(&request));
+    }
     // Every line that is logged meanwhile has the id. Of level error, so that no filter drops it.
     let span = tracing::error_span!("request", request.id = wishes.id.as_str());
+    let account = Account::open(Arc::clone(&shared), &request, span.clone());
+    let ends = Ends { shared, connection };
     async {
-        let answer = AssertUnwindSafe(async { next.call(request).await });
-        match answer.catch_unwind().await {
-            Ok(Ok(answer)) => {
+        let work = account.progress().follow(next.call(request));
+        let work = timeout(ends.shared.request_timeout, AssertUnwindSafe(work).catch_unwind());
+        let failed = match work.await {
+            Ok(Ok(Ok(answer))) => {
                 let (request, response) = answer.into_parts();
-                Ok(ServiceResponse::new(request, wishes.fulfil(response)))
+                let (response, code) = wishes.fulfil(response);
+                let response = ends.mark(response);
+                account.close(&response, code);
+                return Ok(ServiceResponse::new(request, response));
             }
-            Ok(Err(error)) => Err(Failed { wishes, cause: Some(error.to_string()) }.into()),
+            Ok(Ok(Err(error))) => Problem::internal(Some(error.to_string())),
             // The panic hook has logged what and where.
-            Err(_) => Err(Failed { wishes, cause: None }.into()),
-        }
+            Ok(Err(_)) => Problem::internal(None),
+            Err(_) => too_late(account.progress()).into(),
+        };
+        // The request is gone, and with it the way to answer it as usual.
+        let response = ends.mark(wishes.refuse(&failed));
+        let response = wishes.dress(response);
+        account.close(&response, Some(failed.code));
+        Err(Failed(RefCell::new(Some(response))).into())
     }
     .instrument(span)
     .await
+}
+
+/// What to say of a request that took longer than it may.
+fn too_late(progress: &Progress) -> Code {
+    match progress.stage() {
+        Stage::Body => Code::RequestTimeout,
+        Stage::Work => Code::DeadlineExceeded,
+        Stage::Change => Code::OutcomeUnknown,
+    }
+}
+
+/// Whether a body follows, as the head has it.
+fn announces_body(request: &ServiceRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+}
+
+/// Decides whether the connection ends with this answer.
+struct Ends {
+    shared: Arc<Shared>,
+    connection: Option<Rc<Connection>>,
+}
+
+impl Ends {
+    /// The rest of a body that nobody wanted would be taken for the next request; and a service
+    /// that is about to end wants no more of them.
+    fn mark(&self, mut response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
+        let goes_on = self.connection.as_ref().is_none_or(|connection| connection.has_answer());
+        if !goes_on || self.shared.is_stopping() {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response
+    }
 }
 
 /// What a client asked for beside the thing itself. Read before the request is routed, because
@@ -76,16 +137,15 @@ impl Wishes {
         }
     }
 
-    fn fulfil(self, response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
-        let response = match response.error() {
-            None => response,
-            Some(error) => match error.as_error::<Problem>() {
-                Some(problem) => self.refuse(problem),
-                // An error that this crate did not make is a defect of this crate.
-                None => self.refuse(&Problem::internal(Some(error.to_string()))),
-            },
+    /// The answer as it goes out, and what it says is wrong.
+    fn fulfil(self, response: HttpResponse<BoxBody>) -> (HttpResponse<BoxBody>, Option<Code>) {
+        let Some(error) = response.error() else { return (self.dress(response), None) };
+        let (refusal, code) = match error.as_error::<Problem>() {
+            Some(problem) => (self.refuse(problem), problem.code),
+            // An error that this crate did not make is a defect of this crate.
+            None => (self.refuse(&Problem::internal(Some(error.to_string()))), Code::InternalError),
         };
-        self.dress(response)
+        (self.dress(refusal), Some(code))
     }
 
     /// What all answers carry.
@@ -151,27 +211,30 @@ fn gunzipped(packed: &[u8]) -> Bytes {
     body.into()
 }
 
-/// An answer to a request that is gone: its handler panicked, or a middleware failed.
-#[derive(Debug)]
-struct Failed {
-    wishes: Wishes,
-    /// Absent where it is logged already.
-    cause: Option<String>,
+/// An answer to a request that is gone: its handler panicked or took too long, or a middleware
+/// failed.
+struct Failed(RefCell<Option<HttpResponse<BoxBody>>>);
+
+impl fmt::Debug for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failed")
+    }
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.cause.as_deref().unwrap_or("a handler panicked"))
+        f.write_str("the request is gone")
     }
 }
 
 impl ResponseError for Failed {
     fn status_code(&self) -> StatusCode {
-        StatusCode::INTERNAL_SERVER_ERROR
+        self.0.borrow().as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, HttpResponse::status)
     }
 
+    /// The answer that was made of it. The server asks once.
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        let refusal = self.wishes.refuse(&Problem::internal(self.cause.clone()));
-        self.wishes.clone().dress(refusal)
+        let response = self.0.borrow_mut().take();
+        response.unwrap_or_else(|| HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR))
     }
 }

@@ -5,9 +5,10 @@ use actix_web::{
     http::header::{self, ContentType},
     web::{Data, Path},
 };
-use order_domain::{Orders, Placing, TakeOutcome};
+use order_domain::{Placing, TakeOutcome};
 
 use crate::{
+    api::Shared,
     code::Code,
     docs, links,
     openapi::{
@@ -20,7 +21,10 @@ use crate::{
     },
     problem::Problem,
     requests::{FindOrder, ListOrders, PlaceOrder, PlaceOrderBody, TakeOrder, TakeOrderBody},
-    views::{HealthView, OrderDetailsView, OrderView, TakenView, ok, replayed},
+    views::{
+        HealthView, LiveView, NotReadyView, OrderDetailsView, OrderView, ReadyView, TakenView,
+        not_ready, ok, replayed,
+    },
 };
 
 /// Place an order
@@ -57,10 +61,10 @@ use crate::{
     )
 )]
 pub(crate) async fn place_order(
-    orders: Data<Orders>,
+    shared: Data<Shared>,
     wish: PlaceOrder,
 ) -> Result<HttpResponse, Problem> {
-    match orders.place(wish.route, wish.key).await? {
+    match shared.orders.place(wish.route, wish.key).await? {
         Placing::Placed(order) => Ok(ok(&OrderView::from(order))),
         Placing::Replayed(order) => Ok(replayed(&OrderView::from(order))),
         Placing::KeyConflict => Err(Code::IdempotencyConflict.into()),
@@ -93,10 +97,10 @@ pub(crate) async fn place_order(
     )
 )]
 pub(crate) async fn take_order(
-    orders: Data<Orders>,
+    shared: Data<Shared>,
     TakeOrder(take): TakeOrder,
 ) -> Result<HttpResponse, Problem> {
-    match orders.take(take).await? {
+    match shared.orders.take(take).await? {
         TakeOutcome::Taken => Ok(ok(&TakenView::SUCCESS)),
         TakeOutcome::Replayed => Ok(replayed(&TakenView::SUCCESS)),
         TakeOutcome::AlreadyTaken => Err(Code::OrderAlreadyTaken.into()),
@@ -134,10 +138,10 @@ pub(crate) async fn take_order(
     )
 )]
 pub(crate) async fn list_orders(
-    orders: Data<Orders>,
+    shared: Data<Shared>,
     ListOrders(query): ListOrders,
 ) -> Result<HttpResponse, Problem> {
-    let shown = orders.list(query).await?;
+    let shown = shared.orders.list(query).await?;
     let link = links::header(&query, query.next(&shown));
     let views: Vec<_> = shown.into_iter().map(OrderView::from).collect();
     Ok(HttpResponse::Ok().insert_header((header::LINK, link)).json(views))
@@ -179,10 +183,10 @@ pub(crate) async fn list_orders(
     )
 )]
 pub(crate) async fn find_order(
-    orders: Data<Orders>,
+    shared: Data<Shared>,
     FindOrder(id): FindOrder,
 ) -> Result<HttpResponse, Problem> {
-    let order = orders.find(id).await?.ok_or(Code::OrderNotFound)?;
+    let order = shared.orders.find(id).await?.ok_or(Code::OrderNotFound)?;
     Ok(ok(&OrderDetailsView::from(order)))
 }
 
@@ -205,6 +209,80 @@ pub(crate) async fn find_order(
 )]
 pub(crate) async fn healthcheck() -> HttpResponse {
     ok(&HealthView::HELLO)
+}
+
+/// Check that the process is alive, as orchestrators do
+///
+/// The database is not asked.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "service",
+    responses(
+        (
+            status = 200,
+            description = "It is alive",
+            body = LiveView,
+            example = json!({"status": "live"})
+        ),
+        OtherErrors,
+    )
+)]
+pub(crate) async fn livez() -> HttpResponse {
+    ok(&LiveView::LIVE)
+}
+
+/// Check that the service can do its work
+///
+/// It can when the database answers, has all migrations, and the service is not about to end. The
+/// answer may be half a second old.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "service",
+    responses(
+        (
+            status = 200,
+            description = "It can",
+            body = ReadyView,
+            example = json!({"status": "ready"})
+        ),
+        (
+            status = 503,
+            description = "It cannot, and why; always in this form",
+            body = NotReadyView,
+            example = json!({"error": "not ready: database"})
+        ),
+        OtherErrors,
+    )
+)]
+pub(crate) async fn readyz(shared: Data<Shared>) -> HttpResponse {
+    match shared.look().await {
+        None => ok(&ReadyView::READY),
+        Some(reason) => not_ready(reason),
+    }
+}
+
+/// The numbers of the service, as Prometheus reads them
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "service",
+    responses(
+        (
+            status = 200,
+            description = "Prometheus' text format",
+            body = String,
+            content_type = "text/plain"
+        ),
+        OtherErrors,
+    )
+)]
+pub(crate) async fn metrics(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
+    // One of the numbers is whether the service is ready.
+    shared.look().await;
+    let text = shared.metrics.text()?;
+    Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text))
 }
 
 /// This document

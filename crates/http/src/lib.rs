@@ -11,22 +11,33 @@
 //! * `code` is the table of errors, `problem` an error in both its forms;
 //! * `openapi` is all of this as a document, `docs` the page that shows it;
 //! * `finish` gives each answer its form, headers and compression, by what `negotiation` reads of
-//!   a client's wishes, and its `request_id`.
+//!   a client's wishes, and its `request_id`; and an answer to a request that takes too long, by
+//!   its `progress`;
+//! * `account` says of each request what became of it, in the log and in `metrics`;
+//! * `api` is what all requests share, `probe` whether it is ready;
+//! * `server` accepts connections and serves them, `connection` bounds each of them.
 
+mod account;
+mod api;
 mod code;
+mod connection;
 mod docs;
 mod finish;
 mod handlers;
 mod links;
+mod metrics;
 mod negotiation;
 mod openapi;
+mod probe;
 mod problem;
+mod progress;
 mod request_id;
 mod requests;
 mod routes;
 mod server;
 mod views;
 
+pub use api::{Api, Ports};
 pub use openapi::openapi_document;
 pub use routes::app;
-pub use server::{BoundServer, Limits, bind};
+pub use server::{Limits, Server};

@@ -3,7 +3,7 @@
 //! The neighbour `code` has the table of what can be wrong; which form a client gets is chosen in
 //! `finish`.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, iter};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -150,15 +150,9 @@ impl Problem {
         Self { cause: Some(cause.into()), ..self }
     }
 
-    /// Why it happened, for the log: `a: b: c`.
+    /// Why it happened, for the log.
     pub(crate) fn causes(&self) -> Option<String> {
-        let mut cause: Option<&dyn Error> = self.cause.as_deref();
-        let mut texts = vec![];
-        while let Some(error) = cause {
-            texts.push(error.to_string());
-            cause = error.source();
-        }
-        (!texts.is_empty()).then(|| texts.join(": "))
+        self.cause.as_deref().map(causes)
     }
 
     /// The answer in one of the two forms. Its other headers come from `finish`.
@@ -177,6 +171,14 @@ impl Problem {
         }
         answer
     }
+}
+
+/// An error and its causes, for the log: `a: b: c`.
+pub(crate) fn causes(error: &dyn Error) -> String {
+    iter::successors(Some(error), |&error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// A problem with the message of its code.
@@ -291,5 +293,11 @@ impl From<PlaceError> for Problem {
             PlaceError::Distance(error) => error.into(),
             PlaceError::Repo(error) => error.into(),
         }
+    }
+}
+
+impl From<prometheus::Error> for Problem {
+    fn from(error: prometheus::Error) -> Self {
+        Self::internal(Some(error.to_string()))
     }
 }

@@ -1,7 +1,8 @@
 //! Which paths exist, and with which methods.
 
-use std::future::ready;
+use std::{future::ready, sync::Arc};
 
+use crate::{api::Api, docs, finish::finish, handlers, problem::Problem};
 use actix_web::{
     App, Error, Resource, Route,
     body::BoxBody,
@@ -11,13 +12,10 @@ use actix_web::{
     middleware::from_fn,
     web::{self, Data},
 };
-use order_domain::Orders;
 
-use crate::{docs, finish::finish, handlers, problem::Problem};
-
-/// The whole API over `orders`, as production and tests use it.
+/// The whole API, as production and tests use it.
 pub fn app(
-    orders: Orders,
+    api: &Api,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -25,7 +23,7 @@ pub fn app(
         Response = ServiceResponse<BoxBody>,
         Error = Error,
         InitError = (),
-    >,
+    > + use<>,
 > {
     let register = |config: &mut web::ServiceConfig| {
         for endpoint in endpoints() {
@@ -35,7 +33,7 @@ pub fn app(
         config.service(web::redirect("/docs", "/docs/").permanent());
     };
     App::new()
-        .app_data(Data::new(orders))
+        .app_data(Data::from(Arc::clone(api.shared())))
         .configure(register)
         .default_service(web::to(handlers::unknown_path))
         .wrap(from_fn(finish))
@@ -51,6 +49,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .get(web::to(handlers::find_order))
             .patch(web::to(handlers::take_order)),
         Endpoint::at("/healthcheck").get(web::to(handlers::healthcheck)),
+        Endpoint::at("/livez").get(web::to(handlers::livez)),
+        Endpoint::at("/readyz").get(web::to(handlers::readyz)),
+        Endpoint::at("/metrics").get(web::to(handlers::metrics)),
         Endpoint::at("/openapi.json").get(web::to(handlers::openapi)),
         Endpoint::at("/docs/").get(web::to(handlers::docs)),
     ]

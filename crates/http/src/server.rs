@@ -1,39 +1,193 @@
-//! The HTTP server around the API.
+//! Accepts connections and serves them, until it is told to stop.
+//!
+//! Not by actix's own server, which drops connections that wait to be accepted when it stops, knows
+//! no bound for all workers together, and hands the stream on before it can be bounded. The
+//! protocol and the application are actix's as ever.
 
-use std::{io, net::SocketAddr, time::Duration};
+mod worker;
 
-use actix_web::{HttpServer, dev::Server};
-use order_domain::Orders;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::routes::app;
+use socket2::{SockFilter, SockRef};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
-/// How much the server may use, and how long it may take.
+use self::worker::{Accepted, Worker};
+use crate::api::Api;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 4096;
+/// How long nothing is accepted after the system could not give a connection, most likely for want
+/// of descriptors.
+const BREATHER: Duration = Duration::from_millis(100);
+/// How long a handshake may take that has begun when nobody else is let in.
+const HANDSHAKE: Duration = Duration::from_millis(100);
+/// For answers that are due when the time is over.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// How much the server may use, and how long it goes on after it was told to stop.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Threads that serve requests.
     pub workers: usize,
-    /// How long requests in flight may take to finish when the server stops.
-    pub shutdown: Duration,
+    /// Connections that may be open. More wait to be accepted.
+    pub max_connections: usize,
+    /// How long it goes on accepting when it is told to stop, so that those who send it clients
+    /// learn of it.
+    pub drain: Duration,
 }
 
-/// A server that has its address and starts to answer when it is awaited.
-pub struct BoundServer {
+/// A server that has its address, and accepts nothing until it runs.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    api: Api,
+    limits: Limits,
+}
+
+impl Server {
+    /// Listens on `address`. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub fn bind(address: SocketAddr, api: Api, limits: Limits) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // An address that was used a moment ago can be used again.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        let limit = i64::try_from(limits.max_connections).unwrap_or(i64::MAX);
+        api.shared().metrics.connections_limit.set(limit);
+        Ok(Self { listener, address, api, limits })
+    }
+
     /// Where it listens; with the port that the system chose, if it was asked to.
-    pub address: SocketAddr,
-    /// The server: a future, and the handle to stop it. It leaves signals to the caller.
-    pub server: Server,
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done. Then it is no longer ready, and its answers end their
+    /// connections; after the drain it accepts nothing more, and finishes what is in flight, which
+    /// takes no longer than a request may.
+    ///
+    /// # Errors
+    /// When the workers cannot be started, or one of them ends by itself.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let Self { listener, api, limits, .. } = self;
+        let workers = (0..limits.workers).map(|number| Worker::start(number, api.clone()));
+        let door = Door {
+            listener,
+            slots: Arc::new(Semaphore::new(limits.max_connections)),
+            workers: workers.collect::<io::Result<_>>()?,
+        };
+        tokio::select! {
+            ended = door.let_in() => return ended,
+            () = stop => {}
+        }
+        api.shared().stop();
+        tokio::select! {
+            ended = door.let_in() => return ended,
+            () = sleep(limits.drain) => {}
+        }
+        door.turn_away();
+        tokio::select! {
+            ended = door.let_in() => return ended,
+            () = sleep(HANDSHAKE) => {}
+        }
+        let workers = door.close()?;
+        let patience = api.shared().request_timeout + LAST_WORDS;
+        let all = async {
+            for worker in workers {
+                worker.finish().await;
+            }
+        };
+        if timeout(patience, all).await.is_err() {
+            tracing::warn!("some connections did not end in time; they are cut off");
+        }
+        Ok(())
+    }
 }
 
-/// Listens on `address`.
-///
-/// # Errors
-/// When the address cannot be had.
-pub fn bind(address: SocketAddr, orders: Orders, limits: Limits) -> io::Result<BoundServer> {
-    let server = HttpServer::new(move || app(orders.clone()))
-        .workers(limits.workers)
-        .shutdown_timeout(limits.shutdown.as_secs())
-        .disable_signals()
-        .bind(address)?;
-    let address = server.addrs().first().copied().unwrap_or(address);
-    Ok(BoundServer { address, server: server.run() })
+/// Lets connections in and hands them to the workers.
+struct Door {
+    listener: TcpListener,
+    /// One for each connection that may be open.
+    slots: Arc<Semaphore>,
+    workers: Vec<Worker>,
+}
+
+impl Door {
+    /// Lets in whoever comes, for ever.
+    async fn let_in(&self) -> io::Result<()> {
+        let mut failing = false;
+        loop {
+            let slot = Arc::clone(&self.slots).acquire_owned().await;
+            let slot = slot.expect("the semaphore is never closed");
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    let stream = stream.into_std()?;
+                    hand_over(&self.workers, Accepted { stream, peer, slot })?;
+                }
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    if !failing {
+                        tracing::error!(error.causes = %error, "connections cannot be accepted");
+                    }
+                    failing = true;
+                    sleep(BREATHER).await;
+                }
+            }
+        }
+    }
+
+    /// Lets nobody begin to connect, while those who have begun may finish: the packets that ask
+    /// for a connection are dropped. Whoever sent one asks again after a second, and hears from
+    /// whoever listens then, or that nobody does. Just to close the door would cut off those to
+    /// whom the system has said, since the door was looked at last, that they are connected.
+    fn turn_away(&self) {
+        // Loads the flags of TCP's head; drops the packet that has SYN of SYN and ACK.
+        let filter = [
+            SockFilter::new(0x30, 0, 0, 13),
+            SockFilter::new(0x54, 0, 0, 0x12),
+            SockFilter::new(0x15, 0, 1, 0x02),
+            SockFilter::new(0x06, 0, 0, 0),
+            SockFilter::new(0x06, 0, 0, u32::MAX),
+        ];
+        if let Err(error) = SockRef::from(&self.listener).attach_filter(&filter) {
+            tracing::debug!(error.causes = %error, "new connections cannot be turned away");
+        }
+    }
+
+    /// Lets in those who stand before the door already, and closes it: the system has told them
+    /// that they are connected.
+    fn close(self) -> io::Result<Vec<Worker>> {
+        let Self { listener, slots, workers } = self;
+        // Asked directly: what tokio knows of it may be older.
+        let listener = listener.into_std()?;
+        while let Ok(slot) = Arc::clone(&slots).try_acquire_owned()
+            && let Ok((stream, peer)) = listener.accept()
+        {
+            stream.set_nonblocking(true)?;
+            hand_over(&workers, Accepted { stream, peer, slot })?;
+        }
+        Ok(workers)
+    }
+}
+
+/// To the worker that has the least to do.
+fn hand_over(workers: &[Worker], accepted: Accepted) -> io::Result<()> {
+    let worker = workers.iter().min_by_key(|worker| worker.connections());
+    worker.expect("there is one worker at least").serve(accepted)
+}
+
+/// Whether a connection ended before it was accepted. The next one may be good.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }

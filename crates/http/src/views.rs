@@ -1,6 +1,6 @@
 //! What clients get: the bodies of successful answers.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, http::header};
 use chrono::{DateTime, SecondsFormat, Utc};
 use order_domain::{
     Coordinates, Order, OrderState, OrderStatus, OrderSummary, PlacedOrder, Timestamp,
@@ -8,7 +8,10 @@ use order_domain::{
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::Object};
 
-use crate::openapi::schemas::{self, Point};
+use crate::{
+    openapi::schemas::{self, Point},
+    probe::NotReady,
+};
 
 /// Says that the answer repeats an earlier one.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
@@ -131,6 +134,74 @@ impl HealthView {
     fn data() -> Object {
         schemas::only(Self::HELLO.data)
     }
+}
+
+/// The answer to who asks whether the process is alive.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Live)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveView {
+    #[schema(schema_with = Self::status)]
+    status: &'static str,
+}
+
+impl LiveView {
+    pub(crate) const LIVE: Self = Self { status: "live" };
+
+    fn status() -> Object {
+        schemas::only(Self::LIVE.status)
+    }
+}
+
+/// The answer to who asks whether the service can do its work, when it can.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ready)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadyView {
+    #[schema(schema_with = Self::status)]
+    status: &'static str,
+}
+
+impl ReadyView {
+    pub(crate) const READY: Self = Self { status: "ready" };
+
+    fn status() -> Object {
+        schemas::only(Self::READY.status)
+    }
+}
+
+/// Why the service cannot do its work at this moment.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotReady)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NotReadyView {
+    #[schema(schema_with = Self::error)]
+    error: &'static str,
+}
+
+impl From<NotReady> for NotReadyView {
+    fn from(reason: NotReady) -> Self {
+        let error = match reason {
+            NotReady::Database => "not ready: database",
+            NotReady::Migrations => "not ready: migrations",
+            NotReady::ShuttingDown => "not ready: shutting down",
+        };
+        Self { error }
+    }
+}
+
+impl NotReadyView {
+    fn error() -> Object {
+        let reasons = [NotReady::Database, NotReady::Migrations, NotReady::ShuttingDown];
+        schemas::one_of(reasons.map(|reason| Self::from(reason).error))
+    }
+}
+
+/// 503, in the one form that orchestrators read.
+pub(crate) fn not_ready(reason: NotReady) -> HttpResponse {
+    // As all errors do, though this one has only one form.
+    let vary = (header::VARY, "Accept");
+    HttpResponse::ServiceUnavailable().insert_header(vary).json(NotReadyView::from(reason))
 }
 
 #[cfg(test)]

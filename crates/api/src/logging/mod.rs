@@ -1,30 +1,111 @@
 //! Where log lines go, and how they look.
+//!
+//! Whoever logs hands a line over and goes on: threads of their own write to standard output and to
+//! the files. A line that finds no room because they cannot follow is dropped and counted.
 
-use std::io::IsTerminal;
+mod files;
+mod lines;
 
-use tracing_subscriber::EnvFilter;
+use std::{
+    io::{self, BufWriter},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use crate::settings::{LogFormat, LogSettings};
+use tracing::{Level, Subscriber, level_filters::LevelFilter};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+};
 
-/// Logs to standard output from now on. A panic is logged like anything else.
+use self::{files::RotatingFile, lines::OneLine};
+use crate::settings::{InvalidSetting, LogFormat, LogSettings};
+
+/// How many lines may wait to be written, for each place.
+const QUEUE: usize = 16_384;
+
+/// The threads that write, until [`finish`].
+static WRITERS: Mutex<Vec<WorkerGuard>> = Mutex::new(vec![]);
+/// What found no room in a queue, for each place.
+static FULL: Mutex<Vec<ErrorCounter>> = Mutex::new(vec![]);
+/// Lines that a file did not take.
+static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// Logs to standard output, and to files where that is set, from now on. A panic is logged like
+/// anything else.
 ///
 /// # Errors
-/// When something logs already.
+/// When the directory of the files cannot be made, or something logs already.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
-    // The server's own account of its threads is for who asks for it by its name. So is the pool's
-    // of what it cannot connect to: the request that fails for it says the same, with its id.
-    let filter = EnvFilter::try_new(format!("actix_server=warn,r2d2=off,{}", settings.filter))?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stdout().is_terminal());
-    let started = match settings.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
-    };
+    // The server's own account of heads that are not HTTP is for who asks for it by its name: a
+    // client can send any number of them. So is the pool's of what it cannot connect to: the
+    // request that fails for it says the same, with its id.
+    let filter = format!("actix_http=off,r2d2=off,{}", settings.filter);
+    let mut places = vec![place(settings.format, LevelFilter::TRACE, BufWriter::new(io::stdout()))];
+    if let Some(directory) = &settings.directory {
+        let unusable = |error: io::Error| InvalidSetting {
+            name: "LOG_DIR",
+            problem: format!("must be a directory for files: {}", error.kind()),
+        };
+        std::fs::create_dir_all(directory).map_err(unusable)?;
+        for level in [Level::INFO, Level::ERROR] {
+            let name = format!("{}.log", level.as_str().to_lowercase());
+            let file = RotatingFile::new(directory.join(name));
+            places.push(place(settings.format, level.into(), file));
+        }
+    }
+    let started =
+        tracing_subscriber::registry().with(places).with(EnvFilter::try_new(filter)?).try_init();
     started.map_err(|error| anyhow::anyhow!(error))?;
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(panic.place = place, panic.message = panic.payload_as_str(), "panicked");
     }));
     Ok(())
+}
+
+/// Writes what was logged, and logs nothing more.
+pub(crate) fn finish() {
+    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Each writes what waits, for a second at most.
+    writers.clear();
+}
+
+/// How many lines were logged and not written.
+pub(crate) fn dropped_lines() -> u64 {
+    let full = FULL.lock().unwrap_or_else(PoisonError::into_inner);
+    let full: usize = full.iter().map(ErrorCounter::dropped_lines).sum();
+    UNWRITTEN.load(Ordering::Relaxed) + u64::try_from(full).unwrap_or(u64::MAX)
+}
+
+/// A place that lines go to, from this level on.
+fn place(
+    format: LogFormat,
+    level: LevelFilter,
+    writer: impl io::Write + Send + 'static,
+) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUE)
+        .lossy(true)
+        .thread_name("log")
+        .finish(writer);
+    FULL.lock().unwrap_or_else(PoisonError::into_inner).push(writer.error_counter());
+    WRITERS.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
+    layer(format, writer).with_filter(level).boxed()
+}
+
+fn layer<S>(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    // Colours are control characters, and no line has any.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || OneLine(writer.clone()));
+    match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    }
 }

@@ -5,19 +5,25 @@
 
 mod database;
 mod distance;
+mod log;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    ffi::OsString, fmt, fs, io::IsTerminal, net::SocketAddr, ops::RangeInclusive, path::Path,
-    str::FromStr, thread::available_parallelism,
+    ffi::OsString, fmt, fs, net::SocketAddr, ops::RangeInclusive, path::Path, str::FromStr,
+    thread::available_parallelism, time::Duration,
 };
 
 use clap::Args;
 pub use database::DatabaseSettings;
 pub use distance::DistanceSettings;
+pub use log::{LogFormat, LogSettings};
 use secrecy::SecretString;
-use tracing_subscriber::EnvFilter;
+
+use crate::descriptors;
+
+/// Far more than are at work at one time.
+const DEFAULT_MAX_CONNECTIONS: usize = 20_000;
 
 /// The settings as texts. Each is a command-line option and an environment variable.
 #[derive(Args, Clone, Debug, Default)]
@@ -83,9 +89,26 @@ pub struct Options {
     #[arg(long, env = "LOG_LEVEL", global = true, value_name = "LEVEL")]
     pub log_level: Option<OsString>,
 
+    /// Also write rotating log files, info.log and error.log, in this directory
+    #[arg(long, env = "LOG_DIR", global = true, value_name = "PATH")]
+    pub log_dir: Option<OsString>,
+
     /// Threads that serve requests [default: one for each core]
     #[arg(long, env = "WORKERS", global = true, value_name = "NUMBER")]
     pub workers: Option<OsString>,
+
+    /// Connections of clients that may be open [default: 20000, or what the limit of file
+    /// descriptors allows]
+    #[arg(long, env = "MAX_CONNECTIONS", global = true, value_name = "NUMBER")]
+    pub max_connections: Option<OsString>,
+
+    /// How long a request may take, in seconds [default: 15]
+    #[arg(long, env = "REQUEST_TIMEOUT", global = true, value_name = "SECONDS")]
+    pub request_timeout: Option<OsString>,
+
+    /// How long the service goes on accepting when it is told to stop, in seconds [default: 0]
+    #[arg(long, env = "SHUTDOWN_DRAIN", global = true, value_name = "SECONDS")]
+    pub shutdown_drain: Option<OsString>,
 }
 
 /// Settings that are secrets come from the environment or from files, and are no options: the
@@ -108,24 +131,12 @@ pub struct Settings {
     pub log: LogSettings,
     /// Threads that serve requests.
     pub workers: usize,
-}
-
-/// How and what is logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// A level or a filter of `tracing-subscriber`.
-    pub filter: String,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines: one JSON object a line.
-    Json,
+    /// Connections of clients that may be open.
+    pub max_connections: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// How long the service goes on accepting when it is told to stop.
+    pub shutdown_drain: Duration,
 }
 
 /// A setting has a value that it cannot have. The value is not repeated: it may hold a secret.
@@ -157,11 +168,14 @@ impl Settings {
             listen: Self::listen(options)?,
             database: DatabaseSettings::parse(options, &environment)?,
             distance: DistanceSettings::parse(options, &environment)?,
-            log: LogSettings {
-                format: log_format(set("LOG_FORMAT", options.log_format.as_ref())?)?,
-                filter: log_filter(set("LOG_LEVEL", options.log_level.as_ref())?)?,
-            },
+            log: LogSettings::parse(options)?,
             workers: workers(set("WORKERS", options.workers.as_ref())?)?,
+            max_connections: max_connections(set(
+                "MAX_CONNECTIONS",
+                options.max_connections.as_ref(),
+            )?)?,
+            request_timeout: seconds("REQUEST_TIMEOUT", options.request_timeout.as_ref(), 1, 15)?,
+            shutdown_drain: seconds("SHUTDOWN_DRAIN", options.shutdown_drain.as_ref(), 0, 0)?,
         })
     }
 
@@ -226,33 +240,31 @@ fn integer<T: FromStr + PartialOrd + fmt::Display>(
     })
 }
 
-fn log_format(value: Option<&str>) -> Result<LogFormat, InvalidSetting> {
-    let default = if std::io::stdout().is_terminal() { "text" } else { "json" };
-    match value.unwrap_or(default) {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(InvalidSetting::new("LOG_FORMAT", "must be text or json")),
-    }
-}
-
-/// A lone word is a level: the filter language would take a misspelt one for the name of a
-/// module, and log nothing else.
-fn log_filter(value: Option<&str>) -> Result<String, InvalidSetting> {
-    let value = value.unwrap_or("info");
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    let level = levels.iter().any(|level| level.eq_ignore_ascii_case(value));
-    let filter = value.contains('=') && EnvFilter::builder().parse(value).is_ok();
-    if level || filter {
-        return Ok(value.to_owned());
-    }
-    let problem =
-        "must be error, warn, info, debug, trace or a filter such as info,order_http=debug";
-    Err(InvalidSetting::new("LOG_LEVEL", problem))
-}
-
 fn workers(value: Option<&str>) -> Result<usize, InvalidSetting> {
     let Some(value) = value else { return Ok(available_parallelism().map_or(1, Into::into)) };
     integer("WORKERS", value, 1..=1024)
+}
+
+fn max_connections(value: Option<&str>) -> Result<usize, InvalidSetting> {
+    let wanted = match value {
+        Some(value) => integer("MAX_CONNECTIONS", value, 1..=1_000_000)?,
+        None => DEFAULT_MAX_CONNECTIONS,
+    };
+    Ok(wanted.min(descriptors::for_connections()))
+}
+
+/// A time in whole seconds.
+fn seconds(
+    name: &'static str,
+    value: Option<&OsString>,
+    min: u64,
+    default: u64,
+) -> Result<Duration, InvalidSetting> {
+    let seconds = match set(name, value)? {
+        Some(value) => integer(name, value, min..=3600)?,
+        None => default,
+    };
+    Ok(Duration::from_secs(seconds))
 }
 
 /// One `NAME=value` a line, as a file of environment variables has it.
@@ -268,17 +280,10 @@ impl fmt::Display for Settings {
             writeln!(f, "GMAP_DISTANCE_MATRIX_API={endpoint}")?;
             writeln!(f, "GMAP_TOKEN=***")?;
         }
-        writeln!(f, "LOG_FORMAT={}", self.log.format)?;
-        writeln!(f, "LOG_LEVEL={}", self.log.filter)?;
-        writeln!(f, "WORKERS={}", self.workers)
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
+        write!(f, "{}", self.log)?;
+        writeln!(f, "WORKERS={}", self.workers)?;
+        writeln!(f, "MAX_CONNECTIONS={}", self.max_connections)?;
+        writeln!(f, "REQUEST_TIMEOUT={}", self.request_timeout.as_secs())?;
+        writeln!(f, "SHUTDOWN_DRAIN={}", self.shutdown_drain.as_secs())
     }
 }

@@ -30,7 +30,11 @@ fn set_option(options: &mut Options, name: &str, value: &str) {
         "GMAP_DISTANCE_MATRIX_API" => &mut options.gmap_distance_matrix_api,
         "LOG_FORMAT" => &mut options.log_format,
         "LOG_LEVEL" => &mut options.log_level,
+        "LOG_DIR" => &mut options.log_dir,
         "WORKERS" => &mut options.workers,
+        "MAX_CONNECTIONS" => &mut options.max_connections,
+        "REQUEST_TIMEOUT" => &mut options.request_timeout,
+        "SHUTDOWN_DRAIN" => &mut options.shutdown_drain,
         "DB_PASSWORD" | "GMAP_TOKEN" => return,
         _ => panic!("{name} is no setting"),
     };
@@ -60,6 +64,9 @@ fn nothing_has_to_be_set() {
     assert!(matches!(settings.distance, DistanceSettings::Geodesic));
     assert_eq!(settings.log.filter, "info");
     assert!(settings.workers >= 1);
+    assert!((1..=20_000).contains(&settings.max_connections));
+    assert_eq!(settings.request_timeout, Duration::from_secs(15));
+    assert_eq!(settings.shutdown_drain, Duration::ZERO);
 }
 
 #[rstest]
@@ -75,7 +82,15 @@ fn nothing_has_to_be_set() {
 #[case("LOG_LEVEL", "trace")]
 #[case("LOG_LEVEL", "WARN")]
 #[case("LOG_LEVEL", "info,order_http=debug")]
+#[case("LOG_DIR", "")]
+#[case("LOG_DIR", "/var/log/order api")]
 #[case("WORKERS", "1024")]
+#[case("MAX_CONNECTIONS", "")]
+#[case("MAX_CONNECTIONS", "1")]
+#[case("REQUEST_TIMEOUT", "")]
+#[case("REQUEST_TIMEOUT", "3600")]
+#[case("SHUTDOWN_DRAIN", "")]
+#[case("SHUTDOWN_DRAIN", "0")]
 fn what_is_right_is_taken(#[case] name: &str, #[case] value: &str) {
     let settings = Settings::parse(&options(name, value), none).unwrap();
 
@@ -114,6 +129,14 @@ fn what_is_right_is_taken(#[case] name: &str, #[case] value: &str) {
 #[case("WORKERS", "secret")]
 #[case("WORKERS", "0")]
 #[case("WORKERS", "1025")]
+#[case("MAX_CONNECTIONS", "secret")]
+#[case("MAX_CONNECTIONS", "0")]
+#[case("MAX_CONNECTIONS", "1000001")]
+#[case("REQUEST_TIMEOUT", "secret")]
+#[case("REQUEST_TIMEOUT", "0")]
+#[case("REQUEST_TIMEOUT", "1.5")]
+#[case("SHUTDOWN_DRAIN", "-1")]
+#[case("SHUTDOWN_DRAIN", "3601")]
 fn what_is_wrong_is_named_and_not_repeated(#[case] name: &str, #[case] value: &str) {
     let error = Settings::parse(&options(name, value), none).unwrap_err();
 

@@ -24,7 +24,7 @@ struct Room {
 /// The allowed edges. The walls that matter: the domain uses nothing that does input or output;
 /// adapters never see each other; nobody but the repositories, what they share, and what gives
 /// them a server to be tested on has diesel; nobody but `order-distance-google` has reqwest,
-/// nobody but `order-http` has actix-web, nobody but `order-api` has clap and anyhow.
+/// nobody but `order-http` has actix, nobody but `order-api` has clap and anyhow.
 const ROOMS: &[Room] = &[
     Room {
         name: "order-domain",
@@ -96,14 +96,20 @@ const ROOMS: &[Room] = &[
         name: "order-http",
         ours: &["order-domain"],
         others: &[
+            "actix-http",
+            "actix-service",
             "actix-web",
+            "async-trait",
             "chrono",
             "flate2",
             "form_urlencoded",
             "futures-util",
             "mediatype",
+            "prometheus",
             "serde",
             "serde_json",
+            "socket2",
+            "tokio",
             "tracing",
             "utoipa",
             "utoipa-swagger-ui",
@@ -125,16 +131,19 @@ const ROOMS: &[Room] = &[
             "order-distance-google",
             "order-domain",
             "order-http",
+            "order-metrics",
             "order-repo-postgres",
             "order-repo-sqlite",
         ],
         others: &[
             "anyhow",
             "clap",
+            "rlimit",
             "secrecy",
             "thiserror",
             "tokio",
             "tracing",
+            "tracing-appender",
             "tracing-subscriber",
             "ureq",
         ],

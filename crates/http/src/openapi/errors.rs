@@ -32,24 +32,26 @@ macro_rules! errors_of_operations {
 // What can be wrong, and examples of it where they depend on the request.
 errors_of_operations! {
     PlaceOrderErrors: InvalidRequest, RouteNotFound, DistanceUnavailable, IdempotencyConflict,
-        StorageUnavailable, OutcomeUnknown, Overloaded, RequestTimeout, PayloadTooLarge,
-        UnsupportedMediaType, InternalError;
+        StorageUnavailable, OutcomeUnknown, DeadlineExceeded, Overloaded, RequestTimeout,
+        PayloadTooLarge, UnsupportedMediaType, InternalError;
         invalid(Fault::in_body(
             "/origin/0",
             "origin[0], the latitude, must lie between -90 and 90 degrees",
         ));
     TakeOrderErrors: InvalidRequest, OrderNotFound, OrderAlreadyTaken, OrderBusy,
-        IdempotencyConflict, StorageUnavailable, OutcomeUnknown, Overloaded, RequestTimeout,
-        PayloadTooLarge, UnsupportedMediaType, InternalError;
+        IdempotencyConflict, StorageUnavailable, OutcomeUnknown, DeadlineExceeded, Overloaded,
+        RequestTimeout, PayloadTooLarge, UnsupportedMediaType, InternalError;
         invalid(Fault::in_body("/status", "status must be exactly \"TAKEN\"")),
         Problem::took_another();
-    ListOrdersErrors: InvalidRequest, StorageUnavailable, Overloaded, InternalError;
+    ListOrdersErrors: InvalidRequest, StorageUnavailable, DeadlineExceeded, Overloaded,
+        InternalError;
         invalid(Fault::in_parameter(
             Location::Query,
             "limit",
             "limit must be an integer from 1 to 1000",
         ));
-    FindOrderErrors: InvalidRequest, OrderNotFound, StorageUnavailable, Overloaded, InternalError;
+    FindOrderErrors: InvalidRequest, OrderNotFound, StorageUnavailable, DeadlineExceeded,
+        Overloaded, InternalError;
         invalid(Fault::in_parameter(
             Location::Path,
             "id",

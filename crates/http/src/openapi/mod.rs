@@ -34,6 +34,9 @@ use crate::{
         handlers::list_orders,
         handlers::find_order,
         handlers::healthcheck,
+        handlers::livez,
+        handlers::readyz,
+        handlers::metrics,
         handlers::openapi,
         handlers::docs,
     ),
@@ -56,7 +59,7 @@ pub fn openapi_document() -> &'static str {
 }
 
 /// What is read there may have 1 KiB and more.
-const LARGE: [&str; 3] = ["/orders", "/openapi.json", "/docs/"];
+const LARGE: [&str; 4] = ["/orders", "/metrics", "/openapi.json", "/docs/"];
 
 fn document() -> Document {
     let mut document = Annotations::openapi();

@@ -120,7 +120,11 @@ fn string() -> ObjectBuilder {
 
 /// No other value than this.
 pub(crate) fn only(value: &str) -> Object {
-    string().enum_values(Some([value])).build()
+    one_of([value])
+}
+
+pub(crate) fn one_of<const N: usize>(values: [&str; N]) -> Object {
+    string().enum_values(Some(values)).build()
 }
 
 fn timestamp(schema_type: SchemaType) -> ObjectBuilder {

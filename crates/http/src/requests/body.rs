@@ -1,12 +1,11 @@
 //! Reads a body: its size, its media type, and the members of its one JSON object.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{collections::HashSet, fmt, rc::Rc};
 
 use actix_web::{
     HttpRequest,
     dev::Payload,
     http::header::{self, HeaderValue},
-    rt::time::timeout,
     web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
@@ -15,19 +14,19 @@ use serde::{
     de::{Deserialize, Deserializer, MapAccess, Visitor},
 };
 use serde_json::{Value, error::Category, value::RawValue};
+use tokio::time::{Instant, timeout_at};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
 use super::{Faults, shown};
 use crate::{
     code::Code,
+    connection::{Connection, REQUEST},
     problem::{Fault, Problem},
+    progress::{self, Stage},
 };
 
 /// Many times what a valid body needs.
 const MAX_BYTES: usize = 16 * 1024;
-
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bytes of a body that is small enough and says it is JSON, or that it did not arrive whole.
 /// The size is looked at first, the media type next.
@@ -48,8 +47,15 @@ pub(super) async fn read(
     // other protocol: the length that was declared still holds.
     let endless = request.headers().contains_key(header::UPGRADE);
     let end = declared.filter(|_| endless).unwrap_or(usize::MAX);
-    let arrived = timeout(PATIENCE, gather(payload, end)).await;
+    let connection = request.conn_data::<Rc<Connection>>();
+    let until = connection.map_or_else(|| Instant::now() + REQUEST, |it| it.body_until());
+    progress::reached(Stage::Body);
+    let arrived = timeout_at(until, gather(payload, end)).await;
     let body = arrived.map_err(|_| Code::RequestTimeout)??;
+    if let Some(connection) = connection {
+        connection.has_body();
+    }
+    progress::reached(Stage::Work);
     if is_plain_json(request) { Ok(body) } else { Err(Code::UnsupportedMediaType.into()) }
 }
 

@@ -3,7 +3,10 @@
 use actix_web::HttpRequest;
 use order_domain::{IdempotencyKey, OrderId};
 
-use crate::problem::{Fault, Location};
+use crate::{
+    problem::{Fault, Location},
+    progress,
+};
 
 /// The header of the key.
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -11,6 +14,7 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// The id in the path.
 pub(super) fn order_id(request: &HttpRequest) -> Result<OrderId, Fault> {
     OrderId::parse(request.match_info().query("id"))
+        .inspect(|&id| progress::is_about(id))
         .map_err(|error| Fault::in_parameter(Location::Path, "id", format!("id {error}")))
 }
 

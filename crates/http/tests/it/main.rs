@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod deadline;
 mod docs;
 mod errors;
 mod find;
 mod headers;
 mod list;
+mod numbers;
 mod order_of_checks;
 mod over_tcp;
 mod place;
+mod readiness;
+mod slow;
 mod support;
 mod take;

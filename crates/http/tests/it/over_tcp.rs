@@ -3,17 +3,14 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::Arc,
-    time::Duration,
 };
 
 use actix_web::rt;
-use order_domain::{MockDistanceProvider, MockOrderRepo, Orders, RepoError};
-use order_http::Limits;
+use order_domain::{MockDistanceProvider, MockOrderRepo, RepoError};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::PROBLEM_JSON;
+use crate::support::{PROBLEM_JSON, Served, api};
 
 /// The head and the JSON of an answer.
 fn get(address: SocketAddr, accept: &str) -> (String, Value) {
@@ -52,11 +49,8 @@ async fn it_is_told_in_both_forms(
     #[case] title: &str,
     #[case] header: Option<&str>,
 ) {
-    let orders = Orders::new(Arc::new(repo), Arc::new(MockDistanceProvider::new()));
-    let limits = Limits { workers: 1, shutdown: Duration::ZERO };
-    let bound = order_http::bind("127.0.0.1:0".parse().unwrap(), orders, limits).unwrap();
-    let (address, handle) = (bound.address, bound.server.handle());
-    let serving = rt::spawn(bound.server);
+    let served = Served::start(api(repo, MockDistanceProvider::new()));
+    let address = served.address;
     let asking = rt::task::spawn_blocking(move || ["*/*", PROBLEM_JSON].map(|a| get(address, a)));
 
     let [(plain_head, plain), (document_head, document)] = asking.await.unwrap();
@@ -77,6 +71,5 @@ async fn it_is_told_in_both_forms(
         assert!(head.contains("vary: Accept"), "{head}");
         assert!(header.is_none_or(|header| head.contains(header)), "{head}");
     }
-    handle.stop(false).await;
-    serving.await.unwrap().unwrap();
+    served.stop().await;
 }

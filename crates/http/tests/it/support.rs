@@ -1,18 +1,25 @@
 //! A service over mocked ports, and its answers.
 
-use std::sync::Arc;
+use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     body::to_bytes,
     http::{StatusCode, header::HeaderMap},
+    rt,
     test::{TestRequest, init_service, try_call_service},
     web::Bytes,
 };
+use async_trait::async_trait;
 use order_domain::{
-    Coordinates, DistanceOutcome, IdempotencyKey, Metres, MockDistanceProvider, MockOrderRepo,
-    OrderId, Orders, PlacedOrder, Route,
+    Coordinates, DistanceError, DistanceOutcome, DistanceProvider, IdempotencyKey, ListQuery,
+    Metres, MockDistanceProvider, MockOrderRepo, MockReadiness, NewOrder, Order, OrderId,
+    OrderRepo, OrderSummary, PlaceOutcome, PlacedOrder, Readiness, RepoError, Route, Tables, Take,
+    TakeOutcome,
 };
+use order_http::{Api, Limits, Ports, Server};
+use prometheus::Registry;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -49,8 +56,56 @@ pub(crate) async fn ask(
     distances: MockDistanceProvider,
     request: TestRequest,
 ) -> Answer {
-    let orders = Orders::new(Arc::new(repo), Arc::new(distances));
-    let service = init_service(order_http::app(orders)).await;
+    ask_api(&api(repo, distances), request).await
+}
+
+/// The API over these ports; and one that says that all is well.
+pub(crate) fn api(repo: MockOrderRepo, distances: MockDistanceProvider) -> Api {
+    let mut readiness = MockReadiness::new();
+    readiness.expect_check().returning(|| Ok(Tables::Current));
+    api_over(repo, distances, readiness)
+}
+
+/// The API over these ports.
+pub(crate) fn api_over(
+    repo: MockOrderRepo,
+    distances: MockDistanceProvider,
+    readiness: MockReadiness,
+) -> Api {
+    let ports = Ports {
+        repo: Arc::new(repo),
+        distances: Arc::new(distances),
+        readiness: Arc::new(readiness),
+    };
+    Api::new(ports, Registry::new(), Duration::from_secs(15))
+}
+
+/// An API that is served on a port of its own.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: rt::task::JoinHandle<io::Result<()>>,
+}
+
+impl Served {
+    pub(crate) fn start(api: Api) -> Self {
+        let limits = Limits { workers: 1, max_connections: 100, drain: Duration::ZERO };
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), api, limits).unwrap();
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let serving = rt::spawn(server.run(async { stopped.await.unwrap() }));
+        Self { address, stop, serving }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+/// Asks this API.
+pub(crate) async fn ask_api(api: &Api, request: TestRequest) -> Answer {
+    let service = init_service(order_http::app(api)).await;
     let response = match try_call_service(&service, request.to_request()).await {
         Ok(answer) => answer.into_parts().1,
         // What the server makes of an error that no middleware has caught.
@@ -120,4 +175,44 @@ pub(crate) fn found(distance: i64) -> MockDistanceProvider {
     let outcome = DistanceOutcome::Found(metres(distance));
     distances.expect_distance().returning(move |_| Ok(outcome));
     distances
+}
+
+/// A port that does not answer. A mock answers at once, or not at all.
+pub(crate) struct Silent;
+
+#[async_trait]
+impl DistanceProvider for Silent {
+    async fn distance(&self, _: &Route) -> Result<DistanceOutcome, DistanceError> {
+        pending().await
+    }
+}
+
+#[async_trait]
+impl Readiness for Silent {
+    async fn check(&self) -> Result<Tables, RepoError> {
+        pending().await
+    }
+}
+
+#[async_trait]
+impl OrderRepo for Silent {
+    async fn place(&self, _: NewOrder) -> Result<PlaceOutcome, RepoError> {
+        pending().await
+    }
+
+    async fn find_placement(&self, _: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
+        pending().await
+    }
+
+    async fn take(&self, _: Take) -> Result<TakeOutcome, RepoError> {
+        pending().await
+    }
+
+    async fn list(&self, _: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
+        pending().await
+    }
+
+    async fn find(&self, _: OrderId) -> Result<Option<Order>, RepoError> {
+        pending().await
+    }
 }

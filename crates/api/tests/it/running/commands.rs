@@ -98,7 +98,14 @@ fn openapi_prints_the_document_that_the_service_serves() {
 
 #[test]
 fn config_prints_the_settings_in_effect_and_an_empty_variable_counts_as_unset() {
-    let environment = [("LISTEN", ""), ("WORKERS", "3"), ("DATABASE_URL", "sqlite:///a b/c.db")];
+    let environment = [
+        ("LISTEN", ""),
+        ("WORKERS", "3"),
+        ("DATABASE_URL", "sqlite:///a b/c.db"),
+        ("LOG_DIR", "logs"),
+        ("MAX_CONNECTIONS", "50"),
+        ("SHUTDOWN_DRAIN", ""),
+    ];
 
     let output = run(&["config", "--workers", "4"], &environment);
 
@@ -106,7 +113,8 @@ fn config_prints_the_settings_in_effect_and_an_empty_variable_counts_as_unset() 
     assert_eq!(
         text(&output.stdout),
         "LISTEN=127.0.0.1:8080\nDATABASE_URL=sqlite:///a b/c.db\nDISTANCE_PROVIDER=geodesic\n\
-         LOG_FORMAT=json\nLOG_LEVEL=info\nWORKERS=4\n"
+         LOG_FORMAT=json\nLOG_LEVEL=info\nLOG_DIR=logs\nWORKERS=4\nMAX_CONNECTIONS=50\n\
+         REQUEST_TIMEOUT=15\nSHUTDOWN_DRAIN=0\n"
     );
 }
 

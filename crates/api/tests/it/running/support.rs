@@ -87,6 +87,11 @@ impl World {
         self.database.as_ref().unwrap()
     }
 
+    /// The settings as variables of the environment.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.settings.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
     fn get(&self, wanted: &str) -> Option<OsString> {
         let found = self.settings.iter().rev().find(|(name, _)| *name == wanted);
         found.map(|(_, value)| value.into())
@@ -106,6 +111,7 @@ impl InProcess {
             listen: Some("127.0.0.1:0".into()),
             database_url: world.get("DATABASE_URL"),
             gmap_distance_matrix_api: world.get("GMAP_DISTANCE_MATRIX_API"),
+            request_timeout: world.get("REQUEST_TIMEOUT"),
             workers: Some("2".into()),
             ..Options::default()
         };
@@ -143,14 +149,50 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Process {
     pub(crate) fn start(world: &World) -> Self {
-        let mut child = order_api()
+        Self::start_logging(world, "json")
+    }
+
+    /// One that logs in this format.
+    pub(crate) fn start_logging(world: &World, format: &str) -> Self {
+        Self::spawn(order_api().env("LOG_FORMAT", format), world)
+    }
+
+    /// One that is started by a line of shell, in which `$0` is the program.
+    pub(crate) fn start_by(world: &World, line: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line, env!("CARGO_BIN_EXE_order-api")]).env_clear().stdin(Stdio::null());
+        Self::spawn(shell.env("LOG_FORMAT", "json"), world)
+    }
+
+    /// One whose log nobody reads after its start.
+    pub(crate) fn start_unread(world: &World) -> Self {
+        let mut child = Self::command(order_api().env("LOG_FORMAT", "json"), world);
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            lines.read_line(&mut line).unwrap();
+            if let Some(address) = address_in(&line) {
+                break address;
+            }
+        };
+        // Open, as long as the test runs, and never read again.
+        std::mem::forget(lines);
+        Self { client: Client::new(address), child, log: Arc::default() }
+    }
+
+    fn command(command: &mut Command, world: &World) -> Child {
+        command
             .env("LISTEN", "127.0.0.1:0")
-            .env("LOG_FORMAT", "json")
-            .envs(world.settings.iter().map(|(name, value)| (name, value)))
+            .envs(world.environment())
             .current_dir(world.directory())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    fn spawn(command: &mut Command, world: &World) -> Self {
+        let mut child = Self::command(command, world);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (tell, told) = mpsc::channel();
         let log = Arc::<Mutex<String>>::default();
@@ -159,14 +201,18 @@ impl Process {
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 kept.lock().unwrap().extend([line.as_str(), "\n"]);
-                let line: Value = serde_json::from_str(&line).unwrap();
-                if let Some(address) = line["listen.address"].as_str() {
-                    let _ = tell.send(address.parse::<SocketAddr>().unwrap());
+                if let Some(address) = address_in(&line) {
+                    let _ = tell.send(address);
                 }
             }
         });
         let address = told.recv_timeout(PATIENCE).unwrap();
         Self { client: Client::new(address), child, log }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has logged so far.
@@ -184,6 +230,13 @@ impl Process {
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
+}
+
+/// Where the service listens, if this line of its log says it.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, value) = line.split_once("listen.address")?;
+    let value = value.trim_start_matches(['"', ':', '=']);
+    value.split(['"', ' ']).next()?.parse().ok()
 }
 
 impl Drop for Process {
@@ -274,6 +327,20 @@ impl Client {
             request = request.header("Accept", "application/problem+json");
         }
         read(request.call()).unwrap()
+    }
+
+    /// What `/metrics` shows of a metric, by its name and labels as they stand there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.metrics();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("there is no {name}: {text}")).parse().unwrap()
+    }
+
+    /// All that `/metrics` shows.
+    pub(crate) fn metrics(&self) -> String {
+        let told = self.ask(&Ask::new("GET /metrics"));
+        assert_eq!(told.status, 200);
+        told.text().to_owned()
     }
 
     /// The ids on the pages from this one on, as the links lead.

@@ -1,0 +1,88 @@
+//! One event is one line, whatever a client sends.
+
+use std::{borrow::Cow, fmt::Write as _, io};
+
+/// Passes lines on without the characters that break a line, or make one look like another.
+pub(super) struct OneLine<W>(pub(super) W);
+
+impl<W: io::Write> io::Write for OneLine<W> {
+    /// `line` is a whole one, with its end: so it comes from the formatters of
+    /// `tracing-subscriber`.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(&clean(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn clean(line: &[u8]) -> Cow<'_, [u8]> {
+    let (text, end) = match line.split_last() {
+        Some((b'\n', text)) => (text, "\n"),
+        _ => (line, ""),
+    };
+    if text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return line.into();
+    }
+    let mut cleaned = String::with_capacity(line.len() + 16);
+    for character in String::from_utf8_lossy(text).chars() {
+        if is_treacherous(character) {
+            // JSON reads the same character again.
+            let _ = write!(cleaned, "\\u{:04x}", u32::from(character));
+        } else {
+            cleaned.push(character);
+        }
+    }
+    cleaned.push_str(end);
+    cleaned.into_bytes().into()
+}
+
+/// Controls, the separators of lines and paragraphs, and what turns the direction of a text.
+fn is_treacherous(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn written(line: &str) -> String {
+        let mut writer = OneLine(vec![]);
+        writer.write_all(line.as_bytes()).unwrap();
+        writer.flush().unwrap();
+        String::from_utf8(writer.0).unwrap()
+    }
+
+    #[test]
+    fn a_line_stays_as_it_is_where_it_is_one() {
+        for line in ["plain ~\n", "grüße, Київ, 東京 🚚\n", "\n", "", "no end"] {
+            assert_eq!(written(line), line);
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_line_is_written_out() {
+        let line = "a\r\nb\u{1b}[2Jc\u{2028}d\u{85}e\u{202e}f\u{2066}g\u{0}h\u{7f}i\tj\n";
+        let expected = "a\\u000d\\u000ab\\u001b[2Jc\\u2028d\\u0085e\\u202ef\\u2066g\\u0000h\
+                        \\u007fi\\u0009j\n";
+        assert_eq!(written(line), expected);
+    }
+
+    #[test]
+    fn json_reads_the_same_text_again() {
+        let text = "a\u{2028}b\u{202e}c\u{7f}";
+        let line = serde_json::json!({"it": text}).to_string();
+        let read: serde_json::Value = serde_json::from_str(&written(&line)).unwrap();
+        assert_eq!(read["it"], text);
+        assert!(written(&line).is_ascii());
+    }
+}

@@ -1,0 +1,87 @@
+//! What bounds a request and the number of connections.
+
+use std::{
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
+
+use order_test_postgres::{Server, ServerSettings};
+
+use super::{
+    google::{Google, SILENT},
+    support::{PATIENCE, Process, Store, Told, World},
+};
+
+const HEALTH: &[u8] = b"GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn connections_beyond_the_limit_wait_until_one_is_closed() {
+    let world = World::new(Store::Sqlite).with("MAX_CONNECTIONS", "2");
+    let service = Process::start(&world);
+    let first = service.client.connect();
+    let second = service.client.connect();
+    let mut third = service.client.connect();
+    third.write_all(HEALTH).unwrap();
+    third.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut byte = [0];
+    assert!(third.read(&mut byte).is_err(), "it was served beside two others");
+
+    drop(first);
+
+    third.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(Told::read(third).status, 200);
+    drop(second);
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start_by(&world, "ulimit -S -n 256; exec \"$0\"");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|column| line.split_whitespace().nth(column).unwrap());
+    assert_eq!(soft, hard, "{line}");
+
+    // And where the hard one is low, there are fewer connections.
+    let poor = Process::start_by(&world, "ulimit -n 300; exec \"$0\"");
+    assert!(poor.log().contains("\"connections.limit\":150"), "{}", poor.log());
+}
+
+#[test]
+fn a_provider_that_takes_too_long_changes_nothing() {
+    let world = Google::start().asked_by(World::new(Store::Sqlite)).with("REQUEST_TIMEOUT", "1");
+    let service = Process::start(&world);
+    let client = service.client.precise();
+    let since = Instant::now();
+
+    let told = client.post_from(SILENT, Some("key")).unwrap();
+
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert_eq!((told.status, told.json["code"].as_str()), (504, Some("deadline_exceeded")));
+    assert_eq!(client.get("/orders?page=1&limit=1").json.as_array().unwrap().len(), 0);
+    // Its key is free.
+    assert_eq!(client.post(Some("key")).unwrap().header("idempotency-replayed"), None);
+}
+
+#[test]
+fn a_database_that_takes_too_long_leaves_a_change_unknown_and_a_read_unharmed() {
+    let server = Server::start(ServerSettings::Fast);
+    let world = World::on_server(&server).with("REQUEST_TIMEOUT", "1");
+    let service = Process::start(&world);
+    let client = service.client.precise();
+    let id = client.place();
+    let frozen = server.freeze();
+
+    let read = client.get("/orders?page=1&limit=1");
+    let placed = client.post(None).unwrap();
+    let taken = client.take(id, Some("key")).unwrap();
+
+    assert_eq!((read.status, read.json["code"].as_str()), (504, Some("deadline_exceeded")));
+    for told in [placed, taken] {
+        assert_eq!((told.status, told.json["code"].as_str()), (503, Some("outcome_unknown")));
+    }
+    // The key tells, whatever it was.
+    drop(frozen);
+    client.wait_for_database();
+    assert_eq!(client.take(id, Some("key")).unwrap().status, 200);
+}

@@ -1,0 +1,242 @@
+//! The log: a line for each request, files that rotate, and that it never stands in the way.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use order_test_postgres::wait_for;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::support::{Ask, PATIENCE, Process, Store, World, order_api};
+
+/// The lines about requests, without what differs from run to run.
+fn requests(log: &str) -> Vec<Value> {
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let requests = lines.filter(|line| line["target"] == "order_http::requests");
+    requests
+        .map(|mut line| {
+            let members = line.as_object_mut().unwrap();
+            for name in ["timestamp", "target"] {
+                assert!(members.remove(name).unwrap().is_string());
+            }
+            assert!(members.remove("duration_ms").unwrap().as_f64().unwrap() > 0.0);
+            line
+        })
+        .collect()
+}
+
+fn wait_for_requests(service: &Process, count: usize) -> Vec<Value> {
+    let there = || requests(&service.log()).len() >= count;
+    wait_for(PATIENCE, there, || service.log());
+    requests(&service.log())
+}
+
+#[test]
+fn a_request_is_one_line_that_names_its_order() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let ask = |line: &str| Ask::new(line).header("X-Request-Id", "mine");
+    let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
+    let told = [
+        service.client.ask(&ask("POST /orders").json(body)),
+        service.client.ask(&ask("PATCH /orders/1/?a=b").json(r#"{"status":"TAKEN"}"#)),
+        service.client.ask(&ask("GET /orders/1")),
+        service.client.ask(&ask("GET /orders?page=1&limit=1")),
+        service.client.ask(&ask("HEAD /orders/1")),
+        service.client.ask(&ask("DELETE /orders/1")),
+        service.client.ask(&ask("GET /no/such/path")),
+    ];
+
+    let lines = wait_for_requests(&service, told.len());
+
+    let line = |method: &str, route: &str, order: Option<i64>| {
+        let mut line = json!({
+            "level": "INFO",
+            "message": "answered",
+            "http.method": method,
+            "http.route": route,
+            "span": {"name": "request", "request.id": "mine"},
+        });
+        if let Some(id) = order {
+            line["order.id"] = id.into();
+        }
+        line
+    };
+    let mut expected = [
+        line("POST", "/orders", Some(1)),
+        line("PATCH", "/orders/{id}", Some(1)),
+        line("GET", "/orders/{id}", Some(1)),
+        line("GET", "/orders", None),
+        line("HEAD", "/orders/{id}", Some(1)),
+        line("DELETE", "/orders/{id}", None),
+        line("GET", "unknown", None),
+    ];
+    for (line, told) in expected.iter_mut().zip(&told) {
+        line["http.status"] = told.status.into();
+        line["bytes"] = told.body.len().into();
+    }
+    expected[5]["error.code"] = "method_not_allowed".into();
+    expected[6]["error.code"] = "unknown_path".into();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_client_that_does_not_wait_is_a_line_too() {
+    let world = super::google::Google::start().asked_by(World::new(Store::Sqlite));
+    let service = Process::start(&world);
+    let [latitude, longitude] = super::google::SILENT;
+    let body = json!({"origin": [latitude, longitude], "destination": ["3", "4"]}).to_string();
+    let mut stream = service.client.connect();
+    std::io::Write::write_all(&mut stream, &Ask::new("POST /orders").json(body).bytes()).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    // With something unread a connection is reset, which the service notices at once.
+    drop(stream);
+
+    let lines = wait_for_requests(&service, 1);
+
+    assert!(lines[0]["http.route"] == "/orders", "{lines:?}");
+}
+
+/// What a client can send, and what must not become of it.
+#[rstest]
+fn one_event_is_one_line_whatever_a_client_sends(#[values("json", "text")] format: &str) {
+    let world = World::new(Store::Sqlite).with("LOG_LEVEL", "trace");
+    let mut service = Process::start_logging(&world, format);
+    let treacherous = "a\u{2028}b\u{202e}c\u{1b}[31m";
+    for ask in [
+        Ask::new("GET /orders/%0d%0aINFO%20forged"),
+        Ask::new("GET /%1b%5b31m%e2%80%a8/%e2%80%ae"),
+        Ask::new("GET /orders?page=1&limit=%0d%0aforged&%e2%80%a8=1"),
+        Ask::new("GET /orders").header("X-Request-Id", treacherous),
+        Ask::new("POST /orders").header("Idempotency-Key", treacherous).json("{}"),
+        Ask::new("POST /orders").json(format!("{{\"{treacherous}\":1,\"b\\r\\nforged\":2}}")),
+        Ask::new("GET /orders").header("Accept", treacherous),
+        Ask::new("GET /healthcheck").header("User-Agent", "x\u{85}y\tz"),
+    ] {
+        service.client.ask(&ask);
+    }
+    service.client.exchange(b"GARBAGE \x1b[2J\xe2\x80\xa8 \r\nnot: http\r\n\r\n");
+    service.signal("TERM");
+    assert_eq!(service.wait(), Some(0));
+
+    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    let log = service.log();
+    for line in log.lines() {
+        let begins = if format == "json" {
+            line.starts_with("{\"timestamp\":\"20")
+        } else {
+            line.starts_with("20") && line.as_bytes()[10] == b'T'
+        };
+        assert!(begins, "{line:?}");
+        assert!(!line.starts_with("INFO"), "{line:?}");
+    }
+    let bad = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}')
+    };
+    assert!(!log.contains(bad), "{log}");
+    assert!(log.contains("GET") && log.lines().count() > 20, "{log}");
+}
+
+/// Makes lines of the info file, and answers without exception.
+fn make_lines(service: &Process, count: usize) {
+    for _ in 0..count {
+        assert_eq!(service.client.get("/healthcheck").status, 200);
+    }
+}
+
+fn lines_in(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn files_take_what_standard_output_takes_and_survive_being_deleted() {
+    let world = World::new(Store::Sqlite).with("LOG_DIR", "logs");
+    let mut service = Process::start(&world);
+    let logs = world.directory().join("logs");
+    let info = logs.join("info.log");
+    make_lines(&service, 20);
+    wait_for(PATIENCE, || lines_in(&info) >= 20, || "the file has no lines".to_owned());
+
+    fs::remove_file(&info).unwrap();
+    thread::sleep(Duration::from_millis(150));
+    make_lines(&service, 20);
+    wait_for(PATIENCE, || lines_in(&info) >= 20, || "the file does not come back".to_owned());
+    fs::remove_dir_all(&logs).unwrap();
+    thread::sleep(Duration::from_millis(150));
+    make_lines(&service, 20);
+    wait_for(PATIENCE, || lines_in(&info) >= 20, || "nor does its directory".to_owned());
+
+    service.signal("TERM");
+    assert_eq!(service.wait(), Some(0));
+    let last = fs::read_to_string(&info).unwrap();
+    assert!(last.lines().last().unwrap().contains("stopping"), "{last}");
+    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    assert_eq!(last.matches("\"message\":\"answered\"").count(), 20, "{last}");
+}
+
+#[test]
+fn errors_have_a_file_of_their_own() {
+    let world = super::google::Google::start().asked_by(World::new(Store::Sqlite));
+    let world = world.with("LOG_DIR", "logs");
+    let service = Process::start(&world);
+    service.client.post_from(super::google::NEGATIVE, None).unwrap();
+    let errors = world.directory().join("logs/error.log");
+    wait_for(PATIENCE, || lines_in(&errors) > 0, || "no error is in the file".to_owned());
+    // Once, with its causes.
+    let text = fs::read_to_string(&errors).unwrap();
+    let line: Value = serde_json::from_str(text.trim_end()).unwrap();
+    assert_eq!(line["error.code"], "distance_unavailable");
+    let causes = line["error.causes"].as_str().unwrap();
+    assert!(causes.starts_with("the answer of the distance provider makes no sense: "), "{causes}");
+    let info = world.directory().join("logs/info.log");
+    wait_for(PATIENCE, || lines_in(&info) >= 3, || "the request is not in the file".to_owned());
+    let text = fs::read_to_string(&info).unwrap();
+    assert_eq!(text.matches(causes).count(), 1, "{text}");
+}
+
+/// A device that is always full, in the place of the files.
+#[test]
+fn a_full_disk_changes_no_answer() {
+    let world = World::new(Store::Sqlite).with("LOG_DIR", "logs");
+    let logs = world.directory().join("logs");
+    fs::create_dir(&logs).unwrap();
+    for name in ["info.log", "error.log"] {
+        symlink("/dev/full", logs.join(name)).unwrap();
+    }
+    let mut service = Process::start(&world);
+    make_lines(&service, 50);
+    assert_eq!(service.client.post(None).unwrap().status, 200);
+    let dropped = service.client.metric("orders_log_lines_dropped_total");
+    assert!(dropped >= 50.0, "{dropped}");
+    service.signal("TERM");
+    assert_eq!(service.wait(), Some(0));
+    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+}
+
+/// Nobody reads its standard output, and a pipe holds little.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let world = World::new(Store::Sqlite).with("LOG_LEVEL", "trace").with("LOG_DIR", "logs");
+    let service = Process::start_unread(&world);
+    let since = Instant::now();
+    make_lines(&service, 2000);
+    assert!(since.elapsed() < PATIENCE, "{:?}", since.elapsed());
+}
+
+#[rstest]
+#[case("file", "must be a directory for files: entity already exists")]
+#[case("file/logs", "must be a directory for files: not a directory")]
+fn a_directory_that_cannot_be_is_told_at_the_start(#[case] path: &str, #[case] expected: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("file"), "").unwrap();
+    let output = order_api().env("LOG_DIR", path).current_dir(directory.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told, format!("order-api: LOG_DIR {expected}\n"));
+}

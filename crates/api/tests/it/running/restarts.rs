@@ -1,0 +1,155 @@
+//! Restarts under load: whoever was connected gets an answer.
+
+use std::{
+    io::{Read, Write},
+    iter,
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rstest::rstest;
+
+use super::support::{Ask, PATIENCE, Process, Stop, Store, World};
+
+/// How often the service is stopped in `make test`; `RESTART_ROUNDS` says otherwise.
+fn rounds() -> u64 {
+    std::env::var("RESTART_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
+}
+
+fn place() -> Vec<u8> {
+    Ask::new("POST /orders").json(r#"{"origin":["1","2"],"destination":["3","4"]}"#).bytes()
+}
+
+/// What clients saw.
+#[derive(Debug, Default)]
+struct Seen {
+    answered: AtomicUsize,
+    /// Connected, sent a request, and got no answer.
+    lost: AtomicUsize,
+}
+
+/// One request on a connection of its own. Whether there was a service to connect to.
+fn ask_once(address: SocketAddr, seen: &Seen) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let whole = stream.write_all(&place()).is_ok() && has_answer(&mut stream);
+    let count = if whole { &seen.answered } else { &seen.lost };
+    count.fetch_add(1, Ordering::Relaxed);
+    true
+}
+
+fn has_answer(stream: &mut TcpStream) -> bool {
+    let mut answer = vec![];
+    let mut piece = [0; 1024];
+    while !answer.ends_with(b"\"UNASSIGNED\"}") {
+        match stream.read(&mut piece) {
+            Ok(length) if length > 0 => answer.extend(&piece[..length]),
+            _ => return false,
+        }
+    }
+    answer.starts_with(b"HTTP/1.1 200 OK\r\n")
+}
+
+/// New connections all the time, so that some wait to be accepted when the signal comes.
+#[rstest]
+fn each_request_that_was_accepted_gets_its_answer(
+    #[values(Store::Sqlite, Store::Postgres)] store: Store,
+) {
+    let world = World::new(store);
+    let seen = Seen::default();
+    for round in 0..rounds() {
+        let mut service = Process::start(&world);
+        let address = service.client.address;
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let until = Stop(&stop);
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let asks = || !stop.load(Ordering::Relaxed) && ask_once(address, &seen);
+                    iter::repeat_with(asks).find(|asked| !asked)
+                });
+            }
+            thread::sleep(Duration::from_millis(100 + round * 37 % 100));
+            service.signal("TERM");
+            assert_eq!(service.wait(), Some(0));
+            drop(until);
+        });
+    }
+    assert_eq!(seen.lost.load(Ordering::Relaxed), 0, "{seen:?}");
+    assert!(seen.answered.load(Ordering::Relaxed) > 100, "{seen:?}");
+}
+
+/// Who keeps a connection hears by `Connection: close` that it was the last answer, and a request
+/// that is sent on it at that moment is answered too.
+#[test]
+fn a_connection_that_is_kept_ends_with_an_answer_or_idle() {
+    let world = World::new(Store::Sqlite);
+    let lost = AtomicUsize::new(0);
+    for round in 0..rounds() {
+        let mut service = Process::start(&world);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                let mut stream = service.client.connect();
+                let lost = &lost;
+                scope.spawn(move || {
+                    let mut sent = 0;
+                    while stream.write_all(&place()).is_ok() {
+                        sent += 1;
+                        if !has_answer(&mut stream) {
+                            // The request may have met the end of the connection on its way.
+                            lost.fetch_add(1, Ordering::Relaxed);
+                            break;
+                        }
+                    }
+                    assert!(sent > 0);
+                });
+            }
+            thread::sleep(Duration::from_millis(100 + round * 37 % 100));
+            let since = Instant::now();
+            service.signal("TERM");
+            assert_eq!(service.wait(), Some(0));
+            assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+        });
+    }
+    // A client that got its last answer sends the next request into a closed connection, once.
+    let most = usize::try_from(rounds()).unwrap() * 4;
+    assert!(lost.load(Ordering::Relaxed) <= most);
+}
+
+/// Idle connections would hold up the end for as long as they may be idle.
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let world = World::new(Store::Sqlite);
+    let mut service = Process::start(&world);
+    let _new = service.client.connect();
+    assert_eq!(service.client.get("/healthcheck").status, 200);
+    let since = Instant::now();
+    service.signal("TERM");
+    assert_eq!(service.wait(), Some(0));
+    assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+}
+
+#[test]
+fn while_it_drains_it_serves_and_says_that_it_ends() {
+    let world = World::new(Store::Sqlite).with("SHUTDOWN_DRAIN", "3");
+    let mut service = Process::start(&world);
+    let client = &service.client;
+    let before = client.get("/readyz");
+    assert_eq!((before.status, before.header("connection")), (200, None));
+    let since = Instant::now();
+    service.signal("TERM");
+    thread::sleep(Duration::from_millis(300));
+
+    let ready = client.get("/readyz");
+    assert_eq!(ready.status, 503);
+    assert_eq!(ready.json, serde_json::json!({"error": "not ready: shutting down"}));
+    assert_eq!(client.get("/livez").status, 200);
+    let placed = client.post(None).unwrap();
+    assert_eq!((placed.status, placed.header("connection")), (200, Some("close")));
+
+    assert_eq!(service.wait(), Some(0));
+    let took = since.elapsed();
+    assert!((Duration::from_secs(3)..Duration::from_secs(10)).contains(&took), "{took:?}");
+}

@@ -1,0 +1,109 @@
+//! What is said of each request when it is over: one line in the log, and the numbers.
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use actix_web::{
+    HttpResponse,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::ServiceRequest,
+    http::{Method, StatusCode},
+};
+use order_domain::OrderId;
+use tracing::Span;
+
+use crate::{api::Shared, code::Code, metrics::method_name, progress::Progress};
+
+/// The status of a request whose client did not wait for the answer. Nobody gets it; nginx calls
+/// it so, too.
+const CLIENT_WENT_AWAY: u16 = 499;
+
+/// A request that is not over yet.
+pub(crate) struct Account {
+    shared: Arc<Shared>,
+    began: Instant,
+    method: Method,
+    /// The pattern of its path. What a client made up is in no log and no label.
+    route: Option<String>,
+    progress: Rc<Progress>,
+    span: Span,
+    answer: Option<Answer>,
+}
+
+/// What a client got.
+struct Answer {
+    status: StatusCode,
+    /// What it says is wrong.
+    code: Option<Code>,
+    /// The length of its body.
+    bytes: u64,
+}
+
+impl Account {
+    pub(crate) fn open(shared: Arc<Shared>, request: &ServiceRequest, span: Span) -> Self {
+        shared.metrics.in_flight.inc();
+        Self {
+            shared,
+            began: Instant::now(),
+            method: request.method().clone(),
+            route: request.match_pattern(),
+            progress: Rc::default(),
+            span,
+            answer: None,
+        }
+    }
+
+    pub(crate) fn progress(&self) -> &Rc<Progress> {
+        &self.progress
+    }
+
+    /// The request is over.
+    pub(crate) fn close(mut self, answer: &HttpResponse<BoxBody>, code: Option<Code>) {
+        let bytes = match answer.body().size() {
+            BodySize::Sized(bytes) if self.method != Method::HEAD => bytes,
+            _ => 0,
+        };
+        self.answer = Some(Answer { status: answer.status(), code, bytes });
+    }
+
+    /// The path as it is documented.
+    fn route(&self) -> &str {
+        let Some(pattern) = &self.route else { return "unknown" };
+        // The page has its files below it, and a trailing slash means the same as none.
+        match pattern.split_once("{file") {
+            Some((page, _)) => page,
+            None => pattern.strip_suffix('/').unwrap_or(pattern),
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let _in_span = self.span.enter();
+        let metrics = &self.shared.metrics;
+        metrics.in_flight.dec();
+        let duration = self.began.elapsed();
+        let gone = StatusCode::from_u16(CLIENT_WENT_AWAY).expect("three digits");
+        let answer = self.answer.as_ref();
+        let status = answer.map_or(gone, |answer| answer.status);
+        let code = answer.and_then(|answer| answer.code);
+        let route = self.route();
+        metrics.request(&self.method, route, status, duration.as_secs_f64());
+        if let Some(code) = code {
+            metrics.error(code);
+        }
+        let message = if answer.is_some() { "answered" } else { "the client went away" };
+        tracing::info!(
+            target: "order_http::requests",
+            {
+                http.method = method_name(&self.method),
+                http.route = route,
+                http.status = status.as_u16(),
+                error.code = code.map(|code| code.row().name),
+                duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
+                bytes = answer.map_or(0, |answer| answer.bytes),
+                order.id = self.progress.order().map(OrderId::get),
+            },
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! The numbers of HTTP. Those of the ports are made by `order-metrics`; all stand in one registry.
+
+use actix_web::http::{Method, StatusCode};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use crate::code::Code;
+
+/// Seconds, up to the longest that a request may take by default.
+const BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
+
+/// Why the service closed a connection before its client did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Closed {
+    /// A head did not come in time.
+    LateHead,
+    /// A body did not come to its end, and its client was told so.
+    LateBody,
+    /// More came than any request needs.
+    TooMuch,
+    /// An answer was not read.
+    SlowReader,
+}
+
+impl Closed {
+    const ALL: [Self; 4] = [Self::LateHead, Self::LateBody, Self::TooMuch, Self::SlowReader];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::LateHead => "late_head",
+            Self::LateBody => "late_body",
+            Self::TooMuch => "too_much",
+            Self::SlowReader => "slow_reader",
+        }
+    }
+}
+
+/// The numbers of HTTP.
+#[derive(Clone)]
+pub(crate) struct HttpMetrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    errors: IntCounterVec,
+    pub(crate) in_flight: IntGauge,
+    pub(crate) connections: IntGauge,
+    pub(crate) connections_limit: IntGauge,
+    closed: IntCounterVec,
+    pub(crate) ready: IntGauge,
+}
+
+impl HttpMetrics {
+    /// # Panics
+    /// When the registry has these numbers already.
+    pub(crate) fn new(registry: Registry) -> Self {
+        let gauge = |name, help| IntGauge::new(name, help).expect("a valid name");
+        let counters = |name, help, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name")
+        };
+        let durations = HistogramOpts::new(
+            "orders_http_request_duration_seconds",
+            "How long requests took, from the head to the answer.",
+        );
+        let durations = durations.buckets(BUCKETS.to_vec());
+        let metrics = Self {
+            requests: counters(
+                "orders_http_requests_total",
+                "Requests by method, route and status; 499 where the client did not wait.",
+                &["method", "route", "status"],
+            ),
+            durations: HistogramVec::new(durations, &["method", "route"]).expect("a valid name"),
+            errors: counters(
+                "orders_http_errors_total",
+                "Answers that say what is wrong, by the code, in whichever form.",
+                &["code"],
+            ),
+            in_flight: gauge("orders_http_requests_in_flight", "Requests without an answer yet."),
+            connections: gauge("orders_http_connections", "Open connections of clients."),
+            connections_limit: gauge(
+                "orders_http_connections_limit",
+                "The most connections of clients that may be open.",
+            ),
+            closed: counters(
+                "orders_http_connections_closed_total",
+                "Connections that the service closed on a client, by the reason.",
+                &["reason"],
+            ),
+            ready: gauge("orders_ready", "Whether /readyz answers 200."),
+            registry,
+        };
+        for code in Code::ALL {
+            metrics.errors.with_label_values(&[code.row().name]);
+        }
+        for reason in Closed::ALL {
+            metrics.closed.with_label_values(&[reason.name()]);
+        }
+        let registry = &metrics.registry;
+        let registered = registry
+            .register(Box::new(metrics.requests.clone()))
+            .and_then(|()| registry.register(Box::new(metrics.durations.clone())))
+            .and_then(|()| registry.register(Box::new(metrics.errors.clone())))
+            .and_then(|()| registry.register(Box::new(metrics.in_flight.clone())))
+            .and_then(|()| registry.register(Box::new(metrics.connections.clone())))
+            .and_then(|()| registry.register(Box::new(metrics.connections_limit.clone())))
+            .and_then(|()| registry.register(Box::new(metrics.closed.clone())))
+            .and_then(|()| registry.register(Box::new(metrics.ready.clone())));
+        registered.expect("registered once");
+        metrics
+    }
+
+    /// A request is over. `route` is a pattern, never the path that a client sent.
+    pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, seconds: f64) {
+        let method = method_name(method);
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.durations.with_label_values(&[method, route]).observe(seconds);
+    }
+
+    pub(crate) fn error(&self, code: Code) {
+        self.errors.with_label_values(&[code.row().name]).inc();
+    }
+
+    pub(crate) fn closed(&self, reason: Closed) {
+        self.closed.with_label_values(&[reason.name()]).inc();
+    }
+
+    /// All that is in the registry, as Prometheus reads it.
+    pub(crate) fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// The name of a method, where it is one that everybody knows. Clients make up others, of any
+/// length.
+pub(crate) fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

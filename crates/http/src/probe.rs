@@ -1,0 +1,79 @@
+//! Whether the service can do its work, asked often and found out seldom.
+
+use std::{sync::Arc, time::Duration};
+
+use order_domain::{Readiness, RepoError, Tables};
+use prometheus::IntGauge;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use crate::problem::causes;
+
+/// How long an answer holds. With `PATIENCE` it is less than the 2 s after which a database that
+/// has gone away must have been noticed.
+const FRESH: Duration = Duration::from_millis(500);
+/// How long the database may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why the service is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotReady {
+    /// The database does not answer.
+    Database,
+    /// The tables lack migrations.
+    Migrations,
+    /// The service is about to end.
+    ShuttingDown,
+}
+
+/// Asks the port for all that want to know.
+pub(crate) struct Probe {
+    readiness: Arc<dyn Readiness>,
+    last: Mutex<Option<(Instant, Option<NotReady>)>>,
+    shown: IntGauge,
+}
+
+impl Probe {
+    pub(crate) fn new(readiness: Arc<dyn Readiness>, shown: IntGauge) -> Self {
+        Self { readiness, last: Mutex::new(None), shown }
+    }
+
+    /// What was found out a moment ago; or else one of those who ask finds out, and the others
+    /// wait for it.
+    pub(crate) async fn look(&self) -> Option<NotReady> {
+        let mut last = self.last.lock().await;
+        if let Some((at, found)) = *last
+            && at.elapsed() < FRESH
+        {
+            return found;
+        }
+        let answer = timeout(PATIENCE, self.readiness.check()).await;
+        let found = match &answer {
+            Ok(Ok(Tables::Current)) => None,
+            Ok(Ok(Tables::Behind)) => Some(NotReady::Migrations),
+            Ok(Err(_)) | Err(_) => Some(NotReady::Database),
+        };
+        // Once, not for everybody who asks.
+        if last.is_none_or(|(_, earlier)| earlier != found) {
+            report(found, answer.ok().and_then(Result::err));
+        }
+        self.shown.set(found.is_none().into());
+        *last = Some((Instant::now(), found));
+        found
+    }
+}
+
+fn report(found: Option<NotReady>, error: Option<RepoError>) {
+    match found {
+        None => tracing::info!("ready"),
+        Some(NotReady::Migrations) => {
+            tracing::error!("not ready: the database lacks migrations; run order-api migrate");
+        }
+        Some(_) => {
+            let why = error.map_or_else(|| "no answer in time".to_owned(), |it| causes(&it));
+            tracing::error!(error.causes = why, "not ready: the database does not answer");
+        }
+    }
+}

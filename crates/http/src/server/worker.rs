@@ -1,0 +1,166 @@
+//! A thread that serves connections.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use actix_http::{HttpService, KeepAlive, Protocol};
+use actix_service::{Service, ServiceFactory, map_config};
+use actix_web::dev::AppConfig;
+use tokio::{
+    net::TcpStream,
+    runtime,
+    sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot},
+    task::{LocalSet, spawn_local},
+};
+
+use crate::{
+    api::Api,
+    connection::{Connection, Stream},
+    routes::app,
+};
+
+/// How long actix reads on and throws away after an answer that ends a connection. `connection`
+/// ends it after the same time.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection on its way to a worker.
+pub(super) struct Accepted {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Given back when the connection is closed.
+    pub(super) slot: OwnedSemaphorePermit,
+}
+
+/// A worker, as the others see it. Dropping it ends the thread and cuts off its connections.
+pub(super) struct Worker {
+    accepted: mpsc::UnboundedSender<Accepted>,
+    connections: Arc<AtomicUsize>,
+    /// Never sent: it ends with the thread.
+    ended: oneshot::Receiver<()>,
+    /// Never sent: the thread ends with it.
+    _abort: oneshot::Sender<()>,
+}
+
+impl Worker {
+    pub(super) fn start(number: usize, api: Api) -> io::Result<Self> {
+        let (accepted, arriving) = mpsc::unbounded_channel();
+        let (ending, ended) = oneshot::channel();
+        let (abort, aborted) = oneshot::channel();
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&connections);
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        thread::Builder::new().name(format!("http-{number}")).spawn(move || {
+            let _ending: oneshot::Sender<()> = ending;
+            // Requests stay on the thread that their connection is on.
+            LocalSet::new().block_on(&runtime, async move {
+                tokio::select! {
+                    () = serve(api, arriving, counted) => {}
+                    _ = aborted => {}
+                }
+            });
+            // A call of the database that nobody waits for any more is not waited for, either.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { accepted, connections, ended, _abort: abort })
+    }
+
+    /// How many connections it serves.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// When the thread has ended.
+    pub(super) fn serve(&self, accepted: Accepted) -> io::Result<()> {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.accepted.send(accepted).map_err(|_| io::Error::other("a worker has ended"))
+    }
+
+    /// Lets it finish what is in flight, and end.
+    pub(super) async fn finish(self) {
+        let Self { accepted, ended, .. } = self;
+        drop(accepted);
+        let _ = ended.await;
+    }
+}
+
+/// Serves what arrives. When nothing can arrive any more, finishes what is in flight.
+async fn serve(api: Api, mut arriving: mpsc::UnboundedReceiver<Accepted>, count: Arc<AtomicUsize>) {
+    let application = app(&api);
+    let service = HttpService::build()
+        // `connection` bounds all of this.
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(LINGER)
+        .on_connect_ext(|stream: &Stream, data| {
+            data.insert(Rc::clone(stream.connection()));
+        })
+        .finish(map_config(application, |()| AppConfig::default()))
+        .new_service(())
+        .await
+        .expect("the application needs nothing to start");
+    let service = Rc::new(service);
+    let open = Rc::new(Open { all: RefCell::default(), count, left: Notify::new() });
+    let metrics = &api.shared().metrics;
+    let mut number = 0_u64;
+    while let Some(Accepted { stream, peer, slot }) = arriving.recv().await {
+        number += 1;
+        let connection = Rc::new(Connection::new(metrics.clone()));
+        let entry = Entry::new(Rc::clone(&open), number, Rc::clone(&connection));
+        let Ok(tcp) = TcpStream::from_std(stream) else { continue };
+        // Answers are small, and nothing follows that they could wait for.
+        let _ = tcp.set_nodelay(true);
+        let served = service.call((Stream::new(tcp, connection), Protocol::Http1, Some(peer)));
+        spawn_local(async move {
+            // What went wrong on the wire is the client's affair, and was counted.
+            let _ = served.await;
+            drop((entry, slot));
+        });
+    }
+    for connection in open.all.borrow().values() {
+        connection.close_when_idle();
+    }
+    while !open.all.borrow().is_empty() {
+        open.left.notified().await;
+    }
+}
+
+/// The connections of a worker.
+struct Open {
+    all: RefCell<HashMap<u64, Rc<Connection>>>,
+    /// How many there are, for others to see.
+    count: Arc<AtomicUsize>,
+    left: Notify,
+}
+
+/// A connection among those that are open.
+struct Entry {
+    open: Rc<Open>,
+    number: u64,
+}
+
+impl Entry {
+    fn new(open: Rc<Open>, number: u64, connection: Rc<Connection>) -> Self {
+        open.all.borrow_mut().insert(number, connection);
+        Self { open, number }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.open.all.borrow_mut().remove(&self.number);
+        self.open.count.fetch_sub(1, Ordering::Relaxed);
+        self.open.left.notify_one();
+    }
+}

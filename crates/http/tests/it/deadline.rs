@@ -1,0 +1,63 @@
+//! Requests that take longer than they may: what is said depends on what they waited for.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::test::TestRequest;
+use order_domain::{DistanceProvider, MockOrderRepo, OrderRepo};
+use order_http::{Api, Ports};
+use prometheus::Registry;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::{PROBLEM_JSON, Silent, ask_api, found, patch, post, sample};
+
+fn impatient(repo: Arc<dyn OrderRepo>, distances: Arc<dyn DistanceProvider>) -> Api {
+    let ports = Ports { repo, distances, readiness: Arc::new(Silent) };
+    Api::new(ports, Registry::new(), Duration::from_millis(50))
+}
+
+fn take() -> TestRequest {
+    patch("/orders/7", &json!({"status": "TAKEN"}))
+}
+
+fn repo_silent() -> Api {
+    impatient(Arc::new(Silent), Arc::new(found(7)))
+}
+
+/// Its repository panics when it is asked.
+fn provider_silent() -> Api {
+    impatient(Arc::new(MockOrderRepo::new()), Arc::new(Silent))
+}
+
+#[rstest]
+#[case::provider(provider_silent(), || post(&sample()), "deadline_exceeded", 504)]
+#[case::lookup_of_a_key(
+    repo_silent(),
+    || post(&sample()).insert_header(("idempotency-key", "k")),
+    "deadline_exceeded",
+    504
+)]
+#[case::list(repo_silent(), || TestRequest::with_uri("/orders?page=1&limit=1"), "deadline_exceeded", 504)]
+#[case::find(repo_silent(), || TestRequest::with_uri("/orders/7"), "deadline_exceeded", 504)]
+#[case::place(repo_silent(), || post(&sample()), "outcome_unknown", 503)]
+#[case::take(repo_silent(), take, "outcome_unknown", 503)]
+#[actix_web::test]
+async fn a_request_ends_in_time_and_says_whether_something_may_have_changed(
+    #[case] api: Api,
+    #[case] request: fn() -> TestRequest,
+    #[case] code: &str,
+    #[case] status: u16,
+) {
+    let plain = ask_api(&api, request()).await;
+    let document = ask_api(&api, request().insert_header(("accept", PROBLEM_JSON))).await;
+
+    assert_eq!(document.json()["code"], code);
+    assert_eq!(document.status, status);
+    assert_eq!(plain.status, 400);
+    assert_eq!(plain.error(), document.json()["detail"]);
+    for answer in [plain, document] {
+        assert!(answer.header("x-request-id").is_some());
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+}

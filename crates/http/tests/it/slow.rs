@@ -1,0 +1,222 @@
+//! Clients that are slow, on purpose or not, and what their connections cost. Real sockets; the
+//! times are those of production.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use actix_web::rt;
+use order_domain::{MockDistanceProvider, MockOrderRepo};
+
+use crate::support::{Served, api, sample};
+
+/// Within this time a connection must be closed that brings nothing.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// Runs `client` against a service on its own port.
+async fn against<T: Send + 'static>(client: impl FnOnce(SocketAddr) -> T + Send + 'static) -> T {
+    let served = Served::start(api(MockOrderRepo::new(), MockDistanceProvider::new()));
+    let address = served.address;
+    let result = rt::task::spawn_blocking(move || client(address)).await.unwrap();
+    served.stop().await;
+    result
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+}
+
+const HEALTH: &[u8] = b"GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n";
+const HALF: &[u8] = b"GET /healthcheck HTTP/1.1\r\nHost: x\r\n";
+
+/// Reads the answer to [`HEALTH`], which stays open.
+fn expect_health(stream: &mut TcpStream) {
+    let mut answer = vec![];
+    let mut piece = [0; 1024];
+    while !answer.ends_with(b"{\"data\":\"hello world.\"}") {
+        let length = stream.read(&mut piece).unwrap();
+        assert!(length > 0, "closed after {answer:?}");
+        answer.extend(&piece[..length]);
+    }
+}
+
+/// What comes until the connection is closed, which must be in time.
+fn rest(mut stream: TcpStream, since: Instant) -> String {
+    let mut rest = vec![];
+    match stream.read_to_end(&mut rest) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it stays open"),
+        // Reset, because something was not read; what came before counts.
+        _ => {}
+    }
+    assert!(since.elapsed() < IN_TIME, "closed after {:?}", since.elapsed());
+    String::from_utf8(rest).unwrap()
+}
+
+const BARE_408: &str =
+    "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+#[actix_web::test]
+async fn a_late_head_gets_a_bare_408_also_on_a_connection_that_had_an_answer() {
+    against(|address| {
+        let mut first = connect(address);
+        let mut second = connect(address);
+        second.write_all(HEALTH).unwrap();
+        expect_health(&mut second);
+        let since = Instant::now();
+        first.write_all(HALF).unwrap();
+        second.write_all(HALF).unwrap();
+        assert_eq!(rest(first, since), BARE_408);
+        assert_eq!(rest(second, since), BARE_408);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_byte_now_and_then_is_late_too() {
+    against(|address| {
+        let mut stream = connect(address);
+        stream.write_all(HEALTH).unwrap();
+        expect_health(&mut stream);
+        let since = Instant::now();
+        let mut dripping = stream.try_clone().unwrap();
+        let dripper = thread::spawn(move || {
+            for byte in HALF {
+                if dripping.write_all(&[*byte]).is_err() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(400));
+            }
+        });
+        assert_eq!(rest(stream, since), BARE_408);
+        dripper.join().unwrap();
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_part_of_a_head_that_came_with_the_request_before_does_not_keep_a_connection() {
+    against(|address| {
+        let mut stream = connect(address);
+        stream.write_all(&[HEALTH, HALF].concat()).unwrap();
+        let since = Instant::now();
+        expect_health(&mut stream);
+        assert_eq!(rest(stream, since), "");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_idle_connection_is_closed_without_a_word() {
+    against(|address| {
+        let mut stream = connect(address);
+        stream.write_all(HEALTH).unwrap();
+        expect_health(&mut stream);
+        assert_eq!(rest(stream, Instant::now()), "");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_slow_body_is_told_in_json_and_its_connection_is_closed() {
+    against(|address| {
+        let head = "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+        let since = Instant::now();
+        let bodies = ["Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{"];
+        let streams = bodies.map(|body| {
+            let mut stream = connect(address);
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            stream
+        });
+        for stream in streams {
+            let answer = rest(stream, since);
+            assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+            assert!(answer.contains("connection: close\r\n"), "{answer}");
+            assert!(answer.ends_with("{\"error\":\"the body did not arrive in time\"}"));
+        }
+    })
+    .await;
+}
+
+/// How many bytes of 100 MB a client gets rid of, and the answer that it reads meanwhile.
+fn pour(address: SocketAddr, head: &str, piece: &[u8]) -> (usize, String) {
+    let mut stream = connect(address);
+    let mut reading = stream.try_clone().unwrap();
+    let reader = thread::spawn(move || {
+        let mut answer = vec![];
+        let _ = reading.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    });
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut sent = 0;
+    while sent < 100_000_000 && stream.write_all(piece).is_ok() {
+        sent += piece.len();
+    }
+    (sent, reader.join().unwrap())
+}
+
+#[actix_web::test]
+async fn a_hundred_megabytes_are_cut_off_before_twenty_and_the_client_hears_why() {
+    against(|address| {
+        let head = "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+        let declared = format!("{head}Content-Length: 100000000\r\n\r\n");
+        let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+        let nobody_asked =
+            "GET /healthcheck HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunk = [&b"10000\r\n"[..], &vec![b' '; 0x10000], b"\r\n"].concat();
+        for (head, piece, status) in [
+            (declared.as_str(), &chunk[7..], "413 Payload Too Large"),
+            (chunked.as_str(), &chunk[..], "413 Payload Too Large"),
+            (nobody_asked, &chunk[..], "200 OK"),
+        ] {
+            let (sent, answer) = pour(address, head, piece);
+            assert!(sent < 20_000_000, "{sent} bytes were taken");
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn who_reads_no_answers_is_cut_off() {
+    against(|address| {
+        let mut stream = connect(address);
+        stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+        let ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
+        let many = ask.repeat(10_000);
+        // More than the buffers of the two systems hold.
+        let cut_off = (0..1000).any(|_| stream.write_all(&many).is_err());
+        assert!(cut_off);
+        let mut others = connect(address);
+        others.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let numbers = rest(others, Instant::now());
+        let reason = "orders_http_connections_closed_total{reason=\"slow_reader\"} 1\n";
+        assert!(numbers.contains(reason), "{numbers}");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_request_that_is_complete_in_time_is_served_however_it_comes() {
+    against(|address| {
+        let body = sample().to_string().replace("50.456399", "x");
+        let request = format!(
+            "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = connect(address);
+        let since = Instant::now();
+        for piece in request.as_bytes().chunks(request.len().div_ceil(20)) {
+            stream.write_all(piece).unwrap();
+            thread::sleep(Duration::from_millis(200));
+        }
+        let answer = rest(stream, since);
+        assert!(answer.contains("{\"error\":\"origin[0], the latitude, must"), "{answer}");
+    })
+    .await;
+}
