@@ -7,7 +7,7 @@ RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test 
 WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
 .PHONY: help run test test-unit test-integration test-crash test-live test-api test-docs \
-	test-load test-load-server test-deps has-postgres openapi lint fmt doc clean
+	test-monitoring test-load test-load-server test-deps has-postgres openapi lint fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -25,9 +25,10 @@ test-unit: ## Run the tests that need no PostgreSQL and do not start the service
 test-integration: has-postgres ## Run the others: on PostgreSQL, and with the service started
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace -- running:: on_postgres::
 
-test-crash: has-postgres ## Kill the service and the database 20 times each, or CRASH_ROUNDS
+test-crash: has-postgres ## Kill the service and the database 20 times each, restart it 100 times
 	$(WITH_POSTGRES) env CRASH_ROUNDS=$(or $(CRASH_ROUNDS),20) \
-		$(CARGO) $(RUNNER) --locked --workspace -- running::crash::
+		RESTART_ROUNDS=$(or $(RESTART_ROUNDS),100) \
+		$(CARGO) $(RUNNER) --locked --workspace -- running::crash:: running::restarts::
 
 test-live: ## Ask Google's real API once; needs GMAP_TOKEN
 	@test -n "$$GMAP_TOKEN" || { echo "GMAP_TOKEN is not set: it must hold a key of Google Maps" >&2; exit 1; }
@@ -36,6 +37,10 @@ test-live: ## Ask Google's real API once; needs GMAP_TOKEN
 
 test-api: has-postgres ## Hold the API against its document with Schemathesis, EXAMPLES (100) each
 	$(WITH_POSTGRES) tests/api/run.sh
+
+test-monitoring: ## Hold the files for Prometheus and Grafana against a running service
+	$(CARGO) build --locked --bin order-api
+	tests/monitoring/run.sh
 
 test-docs: ## Use the documentation page in Chromium, which must be installed, as a person does
 	tests/docs/run.sh

@@ -8,6 +8,7 @@ mod faults;
 mod google;
 mod limits;
 mod logs;
+mod monitoring;
 mod race;
 mod readiness;
 mod restarts;

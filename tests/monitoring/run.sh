@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# The monitoring files against the real Prometheus: the rules keep their tests, and Prometheus reads
+# a running service by them, answers every query of the dashboard and of the alerts, and finds
+# nothing to alert about. The service has to be built before: cargo build --bin order-api
+#
+# Uses promtool and prometheus where they are installed, else those of Debian's package, unpacked
+# below target/. Installing it would start a server for all addresses.
+set -euo pipefail
+
+name=test-monitoring
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../lib.sh"
+monitoring=$repo/deploy/monitoring
+unpacked=${CARGO_TARGET_DIR:-$repo/target}/prometheus
+cd "$repo"
+
+command -v python3 >/dev/null || die "python3 is missing: apt-get install python3"
+[ -x "$binary" ] || die "$binary is missing: cargo build --bin order-api"
+
+scratch=$(mktemp -d)
+service=
+prometheus=
+cleanup() {
+  local process
+  for process in $prometheus $service; do
+    kill "$process" 2>/dev/null || true
+    wait "$process" || true
+  done
+  rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+# Unpacks Debian's package of Prometheus. Moved into place last: a half-made one is not used.
+unpack_prometheus() {
+  local download=(apt-get -qq -o APT::Sandbox::User=root download prometheus)
+  command -v apt-get >/dev/null || die "promtool and prometheus are missing, and there is no apt-get"
+  echo "$name: unpacking Prometheus into $unpacked" >&2
+  mkdir "$scratch/package"
+  cd "$scratch/package"
+  if ! "${download[@]}" 2>apt.log; then
+    # The list of packages is old or was never fetched.
+    apt-get -qq update && "${download[@]}" ||
+      die "the package prometheus cannot be downloaded, see above; if you are not root, apt-get update first"
+  fi
+  dpkg -x prometheus_*.deb files
+  cd "$repo"
+  rm -rf "$unpacked"
+  mkdir -p "$(dirname "$unpacked")"
+  mv "$scratch/package/files" "$unpacked"
+}
+
+if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
+  [ -x "$unpacked/usr/bin/prometheus" ] || unpack_prometheus
+  PATH=$unpacked/usr/bin:$PATH
+fi
+
+# Only what is wrong is worth reading.
+quietly() {
+  "$@" >"$scratch/said" 2>&1 || {
+    cat "$scratch/said" >&2
+    die "$1 $2 $3 has failed, see above"
+  }
+}
+
+quietly promtool check config "$monitoring/prometheus.yml"
+quietly promtool check rules "$monitoring/alerts.yml"
+quietly promtool test rules "$monitoring/alerts.test.yml"
+
+start_service "sqlite://$scratch/orders.db" >"$scratch/service.log"
+python3 "$here/check.py" metrics "$HOST" >"$scratch/metrics"
+quietly promtool check metrics <"$scratch/metrics"
+
+# The files as they are, but for the address and how often, so that it does not take minutes.
+cp "$monitoring/alerts.yml" "$scratch"
+sed -e "s/127\.0\.0\.1:8080/${HOST#http://}/" -e 's/_interval: 15s/_interval: 1s/' \
+  "$monitoring/prometheus.yml" >"$scratch/prometheus.yml"
+if ! grep -q "${HOST#http://}" "$scratch/prometheus.yml" ||
+  grep '_interval: [^1]' "$scratch/prometheus.yml"; then
+  die "prometheus.yml no longer has the address or the intervals that this script replaces"
+fi
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# GOMAXPROCS: it has little to do, and leaves the other cores to the service.
+GOMAXPROCS=1 prometheus --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/tsdb" \
+  --web.listen-address="127.0.0.1:$port" --log.level=warn >"$scratch/prometheus.log" 2>&1 &
+prometheus=$!
+
+python3 "$here/check.py" queries "$HOST" "http://127.0.0.1:$port" "$monitoring/dashboard.json" || {
+  sed "s/^/prometheus: /" "$scratch/prometheus.log" >&2
+  die "the monitoring files do not fit the service, see above"
+}
