@@ -14,7 +14,7 @@ use clap::{
 
 use crate::{
     application::{Application, migrate},
-    healthcheck, logging,
+    descriptors, healthcheck, logging,
     settings::{InvalidSetting, Options, SECRETS_HELP, Settings},
     shutdown::StopSignals,
 };
@@ -70,7 +70,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(command: Command, options: &Options) -> anyhow::Result<()> {
-    let settings = || Settings::parse(options, |name| std::env::var_os(name));
+    let settings = || -> anyhow::Result<Settings> {
+        let mut settings = Settings::parse(options, |name| std::env::var_os(name))?;
+        settings.max_connections = settings.max_connections.min(descriptors::for_connections());
+        Ok(settings)
+    };
     match command {
         Command::Serve => serve(&settings()?),
         Command::Migrate => {

@@ -9,12 +9,11 @@ use actix_web::{
     http::{Method, StatusCode},
 };
 use order_domain::OrderId;
-use tracing::Span;
 
-use crate::{api::Shared, code::Code, metrics::method_name, progress::Progress};
+use crate::{api::Shared, code::Code, metrics::method_name, progress::Progress, routes};
 
-/// The status of a request whose client did not wait for the answer. Nobody gets it; nginx calls
-/// it so, too.
+/// The status of a request whose connection ended before there was an answer. Nobody gets it; nginx
+/// calls it so, too.
 const CLIENT_WENT_AWAY: u16 = 499;
 
 /// A request that is not over yet.
@@ -22,10 +21,9 @@ pub(crate) struct Account {
     shared: Arc<Shared>,
     began: Instant,
     method: Method,
-    /// The pattern of its path. What a client made up is in no log and no label.
-    route: Option<String>,
+    /// The path as it is documented. What a client made up is in no log and no label.
+    route: Option<&'static str>,
     progress: Rc<Progress>,
-    span: Span,
     answer: Option<Answer>,
 }
 
@@ -39,15 +37,14 @@ struct Answer {
 }
 
 impl Account {
-    pub(crate) fn open(shared: Arc<Shared>, request: &ServiceRequest, span: Span) -> Self {
+    pub(crate) fn open(shared: Arc<Shared>, request: &ServiceRequest) -> Self {
         shared.metrics.in_flight.inc();
         Self {
             shared,
             began: Instant::now(),
             method: request.method().clone(),
-            route: request.match_pattern(),
+            route: routes::documented(request.path()),
             progress: Rc::default(),
-            span,
             answer: None,
         }
     }
@@ -64,21 +61,10 @@ impl Account {
         };
         self.answer = Some(Answer { status: answer.status(), code, bytes });
     }
-
-    /// The path as it is documented.
-    fn route(&self) -> &str {
-        let Some(pattern) = &self.route else { return "unknown" };
-        // The page has its files below it, and a trailing slash means the same as none.
-        match pattern.split_once("{file") {
-            Some((page, _)) => page,
-            None => pattern.strip_suffix('/').unwrap_or(pattern),
-        }
-    }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let _in_span = self.span.enter();
         let metrics = &self.shared.metrics;
         metrics.in_flight.dec();
         let duration = self.began.elapsed();
@@ -86,12 +72,12 @@ impl Drop for Account {
         let answer = self.answer.as_ref();
         let status = answer.map_or(gone, |answer| answer.status);
         let code = answer.and_then(|answer| answer.code);
-        let route = self.route();
+        let route = self.route.unwrap_or("unknown");
         metrics.request(&self.method, route, status, duration.as_secs_f64());
         if let Some(code) = code {
             metrics.error(code);
         }
-        let message = if answer.is_some() { "answered" } else { "the client went away" };
+        let message = if answer.is_some() { "answered" } else { "the connection ended first" };
         tracing::info!(
             target: "order_http::requests",
             {

@@ -51,7 +51,7 @@ impl Api {
         let metrics = HttpMetrics::new(registry);
         Self(Arc::new(Shared {
             orders: Orders::new(Arc::new(NotingOrderRepo(repo)), distances),
-            probe: Probe::new(readiness, metrics.ready.clone()),
+            probe: Probe::new(readiness),
             metrics,
             request_timeout,
             stopping: AtomicBool::new(false),
@@ -82,6 +82,8 @@ impl Shared {
         }
         let found = self.probe.look().await;
         // It may have taken a while.
-        if self.is_stopping() { Some(NotReady::ShuttingDown) } else { found }
+        let found = if self.is_stopping() { Some(NotReady::ShuttingDown) } else { found };
+        self.metrics.ready.set(found.is_none().into());
+        found
     }
 }

@@ -3,13 +3,14 @@
 //! The server below the application bounds only the first head of a connection, and reads bodies
 //! that nobody wants for ever. So its stream is wrapped. What a client may do depends on where it
 //! is: the stream sees bytes come and go, and the application says when it has a request and when
-//! it has answered. How long an answer may take is not decided here, see `deadline`.
+//! it has answered. How long an answer may take is not decided here, see `finish`.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -20,7 +21,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::metrics::{Closed, HttpMetrics};
+use crate::{api::Shared, metrics::Closed};
 
 /// How long the head of a request may take to come, from its first byte or the connection's
 /// opening.
@@ -32,7 +33,7 @@ pub(crate) const REQUEST: Duration = Duration::from_secs(8);
 const IDLE: Duration = Duration::from_secs(9);
 /// How long a client may go on with a body that nobody wants, before its connection is closed. It
 /// may not have read the answer yet, and would not get it from a connection that is closed.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// How long a connection without a request stays open when the service ends. A request may be on
 /// its way, and would be lost.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -71,25 +72,26 @@ pub(crate) struct Connection {
     owes_body: Cell<bool>,
     /// From when on it ends as soon as it is idle.
     closing: Cell<Option<Instant>>,
+    /// Whoever wants to read.
     reader: RefCell<Option<Waker>>,
-    metrics: HttpMetrics,
+    shared: Arc<Shared>,
 }
 
 impl Connection {
-    pub(crate) fn new(metrics: HttpMetrics) -> Self {
-        metrics.connections.inc();
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        shared.metrics.connections.inc();
         Self {
             phase: Cell::new(Phase::Head { since: Instant::now() }),
             unanswered: Cell::new(0),
             owes_body: Cell::new(false),
             closing: Cell::new(None),
             reader: RefCell::new(None),
-            metrics,
+            shared,
         }
     }
 
     /// The application has a request; `body` says whether the head announces one.
-    pub(crate) fn has_request(&self, body: bool) {
+    pub(crate) fn request_came(&self, body: bool) {
         let since = match self.phase.get() {
             Phase::Head { since } => since,
             _ => Instant::now(),
@@ -99,7 +101,7 @@ impl Connection {
     }
 
     /// The body has come to its end.
-    pub(crate) fn has_body(&self) {
+    pub(crate) fn body_came(&self) {
         self.owes_body.set(false);
     }
 
@@ -112,7 +114,8 @@ impl Connection {
     }
 
     /// The application has answered. Whether the connection can have another request.
-    pub(crate) fn has_answer(&self) -> bool {
+    pub(crate) fn answered(&self) -> bool {
+        self.wake_reader();
         let now = Instant::now();
         let owes = self.owes_body.get();
         self.phase.set(if owes {
@@ -126,9 +129,25 @@ impl Connection {
     /// Ends the connection as soon as no request can be on its way.
     pub(crate) fn close_when_idle(&self) {
         self.closing.set(Some(Instant::now() + FAREWELL));
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
         if let Some(reader) = self.reader.borrow_mut().take() {
             reader.wake();
         }
+    }
+
+    fn keep_reader(&self, waker: &Waker) {
+        let mut reader = self.reader.borrow_mut();
+        if !reader.as_ref().is_some_and(|reader| reader.will_wake(waker)) {
+            *reader = Some(waker.clone());
+        }
+    }
+
+    /// Whether there is nothing to be read before there is an answer.
+    fn has_all(&self) -> bool {
+        matches!(self.phase.get(), Phase::Served { .. }) && !self.owes_body.get()
     }
 
     /// Whether no request is on its way.
@@ -174,13 +193,13 @@ impl Connection {
 
     fn close(&self, reason: Closed) {
         self.phase.set(Phase::Over);
-        self.metrics.closed(reason);
+        self.shared.metrics.closed(reason);
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.metrics.connections.dec();
+        self.shared.metrics.connections.dec();
     }
 }
 
@@ -224,13 +243,12 @@ impl Stream {
         match self.connection.phase.get() {
             Phase::Head { .. } if self.connection.is_idle() => {
                 if self.connection.closing.get().is_none() {
-                    let _ = Pin::new(&mut self.tcp).poll_write(cx, LATE_HEAD);
+                    self.say_late(cx);
                 }
                 self.connection.phase.set(Phase::Over);
             }
             Phase::Head { .. } => {
-                // Nothing else is being sent, so there is room for it; if not, the client is gone.
-                let _ = Pin::new(&mut self.tcp).poll_write(cx, LATE_HEAD);
+                self.say_late(cx);
                 self.connection.close(Closed::LateHead);
             }
             Phase::Lingering { .. } => self.connection.close(Closed::LateBody),
@@ -248,11 +266,30 @@ impl Stream {
             self.give_up(cx);
             return Poll::Ready(Ok(()));
         }
-        let mut reader = self.connection.reader.borrow_mut();
-        if !reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-            *reader = Some(cx.waker().clone());
-        }
+        self.connection.keep_reader(cx.waker());
         Poll::Pending
+    }
+
+    /// Tells a client that its head is late, unless it has not yet read the answer before.
+    fn say_late(&mut self, cx: &mut Context<'_>) {
+        if self.write_until.is_none() {
+            // There is room for it; if not, the client is gone.
+            let _ = Pin::new(&mut self.tcp).poll_write(cx, LATE_HEAD);
+        }
+    }
+
+    /// Reads nothing while the application has a whole request: what a client sends meanwhile
+    /// would only pile up, and keep the server busy that looks at it. Sees whether it is gone.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        match self.tcp.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(_)) | Poll::Pending => {
+                self.connection.keep_reader(cx.waker());
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -265,6 +302,9 @@ impl AsyncRead for Stream {
         let this = self.get_mut();
         if matches!(this.connection.phase.get(), Phase::Over) {
             return Poll::Ready(Ok(()));
+        }
+        if this.connection.has_all() {
+            return this.poll_gone(cx);
         }
         let before = buffer.filled().len();
         match Pin::new(&mut this.tcp).poll_read(cx, buffer) {

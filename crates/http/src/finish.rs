@@ -50,31 +50,30 @@ pub(crate) async fn finish(
     let wishes = Wishes::of(&request);
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     if let Some(connection) = &connection {
-        connection.has_request(announces_body(&request));
+        connection.request_came(announces_body(&request));
     }
     // Every line that is logged meanwhile has the id. Of level error, so that no filter drops it.
     let span = tracing::error_span!("request", request.id = wishes.id.as_str());
-    let account = Account::open(Arc::clone(&shared), &request, span.clone());
-    let ends = Ends { shared, connection };
+    let account = Account::open(Arc::clone(&shared), &request);
     async {
-        let work = account.progress().follow(next.call(request));
-        let work = timeout(ends.shared.request_timeout, AssertUnwindSafe(work).catch_unwind());
+        let work = account.progress().follow(async { next.call(request).await });
+        let work = timeout(shared.request_timeout, AssertUnwindSafe(work).catch_unwind());
         let failed = match work.await {
             Ok(Ok(Ok(answer))) => {
                 let (request, response) = answer.into_parts();
                 let (response, code) = wishes.fulfil(response);
-                let response = ends.mark(response);
+                let response = keep_or_close(&shared, connection.as_deref(), response);
                 account.close(&response, code);
                 return Ok(ServiceResponse::new(request, response));
             }
-            Ok(Ok(Err(error))) => Problem::internal(Some(error.to_string())),
+            Ok(Ok(Err(error))) => Problem::unexpected(error),
             // The panic hook has logged what and where.
             Ok(Err(_)) => Problem::internal(None),
             Err(_) => too_late(account.progress()).into(),
         };
         // The request is gone, and with it the way to answer it as usual.
-        let response = ends.mark(wishes.refuse(&failed));
-        let response = wishes.dress(response);
+        let response = wishes.refuse(&failed);
+        let response = keep_or_close(&shared, connection.as_deref(), wishes.dress(response));
         account.close(&response, Some(failed.code));
         Err(Failed(RefCell::new(Some(response))).into())
     }
@@ -98,22 +97,18 @@ fn announces_body(request: &ServiceRequest) -> bool {
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
-/// Decides whether the connection ends with this answer.
-struct Ends {
-    shared: Arc<Shared>,
-    connection: Option<Rc<Connection>>,
-}
-
-impl Ends {
-    /// The rest of a body that nobody wanted would be taken for the next request; and a service
-    /// that is about to end wants no more of them.
-    fn mark(&self, mut response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
-        let goes_on = self.connection.as_ref().is_none_or(|connection| connection.has_answer());
-        if !goes_on || self.shared.is_stopping() {
-            response.head_mut().set_connection_type(ConnectionType::Close);
-        }
-        response
+/// Ends the connection with this answer where the rest of a body would be taken for the next
+/// request, and where the service is about to end.
+fn keep_or_close(
+    shared: &Shared,
+    connection: Option<&Connection>,
+    mut response: HttpResponse<BoxBody>,
+) -> HttpResponse<BoxBody> {
+    let goes_on = connection.is_none_or(Connection::answered);
+    if !goes_on || shared.is_stopping() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
     }
+    response
 }
 
 /// What a client asked for beside the thing itself. Read before the request is routed, because
@@ -143,7 +138,7 @@ impl Wishes {
         let (refusal, code) = match error.as_error::<Problem>() {
             Some(problem) => (self.refuse(problem), problem.code),
             // An error that this crate did not make is a defect of this crate.
-            None => (self.refuse(&Problem::internal(Some(error.to_string()))), Code::InternalError),
+            None => (self.refuse(&Problem::unexpected(error)), Code::InternalError),
         };
         (self.dress(refusal), Some(code))
     }

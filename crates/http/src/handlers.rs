@@ -3,7 +3,7 @@
 use actix_web::{
     HttpResponse,
     http::header::{self, ContentType},
-    web::{Data, Path},
+    web::{self, Data, Path},
 };
 use order_domain::{Placing, TakeOutcome};
 
@@ -281,7 +281,8 @@ pub(crate) async fn readyz(shared: Data<Shared>) -> HttpResponse {
 pub(crate) async fn metrics(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
     // One of the numbers is whether the service is ready.
     shared.look().await;
-    let text = shared.metrics.text()?;
+    // Not on this thread: the numbers of the process are read from files.
+    let text = web::block(move || shared.metrics.text()).await.map_err(Problem::unexpected)??;
     Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text))
 }
 

@@ -8,8 +8,10 @@ use prometheus::{
 use crate::code::Code;
 
 /// Seconds, up to the longest that a request may take by default.
-const BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
+const BUCKETS: [f64; 16] = [
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    15.0,
+];
 
 /// Why the service closed a connection before its client did.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use order_domain::{Readiness, RepoError, Tables};
-use prometheus::IntGauge;
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -11,11 +10,14 @@ use tokio::{
 
 use crate::problem::causes;
 
-/// How long an answer holds. With `PATIENCE` it is less than the 2 s after which a database that
+/// How long an answer holds. With `QUESTION` it is less than the 2 s after which a database that
 /// has gone away must have been noticed.
 const FRESH: Duration = Duration::from_millis(500);
 /// How long the database may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const QUESTION: Duration = Duration::from_millis(700);
+/// How long who asks may wait, for somebody else's question too. Less than the shortest
+/// `REQUEST_TIMEOUT`, a second, which would say something else.
+const PATIENCE: Duration = Duration::from_millis(800);
 
 /// Why the service is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,24 +34,28 @@ pub(crate) enum NotReady {
 pub(crate) struct Probe {
     readiness: Arc<dyn Readiness>,
     last: Mutex<Option<(Instant, Option<NotReady>)>>,
-    shown: IntGauge,
 }
 
 impl Probe {
-    pub(crate) fn new(readiness: Arc<dyn Readiness>, shown: IntGauge) -> Self {
-        Self { readiness, last: Mutex::new(None), shown }
+    pub(crate) fn new(readiness: Arc<dyn Readiness>) -> Self {
+        Self { readiness, last: Mutex::new(None) }
+    }
+
+    /// Why the service is not ready, if it is not.
+    pub(crate) async fn look(&self) -> Option<NotReady> {
+        timeout(PATIENCE, self.find_out()).await.unwrap_or(Some(NotReady::Database))
     }
 
     /// What was found out a moment ago; or else one of those who ask finds out, and the others
     /// wait for it.
-    pub(crate) async fn look(&self) -> Option<NotReady> {
+    async fn find_out(&self) -> Option<NotReady> {
         let mut last = self.last.lock().await;
         if let Some((at, found)) = *last
             && at.elapsed() < FRESH
         {
             return found;
         }
-        let answer = timeout(PATIENCE, self.readiness.check()).await;
+        let answer = timeout(QUESTION, self.readiness.check()).await;
         let found = match &answer {
             Ok(Ok(Tables::Current)) => None,
             Ok(Ok(Tables::Behind)) => Some(NotReady::Migrations),
@@ -59,7 +65,6 @@ impl Probe {
         if last.is_none_or(|(_, earlier)| earlier != found) {
             report(found, answer.ok().and_then(Result::err));
         }
-        self.shown.set(found.is_none().into());
         *last = Some((Instant::now(), found));
         found
     }

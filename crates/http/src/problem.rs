@@ -142,6 +142,11 @@ impl Problem {
         Self { cause: cause.map(Into::into), ..Code::InternalError.into() }
     }
 
+    /// What cannot happen has happened.
+    pub(crate) fn unexpected(error: impl fmt::Display) -> Self {
+        Self::internal(Some(error.to_string()))
+    }
+
     fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { extra: Some(Box::new((name, value))), ..self }
     }
@@ -185,13 +190,12 @@ pub(crate) fn causes(error: &dyn Error) -> String {
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         let problem = Self::new(code, code.row().message);
-        let (name, value) = match code {
-            Code::Overloaded => (header::RETRY_AFTER, "1"),
-            // The rest of the body would be taken for the next request.
-            Code::RequestTimeout => (header::CONNECTION, "close"),
-            _ => return problem,
-        };
-        problem.with_header(name, HeaderValue::from_static(value))
+        match code {
+            Code::Overloaded => {
+                problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            _ => problem,
+        }
     }
 }
 
@@ -298,6 +302,6 @@ impl From<PlaceError> for Problem {
 
 impl From<prometheus::Error> for Problem {
     fn from(error: prometheus::Error) -> Self {
-        Self::internal(Some(error.to_string()))
+        Self::unexpected(error)
     }
 }

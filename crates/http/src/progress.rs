@@ -29,7 +29,8 @@ pub(crate) enum Stage {
     Work,
     /// The rest of the body.
     Body,
-    /// A change. It may happen also when nobody waits for it any more.
+    /// A change, from the moment that the repository is asked for it. It may happen also when nobody
+    /// waits for it any more.
     Change,
 }
 

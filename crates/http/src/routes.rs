@@ -1,6 +1,9 @@
 //! Which paths exist, and with which methods.
 
-use std::{future::ready, sync::Arc};
+use std::{
+    future::ready,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{api::Api, docs, finish::finish, handlers, problem::Problem};
 use actix_web::{
@@ -55,6 +58,26 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::at("/openapi.json").get(web::to(handlers::openapi)),
         Endpoint::at("/docs/").get(web::to(handlers::docs)),
     ]
+}
+
+/// The path as it is documented that a path of a client is routed to, for who counts. It is known
+/// before the request is routed, and after all else of it is gone.
+pub(crate) fn documented(path: &str) -> Option<&'static str> {
+    static PATHS: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| endpoints().iter().map(|endpoint| endpoint.path).collect());
+    let path = path.strip_suffix('/').unwrap_or(path);
+    PATHS.iter().copied().find(|known| is_routed_to(path, known))
+}
+
+fn is_routed_to(path: &str, known: &str) -> bool {
+    if let Some(page) = known.strip_suffix('/') {
+        // A page, and the files below it.
+        let below = path.strip_prefix(page);
+        return below.is_some_and(|file| file.is_empty() || file.rfind('/') == Some(0));
+    }
+    let (known, sent) = (known.split('/'), path.split('/'));
+    known.clone().count() == sent.clone().count()
+        && known.zip(sent).all(|(known, sent)| known == sent || known.starts_with('{'))
 }
 
 /// A path, and what answers its methods.
@@ -120,5 +143,33 @@ impl Endpoint {
             }));
         }
         self.routes.into_iter().fold(resource, Resource::route)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("/orders", Some("/orders"))]
+    #[case("/orders/", Some("/orders"))]
+    #[case("/orders/7", Some("/orders/{id}"))]
+    #[case("/orders/%201/", Some("/orders/{id}"))]
+    #[case("/orders/1/x", None)]
+    #[case("/docs", Some("/docs/"))]
+    #[case("/docs/", Some("/docs/"))]
+    #[case("/docs/swagger-ui.css", Some("/docs/"))]
+    #[case("/docs/a/b", None)]
+    #[case("/docsx", None)]
+    #[case("/metrics", Some("/metrics"))]
+    #[case("/", None)]
+    #[case("", None)]
+    fn a_path_is_counted_as_what_it_is_documented_as(
+        #[case] path: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(documented(path), expected);
     }
 }

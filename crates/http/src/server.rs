@@ -8,6 +8,7 @@ mod worker;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use socket2::{SockFilter, SockRef};
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -101,12 +102,8 @@ impl Server {
         }
         let workers = door.close()?;
         let patience = api.shared().request_timeout + LAST_WORDS;
-        let all = async {
-            for worker in workers {
-                worker.finish().await;
-            }
-        };
-        if timeout(patience, all).await.is_err() {
+        let all = workers.into_iter().map(Worker::finish);
+        if timeout(patience, join_all(all)).await.is_err() {
             tracing::warn!("some connections did not end in time; they are cut off");
         }
         Ok(())
@@ -170,11 +167,15 @@ impl Door {
         let Self { listener, slots, workers } = self;
         // Asked directly: what tokio knows of it may be older.
         let listener = listener.into_std()?;
-        while let Ok(slot) = Arc::clone(&slots).try_acquire_owned()
-            && let Ok((stream, peer)) = listener.accept()
-        {
-            stream.set_nonblocking(true)?;
-            hand_over(&workers, Accepted { stream, peer, slot })?;
+        while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true)?;
+                    hand_over(&workers, Accepted { stream, peer, slot })?;
+                }
+                Err(error) if is_of_the_client(&error) => {}
+                Err(_) => break,
+            }
         }
         Ok(workers)
     }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use order_domain::{DistanceError, DistanceOutcome, DistanceProvider, Route};
-use prometheus::{Histogram, IntCounterVec, Registry};
+use prometheus::{Histogram, IntCounter, Registry};
 
 use crate::timed::{Call, DROPPED, counters, histograms};
 
 /// Counts and times the calls of another provider.
 pub struct MeteredDistanceProvider {
     inner: Arc<dyn DistanceProvider>,
-    calls: IntCounterVec,
+    calls: Vec<(&'static str, IntCounter)>,
     durations: Histogram,
 }
 
@@ -28,9 +28,9 @@ impl MeteredDistanceProvider {
             "Calls of the provider of distances, by their outcome.",
             &["outcome"],
         );
-        for outcome in ["found", "no_route", "unavailable", "refused", "nonsense", DROPPED] {
-            calls.with_label_values(&[outcome]);
-        }
+        let outcomes = ["found", "no_route", "unavailable", "refused", "nonsense", DROPPED];
+        let counter = |outcome| (outcome, calls.with_label_values(&[outcome]));
+        let calls = outcomes.map(counter).into();
         let durations = histograms(
             registry,
             "orders_provider_call_duration_seconds",
@@ -44,9 +44,7 @@ impl MeteredDistanceProvider {
 #[async_trait]
 impl DistanceProvider for MeteredDistanceProvider {
     async fn distance(&self, route: &Route) -> Result<DistanceOutcome, DistanceError> {
-        let call = Call::begin(&self.durations, |outcome| {
-            self.calls.with_label_values(&[outcome]).inc();
-        });
+        let call = Call::begin(&self.durations, &self.calls);
         let told = self.inner.distance(route).await;
         call.ended(match &told {
             Ok(DistanceOutcome::Found(_)) => "found",

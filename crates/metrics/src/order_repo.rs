@@ -29,23 +29,21 @@ pub struct MeteredOrderRepo {
 
 /// The numbers of one method of the port.
 struct Verb {
-    name: &'static str,
-    calls: IntCounterVec,
+    calls: Vec<(&'static str, IntCounter)>,
     durations: Histogram,
 }
 
 impl Verb {
     /// Every outcome is there from the start, with 0.
     fn new(
-        name: &'static str,
-        outcomes: &[&str],
+        name: &str,
+        outcomes: &[&'static str],
         calls: &IntCounterVec,
         durations: &HistogramVec,
     ) -> Self {
-        for outcome in outcomes.iter().chain(&FAILURES) {
-            calls.with_label_values(&[name, *outcome]);
-        }
-        Self { name, calls: calls.clone(), durations: durations.with_label_values(&[name]) }
+        let counter = |&outcome| (outcome, calls.with_label_values(&[name, outcome]));
+        let calls = outcomes.iter().chain(&FAILURES).map(counter).collect();
+        Self { calls, durations: durations.with_label_values(&[name]) }
     }
 
     async fn count<T>(
@@ -53,9 +51,7 @@ impl Verb {
         call: impl Future<Output = Result<T, RepoError>>,
         outcome: impl Fn(&T) -> &'static str,
     ) -> Result<T, RepoError> {
-        let begun = Call::begin(&self.durations, |outcome| {
-            self.calls.with_label_values(&[self.name, outcome]).inc();
-        });
+        let begun = Call::begin(&self.durations, &self.calls);
         let told = call.await;
         begun.ended(match &told {
             Ok(it) => outcome(it),
@@ -88,7 +84,7 @@ impl MeteredOrderRepo {
             "How long calls of the repository took, with the wait for a connection.",
             &["verb"],
         );
-        let verb = |name, outcomes: &[&str]| Verb::new(name, outcomes, &calls, &durations);
+        let verb = |name, outcomes: &[&'static str]| Verb::new(name, outcomes, &calls, &durations);
         let counter =
             |name, help| counters(registry, name, help, &[]).with_label_values::<&str>(&[]);
         Self {

@@ -2,11 +2,15 @@
 
 use std::time::Instant;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+};
 
 /// Seconds: from a cached page to the longest that a request may take by default.
-const BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
+const BUCKETS: [f64; 16] = [
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    15.0,
+];
 
 /// How a call is called that its caller dropped before it was over.
 pub(crate) const DROPPED: &str = "dropped";
@@ -35,16 +39,20 @@ pub(crate) fn histograms(
 }
 
 /// A call that has begun.
-pub(crate) struct Call<'a, F: Fn(&'static str)> {
+pub(crate) struct Call<'a> {
     began: Instant,
     durations: &'a Histogram,
-    count: F,
+    /// By outcome.
+    counters: &'a [(&'static str, IntCounter)],
     outcome: &'static str,
 }
 
-impl<'a, F: Fn(&'static str)> Call<'a, F> {
-    pub(crate) fn begin(durations: &'a Histogram, count: F) -> Self {
-        Self { began: Instant::now(), durations, count, outcome: DROPPED }
+impl<'a> Call<'a> {
+    pub(crate) fn begin(
+        durations: &'a Histogram,
+        counters: &'a [(&'static str, IntCounter)],
+    ) -> Self {
+        Self { began: Instant::now(), durations, counters, outcome: DROPPED }
     }
 
     pub(crate) fn ended(mut self, outcome: &'static str) {
@@ -52,9 +60,11 @@ impl<'a, F: Fn(&'static str)> Call<'a, F> {
     }
 }
 
-impl<F: Fn(&'static str)> Drop for Call<'_, F> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
         self.durations.observe(self.began.elapsed().as_secs_f64());
-        (self.count)(self.outcome);
+        if let Some((_, counter)) = self.counters.iter().find(|(it, _)| *it == self.outcome) {
+            counter.inc();
+        }
     }
 }

@@ -47,13 +47,9 @@ impl RotatingFile {
             self.put_aside();
         }
         let open = self.opened()?;
-        let written = open.file.write_all(line);
-        match written {
-            Ok(()) => open.bytes += length,
-            // The part of a line would be taken for one.
-            Err(_) => open.file.set_len(open.bytes)?,
-        }
-        written
+        append(&open.file, line)?;
+        open.bytes += length;
+        Ok(())
     }
 
     /// The file, opened anew where somebody has removed it or put it aside.
@@ -94,9 +90,32 @@ impl RotatingFile {
         for number in (1..KEPT).rev() {
             let _ = fs::rename(aside(number), aside(number + 1));
         }
-        let _ = fs::rename(&self.path, aside(1));
-        self.open = None;
+        match fs::rename(&self.path, aside(1)) {
+            Ok(()) => self.open = None,
+            // As much again, before it is tried again.
+            Err(_) => self.open.iter_mut().for_each(|open| open.bytes = 0),
+        }
     }
+}
+
+/// Appends a line, or nothing: a part of it would be taken for one.
+fn append(mut file: &File, line: &[u8]) -> io::Result<()> {
+    let mut written = 0;
+    while written < line.len() {
+        match file.write(&line[written..]) {
+            Ok(bytes) => written += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                if written > 0 {
+                    let part = u64::try_from(written).unwrap_or(u64::MAX);
+                    let length = file.metadata()?.len();
+                    file.set_len(length.saturating_sub(part))?;
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Write for RotatingFile {

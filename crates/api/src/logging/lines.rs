@@ -1,6 +1,8 @@
 //! One event is one line, whatever a client sends.
 
-use std::{borrow::Cow, fmt::Write as _, io};
+use std::{borrow::Cow, fmt::Write as _, io, mem, sync::atomic::Ordering};
+
+use super::UNWRITTEN;
 
 /// Passes lines on without the characters that break a line, or make one look like another.
 pub(super) struct OneLine<W>(pub(super) W);
@@ -15,6 +17,41 @@ impl<W: io::Write> io::Write for OneLine<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// Counts the lines that a writer with a buffer does not take.
+pub(super) struct Counted<W> {
+    writer: W,
+    /// Lines that may still be in the buffer.
+    buffered: u64,
+}
+
+impl<W> Counted<W> {
+    pub(super) fn new(writer: W) -> Self {
+        Self { writer, buffered: 0 }
+    }
+
+    fn count<T>(&mut self, outcome: io::Result<T>) -> io::Result<T> {
+        if outcome.is_err() {
+            UNWRITTEN.fetch_add(mem::take(&mut self.buffered), Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl<W: io::Write> io::Write for Counted<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.buffered += 1;
+        let written = self.writer.write(line);
+        self.count(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.writer.flush();
+        self.count(flushed)?;
+        self.buffered = 0;
+        Ok(())
     }
 }
 
@@ -75,6 +112,18 @@ mod tests {
         let expected = "a\\u000d\\u000ab\\u001b[2Jc\\u2028d\\u0085e\\u202ef\\u2066g\\u0000h\
                         \\u007fi\\u0009j\n";
         assert_eq!(written(line), expected);
+    }
+
+    #[test]
+    fn lines_that_are_not_taken_are_counted() {
+        let before = UNWRITTEN.load(Ordering::Relaxed);
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut writer = Counted::new(io::BufWriter::new(full));
+        for _ in 0..3 {
+            writer.write_all(b"a line\n").unwrap();
+        }
+        writer.flush().unwrap_err();
+        assert!(UNWRITTEN.load(Ordering::Relaxed) >= before + 3);
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use tracing::{Level, Subscriber, level_filters::LevelFilter};
@@ -20,17 +23,23 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
 };
 
-use self::{files::RotatingFile, lines::OneLine};
+use self::{
+    files::RotatingFile,
+    lines::{Counted, OneLine},
+};
 use crate::settings::{InvalidSetting, LogFormat, LogSettings};
 
 /// How many lines may wait to be written, for each place.
 const QUEUE: usize = 16_384;
 
+/// How long the last lines may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// The threads that write, until [`finish`].
 static WRITERS: Mutex<Vec<WorkerGuard>> = Mutex::new(vec![]);
 /// What found no room in a queue, for each place.
 static FULL: Mutex<Vec<ErrorCounter>> = Mutex::new(vec![]);
-/// Lines that a file did not take.
+/// Lines that a file or standard output did not take.
 static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Logs to standard output, and to files where that is set, from now on. A panic is logged like
@@ -43,7 +52,11 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     // client can send any number of them. So is the pool's of what it cannot connect to: the
     // request that fails for it says the same, with its id.
     let filter = format!("actix_http=off,r2d2=off,{}", settings.filter);
-    let mut places = vec![place(settings.format, LevelFilter::TRACE, BufWriter::new(io::stdout()))];
+    let mut places = vec![place(
+        settings.format,
+        LevelFilter::TRACE,
+        Counted::new(BufWriter::new(io::stdout())),
+    )];
     if let Some(directory) = &settings.directory {
         let unusable = |error: io::Error| InvalidSetting {
             name: "LOG_DIR",
@@ -66,11 +79,21 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes what was logged, and logs nothing more.
+/// Writes what was logged, and logs nothing more. A place that takes nothing is not waited for
+/// longer than [`LAST_LINES`], nor is it an obstacle to the end of the process.
 pub(crate) fn finish() {
     let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    // Each writes what waits, for a second at most.
-    writers.clear();
+    let (written, all_written) = mpsc::channel();
+    for writer in writers.drain(..) {
+        let written = written.clone();
+        thread::spawn(move || {
+            drop(writer);
+            let _ = written.send(());
+        });
+    }
+    drop(written);
+    let until = Instant::now() + LAST_LINES;
+    while all_written.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
 }
 
 /// How many lines were logged and not written.

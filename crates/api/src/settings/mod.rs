@@ -20,8 +20,6 @@ pub use distance::DistanceSettings;
 pub use log::{LogFormat, LogSettings};
 use secrecy::SecretString;
 
-use crate::descriptors;
-
 /// Far more than are at work at one time.
 const DEFAULT_MAX_CONNECTIONS: usize = 20_000;
 
@@ -131,7 +129,7 @@ pub struct Settings {
     pub log: LogSettings,
     /// Threads that serve requests.
     pub workers: usize,
-    /// Connections of clients that may be open.
+    /// Connections of clients that may be open. The file descriptors must suffice for them.
     pub max_connections: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
@@ -246,11 +244,8 @@ fn workers(value: Option<&str>) -> Result<usize, InvalidSetting> {
 }
 
 fn max_connections(value: Option<&str>) -> Result<usize, InvalidSetting> {
-    let wanted = match value {
-        Some(value) => integer("MAX_CONNECTIONS", value, 1..=1_000_000)?,
-        None => DEFAULT_MAX_CONNECTIONS,
-    };
-    Ok(wanted.min(descriptors::for_connections()))
+    let Some(value) = value else { return Ok(DEFAULT_MAX_CONNECTIONS) };
+    integer("MAX_CONNECTIONS", value, 1..=1_000_000)
 }
 
 /// A time in whole seconds.

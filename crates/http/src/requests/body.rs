@@ -53,7 +53,7 @@ pub(super) async fn read(
     let arrived = timeout_at(until, gather(payload, end)).await;
     let body = arrived.map_err(|_| Code::RequestTimeout)??;
     if let Some(connection) = connection {
-        connection.has_body();
+        connection.body_came();
     }
     progress::reached(Stage::Work);
     if is_plain_json(request) { Ok(body) } else { Err(Code::UnsupportedMediaType.into()) }

@@ -26,13 +26,9 @@ use tokio::{
 
 use crate::{
     api::Api,
-    connection::{Connection, Stream},
+    connection::{Connection, LINGER, Stream},
     routes::app,
 };
-
-/// How long actix reads on and throws away after an answer that ends a connection. `connection`
-/// ends it after the same time.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection on its way to a worker.
 pub(super) struct Accepted {
@@ -59,9 +55,15 @@ impl Worker {
         let (abort, aborted) = oneshot::channel();
         let connections = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&connections);
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name(format!("http-{number}")).spawn(move || {
             let _ending: oneshot::Sender<()> = ending;
+            let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                // Whoever hands over a connection hears that nobody is here.
+                Err(error) => {
+                    return tracing::error!(error.causes = %error, "a worker cannot start");
+                }
+            };
             // Requests stay on the thread that their connection is on.
             LocalSet::new().block_on(&runtime, async move {
                 tokio::select! {
@@ -112,11 +114,10 @@ async fn serve(api: Api, mut arriving: mpsc::UnboundedReceiver<Accepted>, count:
         .expect("the application needs nothing to start");
     let service = Rc::new(service);
     let open = Rc::new(Open { all: RefCell::default(), count, left: Notify::new() });
-    let metrics = &api.shared().metrics;
     let mut number = 0_u64;
     while let Some(Accepted { stream, peer, slot }) = arriving.recv().await {
         number += 1;
-        let connection = Rc::new(Connection::new(metrics.clone()));
+        let connection = Rc::new(Connection::new(Arc::clone(api.shared())));
         let entry = Entry::new(Rc::clone(&open), number, Rc::clone(&connection));
         let Ok(tcp) = TcpStream::from_std(stream) else { continue };
         // Answers are small, and nothing follows that they could wait for.

@@ -3,15 +3,19 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use actix_web::rt;
 use order_domain::{MockDistanceProvider, MockOrderRepo};
+use order_http::{Api, Ports};
+use prometheus::Registry;
+use socket2::SockRef;
 
-use crate::support::{Served, api, sample};
+use crate::support::{Served, Silent, api, sample};
 
 /// Within this time a connection must be closed that brings nothing.
 const IN_TIME: Duration = Duration::from_secs(10);
@@ -198,6 +202,69 @@ async fn who_reads_no_answers_is_cut_off() {
         assert!(numbers.contains(reason), "{numbers}");
     })
     .await;
+}
+
+/// A client that resets its connection is gone; one that only ends its half waits for the answer.
+#[actix_web::test]
+async fn a_request_whose_client_is_gone_is_given_up_and_counted() {
+    let ports =
+        Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };
+    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(2)));
+    let address = served.address;
+    let asking = rt::task::spawn_blocking(move || {
+        let ask = b"GET /orders/7 HTTP/1.1\r\nHost: x\r\n\r\n";
+        let [mut gone, mut waits] = [connect(address), connect(address)];
+        gone.write_all(ask).unwrap();
+        waits.write_all(ask).unwrap();
+        waits.shutdown(Shutdown::Write).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        SockRef::from(&gone).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(gone);
+        thread::sleep(Duration::from_millis(300));
+        let mut others = connect(address);
+        others.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        (rest(others, Instant::now()), rest(waits, Instant::now()))
+    });
+    let (numbers, answer) = asking.await.unwrap();
+    served.stop().await;
+    let route = "method=\"GET\",route=\"/orders/{id}\"";
+    let count = format!("orders_http_requests_total{{{route},status=\"499\"}} 1\n");
+    assert!(numbers.contains(&count), "{numbers}");
+    assert!(numbers.contains("orders_http_requests_in_flight 2\n"), "{numbers}");
+    assert!(answer.contains("{\"error\":\"the request took too long"), "{answer}");
+}
+
+/// More than a server looks at, while there is no answer to the first: it must not go round and
+/// round over what it cannot use yet.
+#[actix_web::test]
+async fn what_is_sent_before_an_answer_waits_and_costs_nothing() {
+    let ports =
+        Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };
+    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(2)));
+    let address = served.address;
+    let asking = rt::task::spawn_blocking(move || {
+        let mut stream = connect(address);
+        let ask = b"GET /orders/7 HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(&[ask.repeat(40), vec![b'x'; 250_000]].concat()).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        let before = processor_time();
+        thread::sleep(Duration::from_secs(1));
+        let spent = processor_time() - before;
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        (spent, first)
+    });
+    let (spent, first) = asking.await.unwrap();
+    assert!(spent < 50, "{spent} hundredths of a second of one");
+    assert_eq!(&first, b"HTTP/1.1 400");
+    served.stop().await;
+}
+
+/// What this process has used of the processor, in hundredths of a second.
+fn processor_time() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
 
 #[actix_web::test]

@@ -74,7 +74,11 @@ fn help_lists_all_commands_and_settings() {
         "GMAP_DISTANCE_MATRIX_API",
         "LOG_FORMAT",
         "LOG_LEVEL",
+        "LOG_DIR",
         "WORKERS",
+        "MAX_CONNECTIONS",
+        "REQUEST_TIMEOUT",
+        "SHUTDOWN_DRAIN",
     ];
     for name in listed {
         assert!(help.contains(name), "{name} is missing in\n{help}");
