@@ -7,7 +7,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io,
+    future::poll_fn,
+    io, mem,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -37,11 +39,19 @@ pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// How long a connection without a request stays open when the service ends. A request may be on
 /// its way, and would be lost.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long a client may read nothing of an answer.
-const STALL: Duration = Duration::from_secs(9);
+/// How long a client may read nothing of an answer. With [`UNSENT_BYTES`], who reads half a kilobyte
+/// a second gets it all.
+const STALL: Duration = Duration::from_secs(30);
+/// How much of an answer the system takes that cannot be sent yet. By default it takes megabytes,
+/// and whoever reads them slowly seems to read nothing for long.
+const UNSENT_BYTES: u32 = 16 * 1024;
 /// What a client may send before there is an answer: more than the largest head (128 KiB) and the
 /// largest body, and what came along with them.
 const MAX_UNANSWERED_BYTES: usize = 256 * 1024;
+
+/// What is handed to the server at a time, before it must have looked at it: it makes requests of
+/// all that it has, however many there are, and each costs many times its bytes.
+const BITE: usize = 1024;
 
 /// For a head that comes too late. Nobody below the application says this on a connection that has
 /// had an answer before.
@@ -74,6 +84,10 @@ pub(crate) struct Connection {
     closing: Cell<Option<Instant>>,
     /// Whoever wants to read.
     reader: RefCell<Option<Waker>>,
+    /// Until when something must be read by a client that reads nothing.
+    write_until: Cell<Option<Instant>>,
+    /// A request that waits until the answers before it are read.
+    next: RefCell<Option<Waker>>,
     shared: Arc<Shared>,
 }
 
@@ -86,6 +100,8 @@ impl Connection {
             owes_body: Cell::new(false),
             closing: Cell::new(None),
             reader: RefCell::new(None),
+            write_until: Cell::new(None),
+            next: RefCell::new(None),
             shared,
         }
     }
@@ -98,6 +114,19 @@ impl Connection {
         };
         self.phase.set(Phase::Served { since });
         self.owes_body.set(body);
+    }
+
+    /// Waits until the client reads what was answered before. Without this, answers pile up for who
+    /// sends requests and reads nothing.
+    pub(crate) async fn is_read(&self) {
+        poll_fn(|cx| {
+            if self.write_until.get().is_none() {
+                return Poll::Ready(());
+            }
+            *self.next.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// The body has come to its end.
@@ -181,6 +210,10 @@ impl Connection {
 
     /// Something was sent: the client is reading.
     fn went(&self) {
+        self.write_until.set(None);
+        if let Some(next) = self.next.borrow_mut().take() {
+            next.wake();
+        }
         self.unanswered.set(0);
         match self.phase.get() {
             Phase::Idle { .. } => self.phase.set(Phase::Idle { until: Instant::now() + IDLE }),
@@ -209,13 +242,18 @@ pub(crate) struct Stream {
     connection: Rc<Connection>,
     /// Fires at the next moment at which something may be too late, or before.
     timer: Pin<Box<Sleep>>,
-    /// Until when something must be read by a client that reads nothing.
-    write_until: Option<Instant>,
+    /// The server has a bite to look at.
+    bitten: bool,
 }
 
 impl Stream {
     pub(crate) fn new(tcp: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { tcp, connection, timer: Box::pin(sleep(HEAD)), write_until: None }
+        let socket = SockRef::from(&tcp);
+        // Answers are small, and nothing follows that they could wait for. Where the system refuses
+        // one of these, all goes on a little worse.
+        let _ = socket.set_tcp_nodelay(true);
+        let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
+        Self { tcp, connection, timer: Box::pin(sleep(HEAD)), bitten: false }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
@@ -251,8 +289,7 @@ impl Stream {
                 self.say_late(cx);
                 self.connection.close(Closed::LateHead);
             }
-            Phase::Lingering { .. } => self.connection.close(Closed::LateBody),
-            Phase::Idle { .. } | Phase::Served { .. } | Phase::Over => {
+            Phase::Idle { .. } | Phase::Lingering { .. } | Phase::Served { .. } | Phase::Over => {
                 self.connection.phase.set(Phase::Over);
             }
         }
@@ -272,7 +309,7 @@ impl Stream {
 
     /// Tells a client that its head is late, unless it has not yet read the answer before.
     fn say_late(&mut self, cx: &mut Context<'_>) {
-        if self.write_until.is_none() {
+        if self.connection.write_until.get().is_none() {
             // There is room for it; if not, the client is gone.
             let _ = Pin::new(&mut self.tcp).poll_write(cx, LATE_HEAD);
         }
@@ -306,18 +343,26 @@ impl AsyncRead for Stream {
         if this.connection.has_all() {
             return this.poll_gone(cx);
         }
-        let before = buffer.filled().len();
-        match Pin::new(&mut this.tcp).poll_read(cx, buffer) {
+        if mem::take(&mut this.bitten) {
+            // It comes again as soon as it has looked.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut bite = [0; BITE];
+        let mut bite = ReadBuf::new(&mut bite[..BITE.min(buffer.remaining())]);
+        match Pin::new(&mut this.tcp).poll_read(cx, &mut bite) {
             Poll::Pending => this.poll_nothing(cx),
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                // Also who sends a byte now and then must be ready in time.
-                if this.connection.came(buffer.filled().len() - before) {
+            Poll::Ready(Ok(())) if !bite.filled().is_empty() => {
+                this.bitten = bite.remaining() == 0;
+                if this.connection.came(bite.filled().len()) {
                     this.connection.close(Closed::TooMuch);
                     return Poll::Ready(Err(io::Error::other("too many bytes without an answer")));
                 }
+                // Also who sends a byte now and then must be ready in time.
                 if this.connection.read_until().is_some_and(|until| until <= Instant::now()) {
-                    buffer.set_filled(before);
                     this.give_up(cx);
+                } else {
+                    buffer.put_slice(bite.filled());
                 }
                 Poll::Ready(Ok(()))
             }
@@ -335,7 +380,6 @@ impl AsyncWrite for Stream {
         let this = self.get_mut();
         let sent = Pin::new(&mut this.tcp).poll_write(cx, bytes);
         if sent.is_ready() {
-            this.write_until = None;
             this.connection.went();
             // The server may not read again before something comes; then nobody else would ask.
             if let Some(until) = this.connection.read_until() {
@@ -343,7 +387,8 @@ impl AsyncWrite for Stream {
             }
             return sent;
         }
-        let until = *this.write_until.get_or_insert_with(|| Instant::now() + STALL);
+        let until = this.connection.write_until.get().unwrap_or_else(|| Instant::now() + STALL);
+        this.connection.write_until.set(Some(until));
         if this.poll_late(until, cx).is_pending() {
             return Poll::Pending;
         }

@@ -8,6 +8,7 @@ use std::{
     panic::AssertUnwindSafe,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::{
@@ -51,6 +52,7 @@ pub(crate) async fn finish(
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     if let Some(connection) = &connection {
         connection.request_came(announces_body(&request));
+        connection.is_read().await;
     }
     // Every line that is logged meanwhile has the id. Of level error, so that no filter drops it.
     let span = tracing::error_span!("request", request.id = wishes.id.as_str());
@@ -69,7 +71,7 @@ pub(crate) async fn finish(
             Ok(Ok(Err(error))) => Problem::unexpected(error),
             // The panic hook has logged what and where.
             Ok(Err(_)) => Problem::internal(None),
-            Err(_) => too_late(account.progress()).into(),
+            Err(_) => too_late(account.progress(), shared.request_timeout),
         };
         // The request is gone, and with it the way to answer it as usual.
         let response = wishes.refuse(&failed);
@@ -82,12 +84,13 @@ pub(crate) async fn finish(
 }
 
 /// What to say of a request that took longer than it may.
-fn too_late(progress: &Progress) -> Code {
-    match progress.stage() {
-        Stage::Body => Code::RequestTimeout,
+fn too_late(progress: &Progress, limit: Duration) -> Problem {
+    let code = match progress.stage() {
+        Stage::Body => return Code::RequestTimeout.into(),
         Stage::Work => Code::DeadlineExceeded,
         Stage::Change => Code::OutcomeUnknown,
-    }
+    };
+    Problem::from(code).caused_by(format!("there was no answer within {limit:?}"))
 }
 
 /// Whether a body follows, as the head has it.

@@ -18,7 +18,7 @@ const BUCKETS: [f64; 16] = [
 pub(crate) enum Closed {
     /// A head did not come in time.
     LateHead,
-    /// A body did not come to its end, and its client was told so.
+    /// A body did not come in time, and its client was told so.
     LateBody,
     /// More came than any request needs.
     TooMuch,

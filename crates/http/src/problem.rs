@@ -151,7 +151,8 @@ impl Problem {
         Self { extra: Some(Box::new((name, value))), ..self }
     }
 
-    fn caused_by(self, cause: impl Into<Box<dyn Error>>) -> Self {
+    /// Why, for the log.
+    pub(crate) fn caused_by(self, cause: impl Into<Box<dyn Error>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
     }
 

@@ -120,8 +120,6 @@ async fn serve(api: Api, mut arriving: mpsc::UnboundedReceiver<Accepted>, count:
         let connection = Rc::new(Connection::new(Arc::clone(api.shared())));
         let entry = Entry::new(Rc::clone(&open), number, Rc::clone(&connection));
         let Ok(tcp) = TcpStream::from_std(stream) else { continue };
-        // Answers are small, and nothing follows that they could wait for.
-        let _ = tcp.set_nodelay(true);
         let served = service.call((Stream::new(tcp, connection), Protocol::Http1, Some(peer)));
         spawn_local(async move {
             // What went wrong on the wire is the client's affair, and was counted.

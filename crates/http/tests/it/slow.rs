@@ -3,6 +3,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
+    iter,
     net::{Shutdown, SocketAddr, TcpStream},
     sync::Arc,
     thread,
@@ -31,7 +32,7 @@ async fn against<T: Send + 'static>(client: impl FnOnce(SocketAddr) -> T + Send 
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     stream
 }
 
@@ -185,11 +186,34 @@ async fn a_hundred_megabytes_are_cut_off_before_twenty_and_the_client_hears_why(
     .await;
 }
 
+/// More than the systems' buffers hold, read in pieces with pauses.
+#[actix_web::test]
+async fn who_reads_slowly_gets_it_all() {
+    against(|address| {
+        let mut stream = connect(address);
+        let ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(299);
+        let last = b"GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(&[&ask[..], last].concat()).unwrap();
+        let (mut read, mut piece) = (vec![], vec![0; 1 << 16]);
+        for pause in (0..12).map(|_| Duration::from_secs(1)).chain(iter::repeat(Duration::ZERO)) {
+            thread::sleep(pause);
+            match stream.read(&mut piece).unwrap() {
+                0 => break,
+                length => read.extend(&piece[..length]),
+            }
+        }
+        let answers = read.windows(17).filter(|bytes| *bytes == b"HTTP/1.1 200 OK\r\n").count();
+        assert_eq!(answers, 300);
+        assert!(read.ends_with(b"{\"data\":\"hello world.\"}"));
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn who_reads_no_answers_is_cut_off() {
     against(|address| {
         let mut stream = connect(address);
-        stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_mins(1))).unwrap();
         let ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
         let many = ask.repeat(10_000);
         // More than the buffers of the two systems hold.

@@ -90,6 +90,28 @@ fn peak(service: &Process) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+/// Each could have 30 MB of answers.
+#[test]
+fn clients_that_send_requests_and_read_nothing_cost_little_memory() {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let asks = Ask::new("GET /openapi.json").bytes().repeat(500);
+    let clients: Vec<_> = (0..300)
+        .map(|_| {
+            let mut stream = service.client.connect();
+            stream.set_nonblocking(true).unwrap();
+            // As much as is taken.
+            let _ = stream.write(&asks);
+            stream
+        })
+        .collect();
+    thread::sleep(Duration::from_secs(3));
+    let peak = peak(&service);
+    drop(clients);
+    assert!(peak < MEMORY, "{peak} KiB");
+}
+
 #[test]
 fn five_thousand_slow_clients_are_closed_in_time_and_slow_nobody_down() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
