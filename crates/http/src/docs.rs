@@ -38,8 +38,7 @@ fn find(name: &str) -> Result<Option<SwaggerFile<'static>>, Problem> {
         // Without the bar that asks for the address of another document.
         Arc::new(config.use_base_layout().display_request_duration(true))
     });
-    utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG))
-        .map_err(|error| Problem::internal(Some(error.to_string())))
+    utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)).map_err(Problem::unexpected)
 }
 
 fn answer(file: SwaggerFile<'static>) -> HttpResponse<BoxBody> {

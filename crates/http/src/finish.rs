@@ -70,7 +70,7 @@ pub(crate) async fn finish(
             }
             Ok(Ok(Err(error))) => Problem::unexpected(error),
             // The panic hook has logged what and where.
-            Ok(Err(_)) => Problem::internal(None),
+            Ok(Err(_)) => Code::InternalError.into(),
             Err(_) => too_late(account.progress(), shared.request_timeout),
         };
         // The request is gone, and with it the way to answer it as usual.

@@ -137,14 +137,9 @@ impl Problem {
         Self::new(Code::IdempotencyConflict, detail)
     }
 
-    /// A defect of ours, with its cause where nobody has logged that yet.
-    pub(crate) fn internal(cause: Option<String>) -> Self {
-        Self { cause: cause.map(Into::into), ..Code::InternalError.into() }
-    }
-
     /// What cannot happen has happened.
     pub(crate) fn unexpected(error: impl fmt::Display) -> Self {
-        Self::internal(Some(error.to_string()))
+        Self::from(Code::InternalError).caused_by(error.to_string())
     }
 
     fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
