@@ -84,7 +84,19 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(repo: Arc<impl OrderRepo + Readiness + 'static>) -> Self {
+    /// Shows how the connections of `repo` are used, as it tells it itself.
+    fn new<R: OrderRepo + Readiness + 'static>(
+        repo: R,
+        connections: fn(&R) -> order_repo_postgres::ConnectionUse,
+        registry: &Registry,
+    ) -> Self {
+        let repo = Arc::new(repo);
+        let seen = Arc::clone(&repo);
+        register_connections(registry, move || {
+            let seen = connections(&seen);
+            let (idle, busy) = (seen.idle, seen.busy);
+            ConnectionUse { idle, busy, limit: seen.limit, waiting: seen.waiting }
+        });
         Self { repo: Arc::clone(&repo) as _, readiness: repo }
     }
 }
@@ -95,25 +107,16 @@ async fn open_repo(settings: &DatabaseSettings, registry: &Registry) -> anyhow::
     let opening = move || -> anyhow::Result<Opened> {
         Ok(match settings {
             DatabaseSettings::Sqlite { path } => {
-                let repo = Arc::new(SqliteOrderRepo::open(&path)?);
-                let seen = Arc::clone(&repo);
-                register_connections(&registry, move || as_numbers(seen.connections()));
-                Opened::new(repo)
+                let repo = SqliteOrderRepo::open(&path)?;
+                Opened::new(repo, SqliteOrderRepo::connections, &registry)
             }
             DatabaseSettings::Postgres { database, pool_size } => {
-                let repo = Arc::new(PgOrderRepo::open(&database, pool_size)?);
-                let seen = Arc::clone(&repo);
-                register_connections(&registry, move || as_numbers(seen.connections()));
-                Opened::new(repo)
+                let repo = PgOrderRepo::open(&database, pool_size)?;
+                Opened::new(repo, PgOrderRepo::connections, &registry)
             }
         })
     };
     tokio::task::spawn_blocking(opening).await?
-}
-
-/// What both repositories tell of their connections, as it is shown.
-fn as_numbers(seen: order_repo_postgres::ConnectionUse) -> ConnectionUse {
-    ConnectionUse { idle: seen.idle, busy: seen.busy, limit: seen.limit, waiting: seen.waiting }
 }
 
 /// Creates the database if it is missing, and applies pending migrations. Blocks.

@@ -2,7 +2,9 @@
 
 use actix_web::http::{Method, StatusCode};
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder,
+    register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
+    register_int_gauge_with_registry,
 };
 
 use crate::code::Code;
@@ -40,7 +42,6 @@ impl Closed {
 }
 
 /// The numbers of HTTP.
-#[derive(Clone)]
 pub(crate) struct HttpMetrics {
     registry: Registry,
     requests: IntCounterVec,
@@ -57,22 +58,26 @@ impl HttpMetrics {
     /// # Panics
     /// When the registry has these numbers already.
     pub(crate) fn new(registry: Registry) -> Self {
-        let gauge = |name, help| IntGauge::new(name, help).expect("a valid name");
+        let once = "registered once";
+        let gauge =
+            |name, help| register_int_gauge_with_registry!(name, help, registry).expect(once);
         let counters = |name, help, labels: &[&str]| {
-            IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name")
+            register_int_counter_vec_with_registry!(name, help, labels, registry).expect(once)
         };
-        let durations = HistogramOpts::new(
+        let durations = register_histogram_vec_with_registry!(
             "orders_http_request_duration_seconds",
             "How long requests took, from the head to the answer.",
+            &["method", "route"],
+            BUCKETS.to_vec(),
+            registry
         );
-        let durations = durations.buckets(BUCKETS.to_vec());
         let metrics = Self {
             requests: counters(
                 "orders_http_requests_total",
                 "Requests by method, route and status; 499 where the client did not wait.",
                 &["method", "route", "status"],
             ),
-            durations: HistogramVec::new(durations, &["method", "route"]).expect("a valid name"),
+            durations: durations.expect(once),
             errors: counters(
                 "orders_http_errors_total",
                 "Answers that say what is wrong, by the code, in whichever form.",
@@ -98,17 +103,6 @@ impl HttpMetrics {
         for reason in Closed::ALL {
             metrics.closed.with_label_values(&[reason.name()]);
         }
-        let registry = &metrics.registry;
-        let registered = registry
-            .register(Box::new(metrics.requests.clone()))
-            .and_then(|()| registry.register(Box::new(metrics.durations.clone())))
-            .and_then(|()| registry.register(Box::new(metrics.errors.clone())))
-            .and_then(|()| registry.register(Box::new(metrics.in_flight.clone())))
-            .and_then(|()| registry.register(Box::new(metrics.connections.clone())))
-            .and_then(|()| registry.register(Box::new(metrics.connections_limit.clone())))
-            .and_then(|()| registry.register(Box::new(metrics.closed.clone())))
-            .and_then(|()| registry.register(Box::new(metrics.ready.clone())));
-        registered.expect("registered once");
         metrics
     }
 

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use order_domain::{DistanceError, DistanceOutcome, DistanceProvider, Route};
-use prometheus::{Histogram, IntCounter, Registry};
+use prometheus::Registry;
 
-use crate::timed::{Call, DROPPED, counters, histograms};
+use crate::timed::{Calls, DROPPED, counters, histograms};
 
 /// Counts and times the calls of another provider.
 pub struct MeteredDistanceProvider {
     inner: Arc<dyn DistanceProvider>,
-    calls: Vec<(&'static str, IntCounter)>,
-    durations: Histogram,
+    calls: Calls,
 }
 
 impl MeteredDistanceProvider {
@@ -29,22 +28,22 @@ impl MeteredDistanceProvider {
             &["outcome"],
         );
         let outcomes = ["found", "no_route", "unavailable", "refused", "nonsense", DROPPED];
-        let counter = |outcome| (outcome, calls.with_label_values(&[outcome]));
-        let calls = outcomes.map(counter).into();
         let durations = histograms(
             registry,
             "orders_provider_call_duration_seconds",
             "How long calls of the provider of distances took.",
             &[],
         );
-        Self { inner, calls, durations: durations.with_label_values::<&str>(&[]) }
+        let counter = |outcome| calls.with_label_values(&[outcome]);
+        let durations = durations.with_label_values::<&str>(&[]);
+        Self { inner, calls: Calls::new(outcomes, counter, durations) }
     }
 }
 
 #[async_trait]
 impl DistanceProvider for MeteredDistanceProvider {
     async fn distance(&self, route: &Route) -> Result<DistanceOutcome, DistanceError> {
-        let call = Call::begin(&self.durations, &self.calls);
+        let call = self.calls.begin();
         let told = self.inner.distance(route).await;
         call.ended(match &told {
             Ok(DistanceOutcome::Found(_)) => "found",

@@ -7,9 +7,9 @@ use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
     PlacedOrder, RepoError, Take, TakeOutcome,
 };
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
+use prometheus::{IntCounter, Registry};
 
-use crate::timed::{Call, DROPPED, counters, histograms};
+use crate::timed::{Calls, DROPPED, counters, histograms};
 
 const FAILURES: [&str; 6] =
     ["unavailable", "refused", "corrupt", "overloaded", "outcome_unknown", DROPPED];
@@ -17,52 +17,33 @@ const FAILURES: [&str; 6] =
 /// Counts and times the calls of another repository.
 pub struct MeteredOrderRepo {
     inner: Arc<dyn OrderRepo>,
-    place: Verb,
-    find_placement: Verb,
-    take: Verb,
-    list: Verb,
-    find: Verb,
+    place: Calls,
+    find_placement: Calls,
+    take: Calls,
+    list: Calls,
+    find: Calls,
     placed: IntCounter,
     taken: IntCounter,
     races_lost: IntCounter,
 }
 
-/// The numbers of one method of the port.
-struct Verb {
-    calls: Vec<(&'static str, IntCounter)>,
-    durations: Histogram,
-}
-
-impl Verb {
-    /// Every outcome is there from the start, with 0.
-    fn new(
-        name: &str,
-        outcomes: &[&'static str],
-        calls: &IntCounterVec,
-        durations: &HistogramVec,
-    ) -> Self {
-        let counter = |&outcome| (outcome, calls.with_label_values(&[name, outcome]));
-        let calls = outcomes.iter().chain(&FAILURES).map(counter).collect();
-        Self { calls, durations: durations.with_label_values(&[name]) }
-    }
-
-    async fn count<T>(
-        &self,
-        call: impl Future<Output = Result<T, RepoError>>,
-        outcome: impl Fn(&T) -> &'static str,
-    ) -> Result<T, RepoError> {
-        let begun = Call::begin(&self.durations, &self.calls);
-        let told = call.await;
-        begun.ended(match &told {
-            Ok(it) => outcome(it),
-            Err(RepoError::Unavailable(_)) => "unavailable",
-            Err(RepoError::Refused(_)) => "refused",
-            Err(RepoError::Corrupt(_)) => "corrupt",
-            Err(RepoError::Overloaded) => "overloaded",
-            Err(RepoError::OutcomeUnknown(_)) => "outcome_unknown",
-        });
-        told
-    }
+/// Waits for a call and counts it.
+async fn count<T>(
+    calls: &Calls,
+    call: impl Future<Output = Result<T, RepoError>>,
+    outcome: impl Fn(&T) -> &'static str,
+) -> Result<T, RepoError> {
+    let begun = calls.begin();
+    let told = call.await;
+    begun.ended(match &told {
+        Ok(it) => outcome(it),
+        Err(RepoError::Unavailable(_)) => "unavailable",
+        Err(RepoError::Refused(_)) => "refused",
+        Err(RepoError::Corrupt(_)) => "corrupt",
+        Err(RepoError::Overloaded) => "overloaded",
+        Err(RepoError::OutcomeUnknown(_)) => "outcome_unknown",
+    });
+    told
 }
 
 impl MeteredOrderRepo {
@@ -84,7 +65,11 @@ impl MeteredOrderRepo {
             "How long calls of the repository took, with the wait for a connection.",
             &["verb"],
         );
-        let verb = |name, outcomes: &[&'static str]| Verb::new(name, outcomes, &calls, &durations);
+        let verb = |name: &str, outcomes: &[&'static str]| {
+            let counter = |outcome| calls.with_label_values(&[name, outcome]);
+            let outcomes = outcomes.iter().chain(&FAILURES).copied();
+            Calls::new(outcomes, counter, durations.with_label_values(&[name]))
+        };
         let counter =
             |name, help| counters(registry, name, help, &[]).with_label_values::<&str>(&[]);
         Self {
@@ -114,7 +99,7 @@ fn found(it: bool) -> &'static str {
 #[async_trait]
 impl OrderRepo for MeteredOrderRepo {
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
-        let told = self.place.count(self.inner.place(order), |outcome| match outcome {
+        let told = count(&self.place, self.inner.place(order), |outcome| match outcome {
             PlaceOutcome::Placed(_) => {
                 self.placed.inc();
                 "placed"
@@ -125,11 +110,11 @@ impl OrderRepo for MeteredOrderRepo {
     }
 
     async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
-        self.find_placement.count(self.inner.find_placement(key), |it| found(it.is_some())).await
+        count(&self.find_placement, self.inner.find_placement(key), |it| found(it.is_some())).await
     }
 
     async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
-        let told = self.take.count(self.inner.take(take), |outcome| match outcome {
+        let told = count(&self.take, self.inner.take(take), |outcome| match outcome {
             TakeOutcome::Taken => {
                 self.taken.inc();
                 "taken"
@@ -150,10 +135,10 @@ impl OrderRepo for MeteredOrderRepo {
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
-        self.list.count(self.inner.list(query), |_| "listed").await
+        count(&self.list, self.inner.list(query), |_| "listed").await
     }
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
-        self.find.count(self.inner.find(id), |it| found(it.is_some())).await
+        count(&self.find, self.inner.find(id), |it| found(it.is_some())).await
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, Registry,
+    register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
 };
 
 /// Seconds: from a cached page to the longest that a request may take by default.
@@ -21,9 +22,7 @@ pub(crate) fn counters(
     help: &str,
     labels: &[&str],
 ) -> IntCounterVec {
-    let counters = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
-    registry.register(Box::new(counters.clone())).expect("registered once");
-    counters
+    register_int_counter_vec_with_registry!(name, help, labels, registry).expect("registered once")
 }
 
 pub(crate) fn histograms(
@@ -32,29 +31,41 @@ pub(crate) fn histograms(
     help: &str,
     labels: &[&str],
 ) -> HistogramVec {
-    let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-    let histograms = HistogramVec::new(opts, labels).expect("a valid name");
-    registry.register(Box::new(histograms.clone())).expect("registered once");
-    histograms
+    register_histogram_vec_with_registry!(name, help, labels, BUCKETS.to_vec(), registry)
+        .expect("registered once")
+}
+
+/// The numbers of the calls of one method.
+pub(crate) struct Calls {
+    /// By outcome.
+    counters: Vec<(&'static str, IntCounter)>,
+    durations: Histogram,
+}
+
+impl Calls {
+    /// Every outcome is there from the start, with 0.
+    pub(crate) fn new(
+        outcomes: impl IntoIterator<Item = &'static str>,
+        counter: impl Fn(&'static str) -> IntCounter,
+        durations: Histogram,
+    ) -> Self {
+        let counters = outcomes.into_iter().map(|outcome| (outcome, counter(outcome))).collect();
+        Self { counters, durations }
+    }
+
+    pub(crate) fn begin(&self) -> Call<'_> {
+        Call { calls: self, began: Instant::now(), outcome: DROPPED }
+    }
 }
 
 /// A call that has begun.
 pub(crate) struct Call<'a> {
+    calls: &'a Calls,
     began: Instant,
-    durations: &'a Histogram,
-    /// By outcome.
-    counters: &'a [(&'static str, IntCounter)],
     outcome: &'static str,
 }
 
-impl<'a> Call<'a> {
-    pub(crate) fn begin(
-        durations: &'a Histogram,
-        counters: &'a [(&'static str, IntCounter)],
-    ) -> Self {
-        Self { began: Instant::now(), durations, counters, outcome: DROPPED }
-    }
-
+impl Call<'_> {
     pub(crate) fn ended(mut self, outcome: &'static str) {
         self.outcome = outcome;
     }
@@ -62,8 +73,9 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.durations.observe(self.began.elapsed().as_secs_f64());
-        if let Some((_, counter)) = self.counters.iter().find(|(it, _)| *it == self.outcome) {
+        let Calls { counters, durations } = self.calls;
+        durations.observe(self.began.elapsed().as_secs_f64());
+        if let Some((_, counter)) = counters.iter().find(|(it, _)| *it == self.outcome) {
             counter.inc();
         }
     }
