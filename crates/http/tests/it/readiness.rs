@@ -11,12 +11,11 @@ use std::{
 use actix_web::{rt::time::sleep, test::TestRequest};
 use futures_util::future::join_all;
 use order_domain::{MockDistanceProvider, MockOrderRepo, MockReadiness, RepoError, Tables};
-use order_http::{Api, Ports};
-use prometheus::Registry;
+use order_http::Api;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PROBLEM_JSON, Silent, api_over, ask_api};
+use crate::support::{Answer, PROBLEM_JSON, api_over, ask_api, silent};
 
 fn api(readiness: MockReadiness) -> Api {
     api_over(MockOrderRepo::new(), MockDistanceProvider::new(), readiness)
@@ -66,10 +65,7 @@ async fn it_says_what_is_missing_in_one_form(
 
 #[actix_web::test]
 async fn a_database_that_does_not_answer_is_not_waited_for() {
-    let ports =
-        Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };
-    let api = Api::new(ports, Registry::new(), Duration::from_secs(15));
-    let answer = readyz(&api).await;
+    let answer = readyz(&silent(Duration::from_secs(15))).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json(), json!({"error": "not ready: database"}));
 }

@@ -5,18 +5,15 @@ use std::{
     io::{ErrorKind, Read, Write},
     iter,
     net::{Shutdown, SocketAddr, TcpStream},
-    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use actix_web::rt;
 use order_domain::{MockDistanceProvider, MockOrderRepo};
-use order_http::{Api, Ports};
-use prometheus::Registry;
 use socket2::SockRef;
 
-use crate::support::{Served, Silent, api, sample};
+use crate::support::{Served, api, sample, silent};
 
 /// Within this time a connection must be closed that brings nothing.
 const IN_TIME: Duration = Duration::from_secs(10);
@@ -50,6 +47,14 @@ fn expect_health(stream: &mut TcpStream) {
     }
 }
 
+/// A connection that had an answer.
+fn connect_and_ask(address: SocketAddr) -> TcpStream {
+    let mut stream = connect(address);
+    stream.write_all(HEALTH).unwrap();
+    expect_health(&mut stream);
+    stream
+}
+
 /// What comes until the connection is closed, which must be in time.
 fn rest(mut stream: TcpStream, since: Instant) -> String {
     let mut rest = vec![];
@@ -69,9 +74,7 @@ const BARE_408: &str =
 async fn a_late_head_gets_a_bare_408_also_on_a_connection_that_had_an_answer() {
     against(|address| {
         let mut first = connect(address);
-        let mut second = connect(address);
-        second.write_all(HEALTH).unwrap();
-        expect_health(&mut second);
+        let mut second = connect_and_ask(address);
         let since = Instant::now();
         first.write_all(HALF).unwrap();
         second.write_all(HALF).unwrap();
@@ -84,9 +87,7 @@ async fn a_late_head_gets_a_bare_408_also_on_a_connection_that_had_an_answer() {
 #[actix_web::test]
 async fn a_byte_now_and_then_is_late_too() {
     against(|address| {
-        let mut stream = connect(address);
-        stream.write_all(HEALTH).unwrap();
-        expect_health(&mut stream);
+        let stream = connect_and_ask(address);
         let since = Instant::now();
         let mut dripping = stream.try_clone().unwrap();
         let dripper = thread::spawn(move || {
@@ -118,9 +119,7 @@ async fn a_part_of_a_head_that_came_with_the_request_before_does_not_keep_a_conn
 #[actix_web::test]
 async fn an_idle_connection_is_closed_without_a_word() {
     against(|address| {
-        let mut stream = connect(address);
-        stream.write_all(HEALTH).unwrap();
-        expect_health(&mut stream);
+        let stream = connect_and_ask(address);
         assert_eq!(rest(stream, Instant::now()), "");
     })
     .await;
@@ -231,9 +230,7 @@ async fn who_reads_no_answers_is_cut_off() {
 /// A client that resets its connection is gone; one that only ends its half waits for the answer.
 #[actix_web::test]
 async fn a_request_whose_client_is_gone_is_given_up_and_counted() {
-    let ports =
-        Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };
-    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(2)));
+    let served = Served::start(silent(Duration::from_secs(2)));
     let address = served.address;
     let asking = rt::task::spawn_blocking(move || {
         let ask = b"GET /orders/7 HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -262,9 +259,7 @@ async fn a_request_whose_client_is_gone_is_given_up_and_counted() {
 /// round over what it cannot use yet.
 #[actix_web::test]
 async fn what_is_sent_before_an_answer_waits_and_costs_nothing() {
-    let ports =
-        Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };
-    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(2)));
+    let served = Served::start(silent(Duration::from_secs(2)));
     let address = served.address;
     let asking = rt::task::spawn_blocking(move || {
         let mut stream = connect(address);

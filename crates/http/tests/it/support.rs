@@ -177,6 +177,13 @@ pub(crate) fn found(distance: i64) -> MockDistanceProvider {
     distances
 }
 
+/// The API over ports that do not answer.
+pub(crate) fn silent(request_timeout: Duration) -> Api {
+    let ports =
+        Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };
+    Api::new(ports, Registry::new(), request_timeout)
+}
+
 /// A port that does not answer. A mock answers at once, or not at all.
 pub(crate) struct Silent;
 

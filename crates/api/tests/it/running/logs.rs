@@ -105,8 +105,7 @@ fn one_event_is_one_line_whatever_a_client_sends(#[values("json", "text")] forma
         service.client.ask(&ask);
     }
     service.client.exchange(b"GARBAGE \x1b[2J\xe2\x80\xa8 \r\nnot: http\r\n\r\n");
-    service.signal("TERM");
-    assert_eq!(service.wait(), Some(0));
+    service.stop();
 
     wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
     let log = service.log();
@@ -156,8 +155,7 @@ fn files_take_what_standard_output_takes_and_survive_being_deleted() {
     make_lines(&service, 20);
     wait_for(PATIENCE, || lines_in(&info) >= 20, || "nor does its directory".to_owned());
 
-    service.signal("TERM");
-    assert_eq!(service.wait(), Some(0));
+    service.stop();
     let last = fs::read_to_string(&info).unwrap();
     assert!(last.lines().last().unwrap().contains("stopping"), "{last}");
     wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
@@ -198,8 +196,7 @@ fn a_full_disk_changes_no_answer() {
     assert_eq!(service.client.post(None).unwrap().status, 200);
     let dropped = || service.client.metric("orders_log_lines_dropped_total");
     wait_for(PATIENCE, || dropped() >= 50.0, || format!("{} were dropped", dropped()));
-    service.signal("TERM");
-    assert_eq!(service.wait(), Some(0));
+    service.stop();
     wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
 }
 
@@ -226,8 +223,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     assert!(dropped > 5_000.0, "{dropped}");
 
     let since = Instant::now();
-    service.signal("TERM");
-    assert_eq!(service.wait(), Some(0));
+    service.stop();
     assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
 }
 

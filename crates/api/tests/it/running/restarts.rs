@@ -74,8 +74,7 @@ fn each_request_that_was_accepted_gets_its_answer(
                 });
             }
             thread::sleep(Duration::from_millis(100 + round * 37 % 100));
-            service.signal("TERM");
-            assert_eq!(service.wait(), Some(0));
+            service.stop();
             drop(until);
         });
     }
@@ -106,8 +105,7 @@ fn a_connection_that_is_kept_ends_with_an_answer_that_says_so() {
             }
             thread::sleep(Duration::from_millis(100 + round * 37 % 100));
             let since = Instant::now();
-            service.signal("TERM");
-            assert_eq!(service.wait(), Some(0));
+            service.stop();
             assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
         });
     }
@@ -121,8 +119,7 @@ fn an_idle_connection_does_not_hold_up_the_end() {
     let _new = service.client.connect();
     assert_eq!(service.client.get("/healthcheck").status, 200);
     let since = Instant::now();
-    service.signal("TERM");
-    assert_eq!(service.wait(), Some(0));
+    service.stop();
     assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
 }
 

@@ -71,8 +71,7 @@ fn whatever_fails_no_secret_is_in_an_answer_a_number_a_log_or_a_file() {
     hear(format!("{:?}", client.get("/readyz")));
     hear(client.metrics());
     hear(format!("{:?}", client.ask(&Ask::new("GET /openapi.json"))));
-    service.signal("TERM");
-    assert_eq!(service.wait(), Some(0));
+    service.stop();
     for command in ["config", "serve", "migrate", "healthcheck", "--help", "openapi"] {
         let output = order_api().arg(command).envs(world.environment()).output().unwrap();
         for bytes in [output.stdout, output.stderr] {

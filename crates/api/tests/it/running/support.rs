@@ -226,6 +226,12 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
+    /// Stops it as orchestrators do, and waits for its end, which must be a good one.
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        assert_eq!(self.wait(), Some(0));
+    }
+
     /// Waits for the end; the exit code, if it ended by itself.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
