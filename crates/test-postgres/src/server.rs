@@ -114,7 +114,7 @@ impl Server {
     /// lives that this gives.
     #[must_use]
     pub fn freeze(&self) -> Frozen {
-        let processes = self.processes();
+        let processes = self.halted_processes();
         for pid in &processes {
             signal("STOP", pid);
         }
@@ -126,7 +126,7 @@ impl Server {
     /// The first one alone would not do: the others notice its end a moment later, and finish
     /// what they are at.
     pub fn kill(&self) {
-        let killed = self.processes();
+        let killed = self.halted_processes();
         for pid in &killed {
             signal("KILL", pid);
         }
@@ -250,10 +250,16 @@ impl Server {
         command
     }
 
-    /// The first one, which would start others in place of those that are gone, comes first.
-    fn processes(&self) -> Vec<String> {
+    /// The first one, which is made to stand still, and then its children.
+    ///
+    /// While it runs it starts one for each connection that is opened, so that a list made earlier
+    /// may lack the one that goes on to answer.
+    fn halted_processes(&self) -> Vec<String> {
         let first = fs::read_to_string(self.pid_file()).unwrap();
         let first = first.lines().next().unwrap().to_owned();
+        signal("STOP", &first);
+        // The signal is on its way when `kill` returns.
+        wait_for(PATIENCE, || stands_still(&first), || "its first process goes on".to_owned());
         let others = children(&first);
         iter::once(first).chain(others).collect()
     }
@@ -314,8 +320,16 @@ fn children(pid: &str) -> Vec<String> {
 
 /// Gone, or waiting to be buried.
 fn is_dead(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"));
-    status.map_or(true, |status| status.contains("\nState:\tZ"))
+    state(pid).is_none_or(|state| state == 'Z')
+}
+
+fn stands_still(pid: &str) -> bool {
+    state(pid).is_none_or(|state| matches!(state, 'T' | 'Z'))
+}
+
+fn state(pid: &str) -> Option<char> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.split_once("\nState:\t")?.1.chars().next()
 }
 
 fn server_programs() -> PathBuf {
@@ -323,4 +337,45 @@ fn server_programs() -> PathBuf {
     let output = Command::new("sh").arg(script).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim_end());
     String::from_utf8(output.stdout).unwrap().trim_end().into()
+}
+
+#[cfg(test)]
+mod on_postgres {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+    use super::*;
+    use crate::Session;
+
+    #[test]
+    fn a_frozen_server_answers_nobody_though_connections_are_being_opened() {
+        let server = Server::start(ServerSettings::Fast);
+        let (over, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+        let ask = || {
+            while !over.load(Relaxed) {
+                let mut session = Session::open(&server.url("postgres"));
+                for _ in 0..100 {
+                    session.execute("SELECT 1");
+                    answers.fetch_add(1, Relaxed);
+                    sleep(Duration::from_millis(2));
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..24 {
+                scope.spawn(ask);
+            }
+            for round in 0..20 {
+                wait_for(PATIENCE, || answers.swap(0, Relaxed) > 0, || "no answer".to_owned());
+                let frozen = server.freeze();
+                // What was under way has arrived by then.
+                sleep(Duration::from_millis(50));
+                let before = answers.load(Relaxed);
+                sleep(Duration::from_millis(100));
+                let after = answers.load(Relaxed);
+                drop(frozen);
+                over.store(round == 19 || after != before, Relaxed);
+                assert_eq!(after, before, "answers while all stand still, round {round}");
+            }
+        });
+    }
 }
