@@ -2,18 +2,26 @@
 //! times are those of production.
 
 use std::{
+    future::pending,
     io::{ErrorKind, Read, Write},
     iter,
     net::{Shutdown, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use actix_web::rt;
-use order_domain::{MockDistanceProvider, MockOrderRepo};
+use async_trait::async_trait;
+use order_domain::{
+    DistanceError, DistanceOutcome, DistanceProvider, MockDistanceProvider, MockOrderRepo, Route,
+};
+use order_http::{Api, Ports};
+use prometheus::Registry;
 use socket2::SockRef;
 
-use crate::support::{Served, api, sample, silent};
+use crate::support::{Served, Silent, api, sample, silent};
 
 /// Within this time a connection must be closed that brings nothing.
 const IN_TIME: Duration = Duration::from_secs(10);
@@ -259,16 +267,28 @@ async fn a_request_whose_client_is_gone_is_given_up_and_counted() {
 /// round over what it cannot use yet.
 #[actix_web::test]
 async fn what_is_sent_before_an_answer_waits_and_costs_nothing() {
-    let served = Served::start(silent(Duration::from_secs(2)));
+    let (tell, told) = mpsc::channel();
+    let ports = Ports {
+        repo: Arc::new(Silent),
+        distances: Arc::new(SilentHere(tell)),
+        readiness: Arc::new(Silent),
+    };
+    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(2)));
     let address = served.address;
     let asking = rt::task::spawn_blocking(move || {
+        let body = sample().to_string();
+        let ask = format!(
+            "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let mut stream = connect(address);
-        let ask = b"GET /orders/7 HTTP/1.1\r\nHost: x\r\n\r\n";
-        stream.write_all(&[ask.repeat(40), vec![b'x'; 250_000]].concat()).unwrap();
+        stream.write_all(&[ask.repeat(40).into_bytes(), vec![b'x'; 250_000]].concat()).unwrap();
+        let thread = told.recv_timeout(Duration::from_secs(2)).unwrap();
         thread::sleep(Duration::from_millis(200));
-        let before = processor_time();
+        let before = processor_time(&thread);
         thread::sleep(Duration::from_secs(1));
-        let spent = processor_time() - before;
+        let spent = processor_time(&thread) - before;
         let mut first = [0; 12];
         stream.read_exact(&mut first).unwrap();
         (spent, first)
@@ -279,9 +299,24 @@ async fn what_is_sent_before_an_answer_waits_and_costs_nothing() {
     served.stop().await;
 }
 
-/// What this process has used of the processor, in hundredths of a second.
-fn processor_time() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+/// A provider that does not answer, and tells on which thread it was asked: below /proc, where it
+/// is.
+struct SilentHere(mpsc::Sender<PathBuf>);
+
+#[async_trait]
+impl DistanceProvider for SilentHere {
+    async fn distance(&self, _: &Route) -> Result<DistanceOutcome, DistanceError> {
+        let here = std::fs::read_link("/proc/thread-self").unwrap();
+        // Only the first one is waited for.
+        let _ = self.0.send(here);
+        pending().await
+    }
+}
+
+/// What a thread has used of the processor, in hundredths of a second. Those of other tests may be
+/// busy.
+fn processor_time(thread: &Path) -> u64 {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(thread).join("stat")).unwrap();
     let (_, fields) = stat.rsplit_once(')').unwrap();
     fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
