@@ -51,6 +51,7 @@ const ROOMS: &[Room] = &[
             "async-trait",
             "diesel",
             "diesel_migrations",
+            "openssl-sys",
             "percent-encoding",
             "pq-sys",
             "thiserror",
