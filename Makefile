@@ -6,15 +6,38 @@ RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test 
 # Runs a command with a PostgreSQL of its own, which is gone afterwards.
 WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
-.PHONY: help run test test-unit test-integration test-crash test-live test-api test-docs \
-	test-monitoring test-load test-load-server test-deps has-postgres openapi lint fmt doc clean
+# What `make image` builds: the service, or its tests.
+BUILD_TARGET ?= builder
+
+.PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
+	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server test-deps \
+	has-postgres openapi lint fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: ## Build and run the service on 127.0.0.1:8080, orders in data/orders.db
 	$(CARGO) run --locked --bin order-api
+
+image: ## Build the image BUILD_TARGET: builder, the service, or test_builder, its tests
+	docker build --file docker/Dockerfile --target $(BUILD_TARGET) \
+		--build-arg BUILD_TARGET=$(BUILD_TARGET) \
+		$(foreach name,RUST_IMAGE RUNTIME_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name)))) \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml) \
+		--build-arg REVISION=$(shell git describe --always --abbrev=40 --exclude '*' --dirty) \
+		--build-arg CREATED=$(shell git log -1 --format=%cI) \
+		--tag order-api:$(BUILD_TARGET) $(if $(filter builder,$(BUILD_TARGET)),--tag order-api:latest) .
+
+docker-compose: ## Start PostgreSQL, the service (APP_REPLICAS times) and nginx on port 8080
+ifeq ($(BUILD_TARGET),test_builder)
+	deploy/compose.sh up --detach order-api-test
+else
+	deploy/compose.sh up --detach
+endif
+
+docker-compose-down: ## Stop them; the orders are kept
+	deploy/compose.sh down
 
 test: has-postgres ## Run all tests, on a PostgreSQL that they start themselves
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace
@@ -41,6 +64,10 @@ test-api: has-postgres ## Hold the API against its document with Schemathesis, E
 test-monitoring: ## Hold the files for Prometheus and Grafana against a running service
 	$(CARGO) build --locked --bin order-api
 	tests/monitoring/run.sh
+
+test-deploy: has-postgres ## Try what deploys the service, PARTS of files, nginx, and containers where Docker runs
+	$(CARGO) build --locked --bin order-api --bin with-postgres
+	deploy/test.sh $(PARTS)
 
 test-docs: ## Use the documentation page in Chromium, which must be installed, as a person does
 	tests/docs/run.sh

@@ -1,0 +1,27 @@
+#!/bin/sh
+# The entry of the deployment image: makes the database and its tables, prepares the log files, and
+# becomes the service, so that signals reach it. Ends at the first error.
+#
+#   start.sh [serve] [OPTION...]    the service
+#   start.sh COMMAND [OPTION...]    another command of order-api: migrate, config, openapi ...
+set -eu
+
+# Docker and Compose mount secrets here. A variable wins over its file, an empty file is none.
+secret() {
+  eval "value=\${$1-} file=\${$1_FILE-}"
+  if [ -z "$value$file" ] && [ -s "/run/secrets/$2" ]; then
+    export "$1_FILE=/run/secrets/$2"
+  fi
+}
+secret DB_PASSWORD db_password
+secret GMAP_TOKEN gmap_token
+
+[ "${1-serve}" = serve ] || exec order-api "$@"
+
+[ $# = 0 ] || shift
+order-api migrate "$@"
+if [ -n "${LOG_DIR-}" ]; then
+  mkdir -p "$LOG_DIR"
+  touch "$LOG_DIR/info.log" "$LOG_DIR/error.log"
+fi
+exec order-api serve "$@"
