@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Tries what deploys the service. The binaries have to be built before: cargo build --bin order-api --bin with-postgres
+#
+#   test.sh [PART...]
+#
+#   files        the files of docker/ and deploy/, by the tools that know their kinds
+#   nginx        the service behind a real nginx, an old and a new one, on loopback; RESTART_ROUNDS of
+#                rolling restarts
+#   containers   the images and Compose, on a Docker engine
+#   cost         requests a second with and without nginx; needs wrk and a release build
+#
+# Without a part it tries the first two, and the third where an engine runs. RUST_IMAGE, RUNTIME_IMAGE,
+# POSTGRES_IMAGE and NGINX_IMAGE choose other images than the public ones.
+#
+# Uses nginx where it is installed, else that of Debian's package, unpacked below target/. Installing
+# it would start a server for all addresses.
+set -euo pipefail
+
+# shellcheck disable=SC2034 # for tests/lib.sh
+name=test-deploy
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/lib.sh"
+target=${CARGO_TARGET_DIR:-$repo/target}
+venv=$target/deploy-venv
+cd "$repo/tests/deploy"
+
+parts=("$@")
+if [ ${#parts[@]} = 0 ]; then
+  parts=(files nginx)
+  if docker version >/dev/null 2>&1; then
+    parts+=(containers)
+  else
+    echo "$name: no Docker engine answers: the images and Compose are not tried" >&2
+  fi
+fi
+
+[ -x "$binary" ] || die "$binary is missing: cargo build --bin order-api --bin with-postgres"
+need_python
+make_venv "$venv" requirements.txt
+
+# Runs a command with nginx in its path and a PostgreSQL of its own.
+with_nginx() {
+  PATH=$PATH:/usr/sbin:$target/nginx/usr/sbin
+  if ! command -v nginx >/dev/null; then
+    unpack_package nginx "$target/nginx"
+  fi
+  "$target/debug/with-postgres" --durable "$@"
+}
+
+pytest=("$venv/bin/pytest" -p no:cacheprovider --tb=short --durations=5 -v)
+
+for part in "${parts[@]}"; do
+  case $part in
+    files) "${pytest[@]}" test_files.py ;;
+    nginx) with_nginx "${pytest[@]}" test_nginx.py ;;
+    cost)
+      [ -x "$target/release/order-api" ] || die "target/release/order-api is missing: cargo build --release --bin order-api"
+      command -v wrk >/dev/null || die "wrk is missing: apt-get install wrk"
+      with_nginx "$venv/bin/python" cost.py
+      ;;
+    containers) "${pytest[@]}" test_containers.py ;;
+    *) die "there is no part $part: files, nginx, containers or cost" ;;
+  esac
+done
