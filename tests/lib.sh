@@ -37,6 +37,27 @@ make_venv() {
   fi
 }
 
+# Unpacks Debian's package $1 into the folder $2, for a program that would start a server if it were
+# installed. Moved into place last: a half-made one is not used.
+unpack_package() {
+  local package=$1 folder=$2 scratch
+  command -v apt-get >/dev/null || die "$package is missing, and there is no apt-get"
+  echo "$name: unpacking $package into $folder" >&2
+  scratch=$(mktemp -d)
+  (
+    cd "$scratch"
+    download=(apt-get -qq -o APT::Sandbox::User=root download "$package")
+    # The list of packages is old or was never fetched.
+    "${download[@]}" 2>apt.log || { apt-get -qq update && "${download[@]}"; } ||
+      die "the package $package cannot be downloaded, see above; if you are not root, apt-get update first"
+    dpkg -x "$package"_*.deb files
+  )
+  rm -rf "$folder"
+  mkdir -p "$(dirname "$folder")"
+  mv "$scratch/files" "$folder"
+  rm -rf "$scratch"
+}
+
 # Starts the service on a free port of 127.0.0.1 over the database $1, waits until it answers, and
 # sets $service to its process and $HOST to its address.
 start_service() {

@@ -30,27 +30,8 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# Unpacks Debian's package of Prometheus. Moved into place last: a half-made one is not used.
-unpack_prometheus() {
-  local download=(apt-get -qq -o APT::Sandbox::User=root download prometheus)
-  command -v apt-get >/dev/null || die "promtool and prometheus are missing, and there is no apt-get"
-  echo "$name: unpacking Prometheus into $unpacked" >&2
-  mkdir "$scratch/package"
-  cd "$scratch/package"
-  if ! "${download[@]}" 2>apt.log; then
-    # The list of packages is old or was never fetched.
-    apt-get -qq update && "${download[@]}" ||
-      die "the package prometheus cannot be downloaded, see above; if you are not root, apt-get update first"
-  fi
-  dpkg -x prometheus_*.deb files
-  cd "$repo"
-  rm -rf "$unpacked"
-  mkdir -p "$(dirname "$unpacked")"
-  mv "$scratch/package/files" "$unpacked"
-}
-
 if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
-  [ -x "$unpacked/usr/bin/prometheus" ] || unpack_prometheus
+  [ -x "$unpacked/usr/bin/prometheus" ] || unpack_package prometheus "$unpacked"
   PATH=$unpacked/usr/bin:$PATH
 fi
 

@@ -219,20 +219,20 @@ fn versions_stand_in_the_workspace_and_every_crate_has_its_lints() {
     }
 }
 
-/// All Rust sources of the workspace.
-fn sources() -> String {
-    fn gather(folder: &Path, text: &mut String) {
+/// All sources of one kind below a folder of the repository.
+fn sources(folder: &str, kind: &str) -> String {
+    fn gather(folder: &Path, kind: &str, text: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                gather(&path, text);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                gather(&path, kind, text);
+            } else if path.extension().is_some_and(|extension| extension == kind) {
                 text.push_str(&fs::read_to_string(&path).unwrap());
             }
         }
     }
     let mut text = String::new();
-    gather(&root().join("crates"), &mut text);
+    gather(&root().join(folder), kind, &mut text);
     text
 }
 
@@ -240,7 +240,10 @@ fn sources() -> String {
 fn no_test_is_ignored() {
     // In two parts, so that this line is not what it looks for.
     let attribute = ["#[", "ignore"].concat();
-    assert!(!sources().contains(&attribute), "a test that cannot run fails, it is not skipped");
+    assert!(
+        !sources("crates", "rs").contains(&attribute),
+        "a test that cannot run fails, it is not skipped"
+    );
 }
 
 /// Each invariant ends with `Held by` and the names of tests in backticks.
@@ -249,7 +252,10 @@ fn every_invariant_names_a_test_that_exists() {
     let document = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let (_, invariants) = document.split_once("\n## Invariants\n").unwrap();
     let invariants = invariants.split("\n## ").next().unwrap();
-    let sources = sources();
+    let (rust, python) = (sources("crates", "rs"), sources("tests", "py"));
+    let exists = |name: &str| {
+        rust.contains(&format!("fn {name}(")) || python.contains(&format!("def {name}("))
+    };
     let mut numbered = 0;
     for invariant in invariants
         .split("\n\n")
@@ -262,7 +268,7 @@ fn every_invariant_names_a_test_that_exists() {
         let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty(), "{invariant}");
         for name in names {
-            assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
+            assert!(exists(name), "there is no test {name}");
         }
     }
     assert!(numbered >= 5, "the invariants were not found");

@@ -1,0 +1,150 @@
+"""Clients that place, take and read orders all the time, and remember what they were told."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+
+ROUTE = {"origin": ["50.456399", "12.707580"], "destination": ["59.436487", "24.747193"]}
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Client:
+    """One connection, opened anew when the other side has ended it."""
+
+    def __init__(self, address: str, timeout: float = 30):
+        host, _, port = address.rpartition(":")
+        self.connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
+
+    def ask(self, method: str, path: str, body=None, headers=None) -> Answer:
+        try:
+            if body is not None and not isinstance(body, (bytes, str)):
+                body = json.dumps(body)
+            self.connection.request(method, path, body, headers or {})
+            answer = self.connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, answer.read())
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def get(self, path: str, headers=None) -> Answer:
+        return self.ask("GET", path, headers=headers)
+
+    def place(self, key: str | None = None) -> Answer:
+        return self.ask("POST", "/orders", ROUTE, JSON | keyed(key))
+
+    def take(self, order: int, key: str | None = None) -> Answer:
+        return self.ask("PATCH", f"/orders/{order}", {"status": "TAKEN"}, JSON | keyed(key))
+
+    def all_orders(self) -> dict[int, str]:
+        """The status of every order, by the cursor."""
+        orders, before = {}, 2**63 - 1
+        while page := self.get(f"/orders?before={before}&limit=1000").json:
+            for order in page:
+                assert order["id"] not in orders, f"order {order['id']} is listed twice"
+                orders[order["id"]] = order["status"]
+            before = page[-1]["id"]
+        return orders
+
+
+def keyed(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+@dataclass
+class Load:
+    """Requests by several clients at a time, until told to stop: GET, POST and PATCH with a key."""
+
+    address: str
+    clients: int = 8
+    # Where the server itself goes away, a client does what the README tells it to: ask again, with
+    # the same key. Elsewhere nothing is asked twice.
+    patience: float = 0
+    done: Counter = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+    placed: list[int] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.over = threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run) for _ in range(self.clients)]
+
+    def __enter__(self):
+        self.before = len(Client(self.address).all_orders())
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def run(self):
+        client = Client(self.address)
+        while not self.over.is_set():
+            key = str(uuid.uuid4())
+            placed = self.succeed("POST", lambda: client.place(key))
+            if not placed:
+                continue
+            order = placed.json["id"]
+            with self.lock:
+                self.placed.append(order)
+            taken = self.succeed("PATCH", lambda: client.take(order, key + "-take"))
+            if taken and taken.json != {"status": "SUCCESS"}:
+                self.fail(f"PATCH: {taken.json}")
+            self.succeed("GET", lambda: client.get("/orders?page=1&limit=10"))
+            self.succeed("GET", lambda: client.get(f"/orders/{order}"))
+
+    def succeed(self, method: str, ask) -> Answer | None:
+        deadline = time.monotonic() + self.patience
+        while True:
+            asked = time.monotonic()
+            try:
+                answer = ask()
+                if answer.status == 200:
+                    with self.lock:
+                        self.done[method] += 1
+                    return answer
+                problem = f"{answer.status} {answer.body[:200]!r}"
+            except (OSError, http.client.HTTPException) as error:
+                problem = repr(error)
+            if time.monotonic() > deadline:
+                self.fail(f"{method}: {problem} after {time.monotonic() - asked:.2f} s")
+                return None
+            time.sleep(0.1)
+
+    def fail(self, what: str):
+        with self.lock:
+            self.failed.append(what)
+
+    def verify(self):
+        """Nothing has failed, nothing is lost, and nothing has happened twice."""
+        assert not self.failed, f"{len(self.failed)} of {self.done} failed: {self.failed[:5]}"
+        orders = Client(self.address).all_orders()
+        lost = [order for order in self.placed if orders.get(order) != "TAKEN"]
+        assert not lost, f"{len(lost)} orders are lost or not taken: {lost[:5]}"
+        made = len(orders) - self.before
+        assert made == len(set(self.placed)), f"{len(self.placed)} placed, {made} made"
+        assert self.placed, "nobody has placed an order"
+
+    def summary(self) -> str:
+        done = ", ".join(f"{number} {method}" for method, number in sorted(self.done.items()))
+        return f"{done}; {len(self.failed)} failed"

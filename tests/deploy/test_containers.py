@@ -1,0 +1,450 @@
+"""The images and Compose, on a Docker engine of this machine; its root must be this user.
+
+The containers are a project of their own on a free port, and are gone afterwards with their data.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+
+import pytest
+from load import Client, Load
+from nginx import REPO, free_port, wait_for
+
+PROJECT = f"order-api-{uuid.uuid4().hex[:8]}"
+WEIGHT_LIMIT = 40e6
+
+
+def run(*command, check=True, **options) -> subprocess.CompletedProcess:
+    options.setdefault("cwd", REPO)
+    ran = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    assert not check or ran.returncode == 0, f"{command}: {ran.returncode}\n{ran.stdout[-4000:]}"
+    return ran
+
+
+def docker(*command, **options) -> str:
+    return run("docker", *command, **options).stdout.strip()
+
+
+def inspect(thing: str) -> dict:
+    return json.loads(docker("inspect", thing))[0]
+
+
+def runtime_image() -> str:
+    default = re.search(r"^ARG RUNTIME_IMAGE=(.+)$", (REPO / "docker/Dockerfile").read_text(), re.M)
+    return os.environ.get("RUNTIME_IMAGE", default[1])
+
+
+@pytest.fixture(scope="session")
+def said(request):
+    """Tells the reader of the test's output what was measured."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str):
+        with capture.global_and_fixture_disabled():
+            print(f"\n    {text}")
+
+    return say
+
+
+# ---- The images ----
+
+
+@pytest.fixture(scope="session")
+def image(said):
+    began = time.monotonic()
+    made = run("make", "image").stdout
+    said(f"make image: {time.monotonic() - began:.0f} s")
+    assert "order-conformance" not in made, "the tests were compiled for the deployment"
+    return "order-api:builder"
+
+
+def test_the_image_has_both_names(image):
+    assert inspect("order-api:latest")["Id"] == inspect(image)["Id"]
+
+
+def test_the_image_is_light(image, said):
+    weight = inspect(image)["Size"] - inspect(runtime_image())["Size"]
+    said(f"{image}: {weight / 1e6:.1f} MB above its base, {inspect(image)['Size'] / 1e6:.0f} MB in all")
+    assert 0 < weight < WEIGHT_LIMIT
+
+
+def test_the_image_says_what_it_is(image):
+    config = inspect(image)["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Healthcheck"]["Test"] == ["CMD", "order-api", "healthcheck"]
+    labels = {name.rsplit(".", 1)[1]: value for name, value in config["Labels"].items()}
+    assert labels["title"] == "order-api" and labels["licenses"] == "MIT"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", labels["version"])
+    assert re.match(r"[0-9a-f]{40}", labels["revision"]) and labels["created"].startswith("20")
+
+
+def test_the_image_has_no_tools_to_build_with(image):
+    look = "for tool in cargo rustc cc gcc make git perl-base curl; do command -v $tool; done; ls /src"
+    assert "cargo" not in docker("run", "--rm", "--entrypoint", "sh", image, "-c", look, check=False)
+    assert docker("run", "--rm", image, "--version").startswith("order-api ")
+
+
+HARDENED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+
+
+@pytest.fixture
+def container():
+    """Starts containers, and removes them."""
+    started = []
+
+    def start(*arguments) -> str:
+        name = docker("run", "--detach", *arguments)
+        started.append(name)
+        return name
+
+    yield start
+    for name in started:
+        docker("rm", "--force", "--volumes", name)
+
+
+def logs(container: str) -> str:
+    return docker("logs", container)
+
+
+def test_the_image_runs_by_itself_and_ends_when_it_is_told_to(image, container):
+    data = ["--volume", "/var/lib/order-api", "--tmpfs", "/logs:uid=10001", "--env", "LOG_DIR=/logs"]
+    service = container(*HARDENED, *data, image)
+    health = ["docker", "exec", service, "order-api", "healthcheck"]
+    wait_for(lambda: run(*health, check=False).returncode == 0, "it answers")
+    assert run(*health).stdout == '{"data":"hello world."}\n'
+    assert docker("exec", service, "ls", "/logs").split() == ["error.log", "info.log"]
+    # The first process is the service, so that signals reach it.
+    assert docker("exec", service, "cat", "/proc/1/comm") == "order-api"
+    assert "estimate" in logs(service)
+    began = time.monotonic()
+    docker("stop", "--time", "30", service)
+    assert inspect(service)["State"]["ExitCode"] == 0
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--env", "LOG_DIR=/proc/nowhere"],
+        ["--env", "DB_HOST=127.0.0.1", "--env", "DB_NAME=orders", "--env", "DB_USERNAME=a"],
+        ["--env", "WORKERS=none"],
+    ],
+)
+def test_a_start_that_fails_ends_at_once(image, container, wrong):
+    service = container("--network", "none", *wrong, image)
+    assert int(docker("wait", service)) != 0
+    assert "listening" not in logs(service)
+
+
+@pytest.fixture
+def network():
+    name = f"{PROJECT}-tls"
+    docker("network", "create", "--internal", name)
+    yield name
+    docker("network", "rm", name)
+
+
+@pytest.fixture
+def database(network, container, tmp_path):
+    """A PostgreSQL that accepts both, with and without TLS."""
+    certificate = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=database".split()
+    certificate += ["-addext", "subjectAltName=DNS:database"]
+    run(*certificate, "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem")
+    script = tmp_path / "tls.sh"
+    # Only its owner may read a key.
+    script.write_text(
+        "cp /tls/*.pem $PGDATA && chmod 600 $PGDATA/key.pem\n"
+        "echo \"ssl = on\nssl_cert_file = 'cert.pem'\nssl_key_file = 'key.pem'\" >>$PGDATA/postgresql.conf\n"
+    )
+    for file in tmp_path.iterdir():
+        file.chmod(0o644)
+    tmp_path.chmod(0o755)
+    name = container(
+        *["--network", network, "--network-alias", "database", "--env", "POSTGRES_PASSWORD=secret"],
+        *["--volume", f"{tmp_path}:/tls:ro", "--volume", f"{script}:/docker-entrypoint-initdb.d/tls.sh:ro"],
+        os.environ.get("POSTGRES_IMAGE", "postgres:15-bookworm"),
+    )
+    ready = ["docker", "exec", name, "pg_isready", "-h", "127.0.0.1"]
+    wait_for(lambda: run(*ready, check=False).returncode == 0, "PostgreSQL answers", 60)
+    return name, tmp_path / "cert.pem"
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full&sslrootcert=/ca.pem", "verify-full&sslrootcert=system"])
+def test_tls_to_the_database(image, network, container, database, mode):
+    server, authority = database
+    url = f"postgres://postgres:secret@database/orders?sslmode={mode}"
+    trust = ["--volume", f"{authority}:/ca.pem:ro", "--env", f"DATABASE_URL={url}"]
+    if "system" in mode:
+        trust += ["--env", "SSL_CERT_FILE=/ca.pem"]
+    service = container(*HARDENED, "--network", network, *trust, image)
+    health = ["docker", "exec", service, "order-api", "healthcheck"]
+    wait_for(lambda: run(*health, check=False).returncode == 0, lambda: logs(service))
+    query = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'orders'"
+    assert docker("exec", server, "psql", "-h", "127.0.0.1", "-U", "postgres", "-Atc", query,
+                  "postgresql://postgres:secret@127.0.0.1/postgres") == "t"  # fmt: skip
+
+
+def test_a_database_whose_certificate_is_unknown_is_refused(image, network, container, database):
+    url = "postgres://postgres:secret@database/orders?sslmode=verify-full&sslrootcert=system"
+    service = container(*HARDENED, "--network", network, "--env", f"DATABASE_URL={url}", image)
+    assert int(docker("wait", service)) != 0
+    assert "certificate" in logs(service) and "secret" not in logs(service)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of the repository as it is, which commands may write to."""
+    tree = tmp_path / "tree"
+    for file in run("git", "ls-files").stdout.split():
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPO / file, tree / file)
+    return tree
+
+
+def test_a_change_of_one_line_compiles_nothing_of_others(image, tree, said):
+    with (tree / "crates/http/src/lib.rs").open("a") as source:
+        source.write("// Another line.\n")
+    began = time.monotonic()
+    options = [f"--build-arg={name}={os.environ[name]}" for name in ("RUST_IMAGE", "RUNTIME_IMAGE") if name in os.environ]
+    made = run(
+        *["docker", "build", "--file", "docker/Dockerfile", "--build-arg", "BUILD_TARGET=builder", *options],
+        *["--tag", f"{PROJECT}:changed", "."],
+        cwd=tree,
+    ).stdout
+    docker("rmi", f"{PROJECT}:changed")
+    said(f"after a change of one line: {time.monotonic() - began:.0f} s")
+    compiled = set(re.findall(r"Compiling\S* (\S+) v", re.sub(r"\x1b\[\d*m", "", made)))
+    assert "order-http" in compiled
+    assert all(name.startswith("order-") for name in compiled), compiled
+
+
+def test_the_test_image_runs_all_tests(said, container):
+    began = time.monotonic()
+    made = run("make", "image", "BUILD_TARGET=test_builder").stdout
+    built = time.monotonic()
+    assert "--release" not in "".join(line for line in made.splitlines() if "Running in" in line)
+    assert "`release` profile" not in made, "the deployment was compiled for the tests"
+    # As the demo has it: in the background, then the log.
+    tests = container("--network", "none", "order-api:test_builder")
+    status = int(docker("wait", tests))
+    report = logs(tests)
+    passed = sum(map(int, re.findall(r"test result: ok. (\d+) passed", report)))
+    said(
+        f"make image BUILD_TARGET=test_builder: {built - began:.0f} s, "
+        f"{inspect('order-api:test_builder')['Size'] / 1e9:.1f} GB; "
+        f"its {passed} tests: {time.monotonic() - built:.0f} s"
+    )
+    assert status == 0, report[-6000:]
+    assert passed > 1000
+
+
+def test_the_test_image_fails_when_a_test_does(container):
+    # Where there is no room for a database, those that need one fail.
+    tests = container("--network", "none", "--tmpfs", "/tmp:size=1m", "order-api:test_builder")
+    assert int(docker("wait", tests)) != 0
+
+
+# ---- Compose ----
+
+
+class Deployment:
+    def __init__(self, port: int):
+        self.environment = os.environ | {
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "WEB_PORT": str(port),
+            "DB_PASSWORD": uuid.uuid4().hex,
+            # The load comes from one address.
+            "WEB_RATE": "100000",
+        }
+        self.address = f"127.0.0.1:{port}"
+
+    @property
+    def client(self) -> Client:
+        """A new one: nginx ends connections that were idle for a minute."""
+        return Client(self.address)
+
+    def compose(self, *command) -> str:
+        return run("deploy/compose.sh", *command, env=self.environment).stdout
+
+    def up(self, **settings: str):
+        run("make", "docker-compose", env=self.environment | settings)
+
+    def containers(self, service: str) -> list[str]:
+        label = "label=com.docker.compose"
+        return docker(
+            *["ps", "--quiet", "--filter", f"{label}.project={PROJECT}"],
+            *["--filter", f"{label}.service={service}"],
+        ).split()
+
+    def healths(self) -> list[str]:
+        names = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}")
+        return [inspect(name)["State"]["Health"]["Status"] for name in names.split()]
+
+    def answers(self) -> bool:
+        try:
+            return self.client.get("/orders?page=1&limit=1").status == 200
+        except OSError:
+            return False
+
+    def kill(self, service: str) -> str:
+        """Kills the container's process from outside, as a crash does."""
+        (name,) = self.containers(service)
+        os.kill(inspect(name)["State"]["Pid"], signal.SIGKILL)
+        return name
+
+
+@pytest.fixture(scope="module")
+def deployment(image):
+    deployment = Deployment(free_port())
+    deployment.up()
+    yield deployment
+    deployment.compose("down", "--volumes")
+
+
+def test_everything_becomes_healthy(deployment, said):
+    wait_for(deployment.answers, "nginx passes on to the service", 60)
+    # The first health check of the service comes after a minute and a half.
+    wait_for(lambda: deployment.healths() == ["healthy"] * 3, "all are healthy", 180)
+    said(docker("ps", "--filter", f"label=com.docker.compose.project={PROJECT}",
+                "--format", "{{.Names}}  {{.Image}}  {{.Status}}  {{.Ports}}").replace("\n", "\n    "))  # fmt: skip
+    (app,) = deployment.containers("order-api-app")
+    outputs = [check["Output"] for check in inspect(app)["State"]["Health"]["Log"]]
+    assert '{"data":"hello world."}\n' in outputs
+    assert "estimate" in logs(app)
+
+
+def test_orders_are_placed_taken_and_listed(deployment):
+    placed = deployment.client.place().json
+    assert placed["status"] == "UNASSIGNED"
+    assert deployment.client.take(placed["id"]).json == {"status": "SUCCESS"}
+    assert deployment.client.take(placed["id"]).status == 400
+    assert deployment.client.get("/orders?page=1&limit=1").json[0]["status"] == "TAKEN"
+    assert deployment.client.get("/metrics").status == 404
+    (app,) = deployment.containers("order-api-app")
+    assert '"http.route":"/orders"' in docker("exec", app, "cat", "/var/log/order-api/info.log")
+
+
+def test_only_nginx_is_reached_from_outside_and_nobody_is_root(deployment):
+    for service in ("order-api-db", "order-api-app"):
+        (name,) = deployment.containers(service)
+        assert not any(inspect(name)["NetworkSettings"]["Ports"].values())
+    (web,) = deployment.containers("order-api-web")
+    (binding,) = inspect(web)["NetworkSettings"]["Ports"]["8080/tcp"]
+    assert binding["HostIp"] == "127.0.0.1"
+    for service in ("order-api-app", "order-api-web", "order-api-db"):
+        (name,) = deployment.containers(service)
+        pid = inspect(name)["State"]["Pid"]
+        status = dict(
+            line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line
+        )
+        assert status["Uid"].split()[0] != "0" and int(status["CapEff"], 16) == 0, service
+        assert run("docker", "exec", name, "touch", "/etc/x", check=False).returncode != 0
+
+
+@pytest.mark.parametrize("service", ["order-api-app", "order-api-web", "order-api-db"])
+def test_what_is_killed_comes_back_and_nothing_is_lost(deployment, service):
+    before = deployment.client.all_orders()
+    with Load(deployment.address, patience=60) as load:
+        time.sleep(2)
+        name = deployment.kill(service)
+        restarted = lambda: inspect(name)["RestartCount"] > 0 and inspect(name)["State"]["Running"]
+        wait_for(restarted, f"{service} is restarted", 60)
+        wait_for(deployment.answers, "it works again", 60)
+        time.sleep(2)
+    load.verify()
+    assert before.items() <= deployment.client.all_orders().items()
+
+
+def serves(container: str) -> bool:
+    """Whether a client's request has come to it since it was started the last time."""
+    lines = docker("logs", "--since", inspect(container)["State"]["StartedAt"], container)
+    return '"http.route":"/orders"' in lines
+
+
+def test_three_replicas_are_restarted_without_a_failed_request(deployment, said):
+    deployment.up(APP_REPLICAS="3")
+    names = deployment.containers("order-api-app")
+    assert len(names) == 3
+    rounds = int(os.environ.get("RESTART_ROUNDS", "1"))
+    with Load(deployment.address) as load:
+        # nginx finds the new ones.
+        wait_for(lambda: all(map(serves, names)), "all three serve", 30)
+        for _ in range(rounds):
+            for name in names:
+                docker("restart", "--time", "30", name)
+                wait_for(lambda: serves(name), "it serves again", 30)
+    said(f"{3 * rounds} restarts: {load.summary()}")
+    load.verify()
+
+
+def test_an_upgrade_and_a_roll_back_fail_no_request(deployment, said):
+    deployment.up(APP_REPLICAS="3")
+    old = deployment.containers("order-api-app")
+    with Load(deployment.address) as load:
+        run("deploy/upgrade.sh", env=deployment.environment)
+        upgraded = deployment.containers("order-api-app")
+        run("deploy/upgrade.sh", env=deployment.environment | {"APP_IMAGE": "order-api:builder"})
+        rolled_back = deployment.containers("order-api-app")
+    said(f"upgrade and roll-back: {load.summary()}")
+    load.verify()
+    assert len(old) == len(upgraded) == len(rolled_back) == 3
+    assert len({*old, *upgraded, *rolled_back}) == 9
+
+
+def test_an_upgrade_that_does_not_start_changes_nothing(deployment):
+    old = deployment.containers("order-api-app")
+    with Load(deployment.address) as load:
+        # The unknown setting ends the start of the new ones.
+        broken = deployment.environment | {"WORKERS": "none"}
+        failed = run("deploy/upgrade.sh", env=broken, check=False)
+    assert failed.returncode == 1 and "WORKERS" in failed.stdout
+    load.verify()
+    assert sorted(deployment.containers("order-api-app")) == sorted(old)
+
+
+def test_the_data_survive_everything(deployment):
+    before = deployment.client.all_orders()
+    run("make", "docker-compose-down", env=deployment.environment)
+    assert not deployment.containers("order-api-db")
+    deployment.up()
+    wait_for(deployment.answers, "it works again", 60)
+    assert deployment.client.all_orders() == before
+
+
+def test_every_command_of_the_operations_page_works(image, tree):
+    """All blocks marked `sh`, in one shell that ends at the first error."""
+    page = (REPO / "docs/operations.md").read_text()
+    commands = "\n".join(re.findall(r"^```sh\n(.*?)^```$", page, re.M | re.S))
+    assert commands.count("deploy/compose.sh") > 10
+    port, tls_port = free_port(), free_port()
+    commands = commands.replace("localhost:8080", f"localhost:{port}")
+    commands = commands.replace("localhost:8443", f"localhost:{tls_port}")
+    # An answer that is an error ends it, too.
+    preface = "set -euo pipefail\ncurl() { command curl --fail-with-body --show-error \"$@\"; }\n"
+    environment = os.environ | {
+        "COMPOSE_PROJECT_NAME": f"{PROJECT}-page",
+        "WEB_PORT": str(port),
+        "WEB_TLS_PORT": str(tls_port),
+        "GIT_DIR": str(REPO / ".git"),
+    }
+    try:
+        typed = run("bash", "-xc", preface + commands, cwd=tree, env=environment, check=False)
+        assert typed.returncode == 0, typed.stdout[-6000:]
+    finally:
+        run("deploy/compose.sh", "down", "--volumes", cwd=tree, env=environment)
+    # The dump had the order, and the restored list has it.
+    assert typed.stdout.count('"status":"UNASSIGNED"}]') >= 2
+    assert typed.stdout.count('{"data":"hello world."}') >= 2

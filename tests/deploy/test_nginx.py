@@ -1,0 +1,432 @@
+"""What nginx does in front of the service, held against a real one. See nginx.py for the parts."""
+
+import gzip
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import http.client
+
+import pytest
+from load import JSON, ROUTE, Client, Load
+from nginx import BINARIES, Applications, Names, Nginx, Stub, accepts, wait_for
+
+PROBLEM = {"Accept": "application/problem+json"}
+ONE, TWO, THREE, FOUR = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
+# 33 rounds are a hundred restarts.
+ROUNDS = int(os.environ.get("RESTART_ROUNDS", "2"))
+
+
+@pytest.fixture(scope="session")
+def names():
+    return Names()
+
+
+@pytest.fixture(scope="session")
+def applications(names, tmp_path_factory):
+    applications = Applications(tmp_path_factory.mktemp("applications"), names)
+    yield applications
+    applications.kill_all()
+
+
+@pytest.fixture
+def one(applications):
+    """One application, on the first address."""
+    if list(applications.running) != [ONE]:
+        applications.kill_all()
+        applications.start(ONE)
+    applications.announce(ONE)
+    return applications
+
+
+@pytest.fixture(scope="session", params=BINARIES)
+def binary(request):
+    return BINARIES[request.param]
+
+
+@pytest.fixture(scope="session")
+def nginx(binary, names, applications, tmp_path_factory):
+    with Nginx(binary, tmp_path_factory.mktemp("nginx"), names, applications.port).running() as nginx:
+        yield nginx
+
+
+@pytest.fixture
+def client(nginx, one):
+    one.settle()
+    return nginx.client()
+
+
+def is_own_error(answer, status: int, code: str, headers):
+    """An answer of nginx's in the form that was asked for."""
+    assert answer.status == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["vary"] == "Accept"
+    assert answer.headers["server"] == "nginx"
+    assert answer.headers["x-request-id"]
+    assert ("retry-after" in answer.headers) == (status in (429, 502, 503, 504))
+    if headers:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert list(answer.json) == ["type", "title", "status", "detail", "code"]
+        assert (answer.json["code"], answer.json["status"]) == (code, status)
+        assert answer.json["type"] == f"urn:order-api:problem:{code}"
+    else:
+        assert answer.headers["content-type"] == "application/json"
+        assert list(answer.json) == ["error"] and answer.json["error"]
+
+
+both_forms = pytest.mark.parametrize("headers", [{}, PROBLEM])
+
+
+def test_the_configuration_is_valid(nginx):
+    said = nginx.test()
+    # The old form of `http2`, which both know.
+    assert "warn" not in said.replace('the "listen ... http2" directive is deprecated', "").replace("[warn]", "", 1)
+
+
+def test_applications_are_found_as_the_version_can(nginx):
+    said = subprocess.run([nginx.binary, "-v"], capture_output=True, text=True).stderr
+    version = tuple(map(int, said.rpartition("/")[2].split()[0].split(".")))
+    assert version >= (1, 22)
+    assert nginx.settings["WEB_UPSTREAM"] == ("resolve" if version >= (1, 27, 3) else "lookup")
+
+
+def test_connections_to_the_service_are_kept_where_the_version_can(nginx, client, one):
+    for _ in range(20):
+        assert client.get("/healthcheck").status == 200
+    asking = one.client(ONE)
+
+    def others() -> int:
+        page = asking.get("/metrics").body.decode()
+        return int(re.search(r"^orders_http_connections (\d+)", page, re.M)[1]) - 1
+
+    if nginx.settings["WEB_UPSTREAM"] == "resolve":
+        assert 1 <= others() < 20
+    # Before the service would end them.
+    wait_for(lambda: others() == 0, "none is open", 5)
+
+
+def test_orders_are_placed_taken_and_listed(client):
+    placed = client.place()
+    assert placed.status == 200 and placed.json["status"] == "UNASSIGNED"
+    order = placed.json["id"]
+    assert client.take(order).json == {"status": "SUCCESS"}
+    assert client.take(order).status == 400
+    assert client.get(f"/orders/{order}").json["status"] == "TAKEN"
+    listed = client.get("/orders/?page=1&limit=1")
+    assert listed.json == [{"id": order, "distance": 1258740, "status": "TAKEN"}]
+    assert listed.headers["link"].startswith("</orders?")
+    assert listed.headers["cache-control"] == "no-store"
+    assert client.ask("HEAD", "/healthcheck").body == b""
+    assert client.get("/docs").headers["location"] == "/docs/"
+    assert client.get("/docs/").status == 200
+    assert client.get("/openapi.json").json["openapi"].startswith("3.1")
+    # What the service says is passed on as it is.
+    unknown = client.get("/nowhere", PROBLEM)
+    assert (unknown.status, unknown.json["code"]) == (404, "unknown_path")
+
+
+def test_no_version_is_told(client):
+    for path in ("/healthcheck", "/metrics", "/nowhere"):
+        assert client.get(path).headers["server"] == "nginx"
+
+
+def test_json_is_compressed_for_who_asks(client):
+    plain = client.get("/openapi.json")
+    packed = client.get("/openapi.json", {"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body) / 3
+    small = client.get("/healthcheck", {"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in small.headers
+
+
+@both_forms
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics", "/livez", "/readyz", "/metrics/", "/metrics?a=b", "//metrics", "/%6detrics",
+        "/orders/../metrics", "/./readyz/", "/livez%2f", "/metrics//",
+    ],
+)  # fmt: skip
+def test_what_is_for_operators_is_closed(client, path, headers):
+    is_own_error(client.get(path, headers), 404, "unknown_path", headers)
+
+
+def test_the_health_check_stays_open(client):
+    assert client.get("/healthcheck").json == {"data": "hello world."}
+
+
+@both_forms
+def test_a_body_has_at_most_16_kib(client, headers):
+    whole = json.dumps(ROUTE).encode()
+    padded = whole + b" " * (16 * 1024 - len(whole))
+    assert client.ask("POST", "/orders", padded, JSON | headers).status == 200
+    refused = client.ask("POST", "/orders", padded + b" ", JSON | headers)
+    is_own_error(refused, 413, "payload_too_large", headers)
+
+
+@both_forms
+def test_headers_have_a_bound(client, headers):
+    refused = client.get("/orders?page=1&limit=1", headers | {"X-Long": "x" * 9000})
+    is_own_error(refused, 431, "invalid_request", headers)
+
+
+def raw(address: str, request: bytes, patience: float = 30) -> bytes:
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), patience) as connection:
+        connection.sendall(request)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+        return answer
+
+
+def test_what_is_no_http_is_told_in_json(nginx, client):
+    answer = raw(nginx.address, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /orders", b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"]
+)
+def test_who_is_too_slow_is_cut_off(nginx, client, sent):
+    began = time.monotonic()
+    raw(nginx.address, sent)
+    assert 4 < time.monotonic() - began < 12
+
+
+def test_a_request_keeps_its_id(client, one):
+    mine = client.get("/healthcheck", {"X-Request-Id": "mine-1"})
+    assert mine.headers["x-request-id"] == "mine-1"
+    generated = client.get("/healthcheck").headers["x-request-id"]
+    assert len(generated) == 32
+    refused = client.get("/healthcheck", {"X-Request-Id": "not sane"})
+    assert len(refused.headers["x-request-id"]) == 32
+    log = lambda: (one.directory / f"{ONE}.log").read_text()
+    wait_for(lambda: '"request.id":"mine-1"' in log() and generated in log(), "both are logged")
+    closed = client.get("/metrics", {"X-Request-Id": "mine-2"})
+    assert closed.headers["x-request-id"] == "mine-2"
+
+
+def test_the_access_log_has_a_json_object_for_each_request(nginx, client):
+    before = len(nginx.access_log())
+    raw(
+        nginx.address,
+        b'GET /healthcheck?a="\xe2\x80\xa8 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n'
+        b'User-Agent: a"\\b\r\n\r\n',
+    )
+    client.get("/metrics")
+    client.place()
+    wait_for(lambda: len(nginx.access_log()) == before + 3, "three lines")
+    odd, closed, placed = map(json.loads, nginx.access_log()[before:])
+    assert odd["http_user_agent"] == 'a"\\b' and '?a="' in odd["request"]
+    assert closed["request"] == "GET /metrics HTTP/1.1"
+    assert (closed["status"], closed["upstream_addr"]) == (404, "")
+    assert (placed["status"], placed["upstream_status"]) == (200, "200")
+    assert placed["upstream_addr"].startswith(ONE)
+    assert float(placed["request_time"]) >= float(placed["upstream_response_time"]) >= 0
+    for member in (
+        "time", "remote_addr", "remote_user", "body_bytes_sent", "http_referer", "gzip_ratio",
+        "request_id",
+    ):  # fmt: skip
+        assert member in placed
+
+
+def test_a_key_and_a_body_are_in_no_log(nginx, client):
+    client.place("a-secret-key")
+    time.sleep(0.2)
+    assert "a-secret-key" not in "".join(nginx.access_log()) + nginx.errors()
+
+
+@both_forms
+def test_one_address_has_a_rate(binary, names, one, tmp_path, headers):
+    with Nginx(binary, tmp_path, names, one.port, WEB_RATE="5", WEB_BURST="10").running() as nginx:
+        answers = [nginx.client().get("/healthcheck", headers) for _ in range(40)]
+        refused = [answer for answer in answers if answer.status == 429]
+        # The burst and the first, and what a second or two bring.
+        assert 11 <= 40 - len(refused) <= 25
+        is_own_error(refused[0], 429, "rate_limited", headers)
+        assert refused[0].headers["retry-after"] == "1"
+        time.sleep(1)
+        assert nginx.client().get("/healthcheck").status == 200
+
+
+@both_forms
+def test_one_address_has_a_number_of_requests_at_a_time(binary, names, one, tmp_path, headers):
+    one.announce(FOUR)
+    with (
+        Stub(FOUR, one.port, hangs=True) as stub,
+        Nginx(binary, tmp_path, names, one.port, WEB_CONNECTIONS="2").running() as nginx,
+    ):
+        for _ in range(2):
+            threading.Thread(target=lambda: quietly(nginx.client(), "/healthcheck"), daemon=True).start()
+        wait_for(lambda: len(stub.requests) == 2, "two requests hang")
+        is_own_error(nginx.client().get("/healthcheck", headers), 429, "rate_limited", headers)
+
+
+def quietly(client: Client, path: str):
+    try:
+        client.get(path)
+    except (OSError, http.client.HTTPException):
+        pass
+
+
+@both_forms
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "a"}])
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [("GET", "service_unavailable"), ("POST", "outcome_unknown"), ("PATCH", "outcome_unknown")],
+)
+def test_a_service_that_is_not_there_is_told(nginx, client, one, method, code, key, headers):
+    one.announce()
+    one.settle()
+    path, body = {"GET": ("/orders/1", None), "POST": ("/orders", ROUTE)}.get(
+        method, ("/orders/1", {"status": "TAKEN"})
+    )
+    answer = client.ask(method, path, body, JSON | headers | key)
+    is_own_error(answer, 502, code, headers)
+
+
+def test_a_service_that_does_not_answer_is_told(binary, names, one, tmp_path):
+    one.announce(FOUR)
+    with (
+        Stub(FOUR, one.port, hangs=True),
+        Nginx(binary, tmp_path, names, one.port, WEB_APP_TIMEOUT="1s").running() as nginx,
+    ):
+        is_own_error(nginx.client().place(), 504, "outcome_unknown", {})
+
+
+class TestBreakingOff:
+    """One of two applications reads each request and then breaks off."""
+
+    REQUESTS = 20
+
+    @pytest.fixture
+    def stub(self, nginx, client, one):
+        with Stub(FOUR, one.port) as stub:
+            one.announce(FOUR, ONE)
+            one.settle()
+            yield stub
+
+    def test_what_changes_nothing_is_asked_elsewhere(self, client, stub):
+        for _ in range(self.REQUESTS):
+            assert client.get("/orders?page=1&limit=1").status == 200
+        assert stub.requests
+
+    def test_what_has_a_key_is_asked_elsewhere_and_happens_once(self, client, one, stub):
+        before = len(one.client(ONE).all_orders())
+        for number in range(self.REQUESTS):
+            placed = client.place(f"{id(stub)}-{number}")
+            assert placed.status == 200
+            taken = client.take(placed.json["id"], f"{id(stub)}-{number}-take")
+            assert taken.json == {"status": "SUCCESS"}
+        assert stub.requests
+        assert len(one.client(ONE).all_orders()) == before + self.REQUESTS
+
+    def test_a_change_without_a_key_is_not_asked_twice(self, client, one, stub):
+        before = len(one.client(ONE).all_orders())
+        answers = [client.place() for _ in range(self.REQUESTS)]
+        refused = [answer for answer in answers if answer.status != 200]
+        assert refused and len(refused) == len(stub.requests)
+        for answer in refused:
+            is_own_error(answer, 502, "outcome_unknown", {})
+        placed = self.REQUESTS - len(refused)
+        assert len(one.client(ONE).all_orders()) == before + placed
+        # A take that is not known to have happened is not tried again behind the client's back.
+        order = one.client(ONE).place().json["id"]
+        stub.requests.clear()
+        while not stub.requests:
+            assert one.client(ONE).get(f"/orders/{order}").json["status"] == "UNASSIGNED"
+            answer = client.take(order)
+            if answer.status == 200:
+                order = one.client(ONE).place().json["id"]
+        is_own_error(answer, 502, "outcome_unknown", {})
+        assert one.client(ONE).get(f"/orders/{order}").json["status"] == "UNASSIGNED"
+
+
+def test_who_cannot_be_reached_is_passed_over_whatever_is_asked(client, one):
+    one.announce(FOUR, "127.0.0.6", "127.0.0.7", "127.0.0.8", ONE)
+    one.settle()
+    for _ in range(20):
+        placed = client.place()
+        assert placed.status == 200
+        assert client.take(placed.json["id"]).status == 200
+
+
+def test_an_application_that_was_replaced_is_found(client, one):
+    one.start(TWO)
+    one.announce(TWO)
+    one.kill(ONE)
+    replaced = time.monotonic()
+    wait_for(lambda: client.get("/healthcheck").status == 200, "the new one is found")
+    assert time.monotonic() - replaced < 3
+    one.start(ONE)
+    one.kill(TWO)
+
+
+def test_tls_is_ready_to_be_enabled(nginx, client):
+    host, _, port = nginx.tls_address.rpartition(":")
+    trust = ssl.create_default_context(cafile=nginx.settings["WEB_TLS_CERTIFICATE"])
+    connection = http.client.HTTPSConnection(host, int(port), context=trust)
+    connection.request("GET", "/healthcheck")
+    answer = connection.getresponse()
+    assert json.loads(answer.read()) == {"data": "hello world."}
+    assert "max-age" in answer.getheader("strict-transport-security")
+    connection.request("GET", "/metrics")
+    assert connection.getresponse().status == 404
+    old = subprocess.run(
+        ["openssl", "s_client", "-connect", nginx.tls_address, "-tls1_1", "-cipher", "ALL@SECLEVEL=0"],
+        input=b"",
+        capture_output=True,
+    )
+    assert old.returncode != 0
+
+
+@pytest.fixture
+def three(applications, client):
+    for address in (TWO, THREE):
+        if address not in applications.running:
+            applications.start(address)
+    applications.announce(ONE, TWO, THREE)
+    applications.settle()
+    yield applications
+    for address in (TWO, THREE):
+        applications.kill(address)
+
+
+def test_a_rolling_restart_loses_no_request(nginx, three, capsys):
+    with Load(nginx.address) as load:
+        for _ in range(ROUNDS):
+            for address in (ONE, TWO, THREE):
+                three.stop(address)
+                # Docker's name server forgets a container when it has ended.
+                three.announce(*three.running)
+                three.start(address)
+                three.announce(*three.running)
+    load.verify()
+    with capsys.disabled():
+        print(f" {ROUNDS * 3} restarts, {load.summary()}", end=" ")
+
+
+def test_killing_an_application_loses_nothing(nginx, three):
+    # What was cut off in the database may hold its row for a moment: `order_busy`.
+    with Load(nginx.address, patience=5) as load:
+        for address in (ONE, TWO, THREE):
+            time.sleep(1)
+            three.kill(address)
+            time.sleep(1)
+            three.start(address)
+    load.verify()
+
+
+def test_its_own_health_is_told_inside_only(nginx, client):
+    inside = Client(f"127.0.0.1:{nginx.settings['WEB_HEALTH_PORT']}")
+    assert inside.get("/healthcheck").json == {"status": "live"}
+    assert client.get("/healthcheck").json == {"data": "hello world."}
