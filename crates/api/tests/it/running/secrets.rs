@@ -55,7 +55,12 @@ fn whatever_fails_no_secret_is_in_an_answer_a_number_a_log_or_a_file() {
     session().execute("ALTER ROLE marked PASSWORD 'another'");
     session()
         .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'marked'");
-    hear(format!("{:?}", client.precise().post(None)));
+    // Who has to wait for long may give up before a connection was tried.
+    let tried = || {
+        hear(format!("{:?}", client.precise().post(None)));
+        service.log().contains("password authentication failed")
+    };
+    wait_for(PATIENCE, tried, || service.log());
     hear(format!("{:?}", client.get("/readyz")));
     session().execute(&format!("ALTER ROLE marked PASSWORD '{PASSWORD}'"));
     client.wait_for_database();
