@@ -37,7 +37,7 @@ else
 endif
 
 docker-compose-down: ## Stop them; the orders are kept
-	deploy/compose.sh down
+	deploy/compose.sh --profile test down
 
 test: has-postgres ## Run all tests, on a PostgreSQL that they start themselves
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace

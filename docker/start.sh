@@ -2,8 +2,8 @@
 # The entry of the deployment image: makes the database and its tables, prepares the log files, and
 # becomes the service, so that signals reach it. Ends at the first error.
 #
-#   start.sh [serve] [OPTION...]    the service
-#   start.sh COMMAND [OPTION...]    another command of order-api: migrate, config, openapi ...
+#   start.sh [serve [OPTION...]]    the service
+#   start.sh ARGUMENT...            order-api with these: migrate, config, --help ...
 set -eu
 
 # Docker and Compose mount secrets here. A variable wins over its file, an empty file is none.

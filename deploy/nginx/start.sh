@@ -11,5 +11,5 @@ if [ "$newest" = "$version" ]; then
 else
   export WEB_UPSTREAM=lookup
 fi
-# The image's own, which fills in the templates.
+# The image's own, which fills in the templates. Only tests name another.
 exec "${ENTRYPOINT:-/docker-entrypoint.sh}" "$@"

@@ -70,16 +70,21 @@ def keyed(key: str | None) -> dict[str, str]:
 
 @dataclass
 class Load:
-    """Requests by several clients at a time, until told to stop: GET, POST and PATCH with a key."""
+    """Requests by several clients at a time, until told to stop.
+
+    GET, POST and PATCH with a key; and `keyless` also POST without, which nobody may send twice.
+    """
 
     address: str
     clients: int = 8
     # Where the server itself goes away, a client does what the README tells it to: ask again, with
     # the same key. Elsewhere nothing is asked twice.
     patience: float = 0
+    keyless: bool = False
     done: Counter = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     placed: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
 
     def __post_init__(self):
         self.over = threading.Event()
@@ -112,6 +117,9 @@ class Load:
                 self.fail(f"PATCH: {taken.json}")
             self.succeed("GET", lambda: client.get("/orders?page=1&limit=10"))
             self.succeed("GET", lambda: client.get(f"/orders/{order}"))
+            if self.keyless and (left := self.succeed("keyless POST", lambda: client.place())):
+                with self.lock:
+                    self.left.append(left.json["id"])
 
     def succeed(self, method: str, ask) -> Answer | None:
         deadline = time.monotonic() + self.patience
@@ -140,9 +148,11 @@ class Load:
         assert not self.failed, f"{len(self.failed)} of {self.done} failed: {self.failed[:5]}"
         orders = Client(self.address).all_orders()
         lost = [order for order in self.placed if orders.get(order) != "TAKEN"]
-        assert not lost, f"{len(lost)} orders are lost or not taken: {lost[:5]}"
+        lost += [order for order in self.left if orders.get(order) != "UNASSIGNED"]
+        assert not lost, f"{len(lost)} orders are lost or not as they were left: {lost[:5]}"
         made = len(orders) - self.before
-        assert made == len(set(self.placed)), f"{len(self.placed)} placed, {made} made"
+        told = {*self.placed, *self.left}
+        assert made == len(told), f"{len(told)} orders were told of, {made} were made"
         assert self.placed, "nobody has placed an order"
 
     def summary(self) -> str:

@@ -92,7 +92,7 @@ class Applications:
             "DATABASE_URL": self.database,
             "DB_POOL_SIZE": "4",
             "DISTANCE_PROVIDER": "geodesic",
-            "SHUTDOWN_DRAIN": "2",
+            "SHUTDOWN_DRAIN": "5",
         } | settings
         log = (self.directory / f"{address}.log").open("a")
         self.running[address] = subprocess.Popen(self.binary, env=environment, stdout=log, stderr=log)
@@ -166,7 +166,8 @@ class Nginx:
             capture_output=True,
         )
         for file in sources.glob("*.conf"):
-            (self.directory / file.name).write_text(file.read_text())
+            # What is the container's own /tmp is this folder here.
+            (self.directory / file.name).write_text(file.read_text().replace(" /tmp/", f" {self.directory}/"))
         (self.directory / "conf.d").mkdir()
         for template in (sources / "templates").glob("*.template"):
             text = template.read_text()
@@ -175,9 +176,8 @@ class Nginx:
             (self.directory / "conf.d" / template.name.removesuffix(".template")).write_text(text)
 
     def command(self, *arguments: str) -> list[str]:
-        # As in the container, where it runs without being root.
-        own = f"daemon off; pid {self.directory}/nginx.pid;"
-        return [self.binary, "-p", f"{self.directory}", "-c", f"{self.directory}/nginx.conf", "-g", own, *arguments]
+        where = ["-p", f"{self.directory}/", "-c", f"{self.directory}/nginx.conf"]
+        return [self.binary, *where, "-g", "daemon off;", *arguments]
 
     def test(self) -> str:
         said = subprocess.run(self.command("-t"), capture_output=True, text=True)

@@ -11,9 +11,10 @@ import signal
 import subprocess
 import time
 import uuid
+from pathlib import Path
 
 import pytest
-from load import Client, Load
+from load import ROUTE, Client, Load
 from nginx import REPO, free_port, wait_for
 
 PROJECT = f"order-api-{uuid.uuid4().hex[:8]}"
@@ -66,7 +67,7 @@ def image(said):
     began = time.monotonic()
     made = run("make", "image").stdout
     said(f"make image: {time.monotonic() - began:.0f} s")
-    assert "order-conformance" not in made, "the tests were compiled for the deployment"
+    assert "Compiling order-conformance" not in made, "the tests were compiled for the deployment"
     return "order-api:builder"
 
 
@@ -92,8 +93,11 @@ def test_the_image_says_what_it_is(image):
 
 
 def test_the_image_has_no_tools_to_build_with(image):
-    look = "for tool in cargo rustc cc gcc make git perl-base curl; do command -v $tool; done; ls /src"
-    assert "cargo" not in docker("run", "--rm", "--entrypoint", "sh", image, "-c", look, check=False)
+    look = "for tool in cargo rustc cc gcc make git curl; do command -v $tool; done; ls / /usr/local/bin"
+    found = docker("run", "--rm", "--entrypoint", "sh", image, "-c", look, check=False).split()
+    assert "order-api" in found
+    assert not {"src", "image"} & set(found)
+    assert not [tool for tool in found if tool.startswith("/")and not tool.endswith(":")]
     assert docker("run", "--rm", image, "--version").startswith("order-api ")
 
 
@@ -204,28 +208,32 @@ def test_a_database_whose_certificate_is_unknown_is_refused(image, network, cont
     assert "certificate" in logs(service) and "secret" not in logs(service)
 
 
-@pytest.fixture
-def tree(tmp_path):
-    """A copy of the repository as it is, which commands may write to."""
-    tree = tmp_path / "tree"
+def copy_of_the_repository(where: Path) -> Path:
+    """As it is, for commands that write to it or read a developer's settings in it."""
     for file in run("git", "ls-files").stdout.split():
-        (tree / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(REPO / file, tree / file)
-    return tree
+        (where / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPO / file, where / file)
+    return where
 
 
-def test_a_change_of_one_line_compiles_nothing_of_others(image, tree, said):
+@pytest.fixture(scope="session")
+def changed_image(image, tmp_path_factory, said):
+    """The same with another line of code."""
+    tree = copy_of_the_repository(tmp_path_factory.mktemp("changed"))
     with (tree / "crates/http/src/lib.rs").open("a") as source:
         source.write("// Another line.\n")
+    name = f"{PROJECT}:changed"
     began = time.monotonic()
-    options = [f"--build-arg={name}={os.environ[name]}" for name in ("RUST_IMAGE", "RUNTIME_IMAGE") if name in os.environ]
-    made = run(
-        *["docker", "build", "--file", "docker/Dockerfile", "--build-arg", "BUILD_TARGET=builder", *options],
-        *["--tag", f"{PROJECT}:changed", "."],
-        cwd=tree,
-    ).stdout
-    docker("rmi", f"{PROJECT}:changed")
+    bases = [f"--build-arg={base}={os.environ[base]}" for base in ("RUST_IMAGE", "RUNTIME_IMAGE") if base in os.environ]
+    command = ["docker", "build", "--file", "docker/Dockerfile", "--build-arg", "BUILD_TARGET=builder"]
+    made = run(*command, *bases, "--tag", name, ".", cwd=tree).stdout
     said(f"after a change of one line: {time.monotonic() - began:.0f} s")
+    yield name, made
+    docker("rmi", name)
+
+
+def test_a_change_of_one_line_compiles_nothing_of_others(changed_image):
+    _, made = changed_image
     compiled = set(re.findall(r"Compiling\S* (\S+) v", re.sub(r"\x1b\[\d*m", "", made)))
     assert "order-http" in compiled
     assert all(name.startswith("order-") for name in compiled), compiled
@@ -235,7 +243,6 @@ def test_the_test_image_runs_all_tests(said, container):
     began = time.monotonic()
     made = run("make", "image", "BUILD_TARGET=test_builder").stdout
     built = time.monotonic()
-    assert "--release" not in "".join(line for line in made.splitlines() if "Running in" in line)
     assert "`release` profile" not in made, "the deployment was compiled for the tests"
     # As the demo has it: in the background, then the log.
     tests = container("--network", "none", "order-api:test_builder")
@@ -252,17 +259,28 @@ def test_the_test_image_runs_all_tests(said, container):
 
 
 def test_the_test_image_fails_when_a_test_does(container):
-    # Where there is no room for a database, those that need one fail.
-    tests = container("--network", "none", "--tmpfs", "/tmp:size=1m", "order-api:test_builder")
-    assert int(docker("wait", tests)) != 0
+    without = "rm ARCHITECTURE.md; exec docker/start_test.sh -- every_invariant"
+    tests = container("--network", "none", "order-api:test_builder", "sh", "-c", without)
+    assert int(docker("wait", tests)) == 101
+    assert "every_invariant_names_a_test_that_exists ... FAILED" in logs(tests)
 
 
 # ---- Compose ----
 
 
+# What a developer has set for a service of their own is not for this one.
+SETTINGS = ("DB_", "DATABASE_", "GMAP_", "DISTANCE_", "LOG_", "APP_", "WEB_", "TLS_", "COMPOSE_")
+SETTINGS += ("LISTEN", "WORKERS", "MAX_CONNECTIONS", "REQUEST_TIMEOUT", "SHUTDOWN_DRAIN")
+
+
+def without_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+
+
 class Deployment:
-    def __init__(self, port: int):
-        self.environment = os.environ | {
+    def __init__(self, tree: Path, port: int):
+        self.tree = tree
+        self.environment = without_settings() | {
             "COMPOSE_PROJECT_NAME": PROJECT,
             "WEB_PORT": str(port),
             "DB_PASSWORD": uuid.uuid4().hex,
@@ -276,11 +294,11 @@ class Deployment:
         """A new one: nginx ends connections that were idle for a minute."""
         return Client(self.address)
 
-    def compose(self, *command) -> str:
-        return run("deploy/compose.sh", *command, env=self.environment).stdout
+    def run(self, *command, check=True, **settings: str) -> subprocess.CompletedProcess:
+        return run(*command, check=check, cwd=self.tree, env=self.environment | settings)
 
     def up(self, **settings: str):
-        run("make", "docker-compose", env=self.environment | settings)
+        self.run("make", "docker-compose", **settings)
 
     def containers(self, service: str) -> list[str]:
         label = "label=com.docker.compose"
@@ -307,11 +325,13 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def deployment(image):
-    deployment = Deployment(free_port())
-    deployment.up()
-    yield deployment
-    deployment.compose("down", "--volumes")
+def deployment(image, tmp_path_factory):
+    deployment = Deployment(copy_of_the_repository(tmp_path_factory.mktemp("deployment")), free_port())
+    try:
+        deployment.up()
+        yield deployment
+    finally:
+        deployment.run("deploy/compose.sh", "down", "--volumes")
 
 
 def test_everything_becomes_healthy(deployment, said):
@@ -351,7 +371,14 @@ def test_only_nginx_is_reached_from_outside_and_nobody_is_root(deployment):
             line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line
         )
         assert status["Uid"].split()[0] != "0" and int(status["CapEff"], 16) == 0, service
-        assert run("docker", "exec", name, "touch", "/etc/x", check=False).returncode != 0
+        assert status["NoNewPrivs"] == "1"
+        # PostgreSQL's image begins as root, and needs some to become another user.
+        assert service == "order-api-db" or int(status["CapBnd"], 16) == 0, service
+        as_root = run("docker", "exec", "--user", "0", name, "touch", "/usr/x", check=False)
+        assert as_root.returncode != 0 and "Read-only file system" in as_root.stdout
+    (database,) = deployment.containers("order-api-db")
+    roles = "SELECT rolsuper FROM pg_roles WHERE rolname = 'order_api'"
+    assert docker("exec", database, "psql", "-U", "postgres", "-Atc", roles) == "f"
 
 
 @pytest.mark.parametrize("service", ["order-api-app", "order-api-web", "order-api-db"])
@@ -379,7 +406,7 @@ def test_three_replicas_are_restarted_without_a_failed_request(deployment, said)
     names = deployment.containers("order-api-app")
     assert len(names) == 3
     rounds = int(os.environ.get("RESTART_ROUNDS", "1"))
-    with Load(deployment.address) as load:
+    with Load(deployment.address, keyless=True) as load:
         # nginx finds the new ones.
         wait_for(lambda: all(map(serves, names)), "all three serve", 30)
         for _ in range(rounds):
@@ -390,26 +417,29 @@ def test_three_replicas_are_restarted_without_a_failed_request(deployment, said)
     load.verify()
 
 
-def test_an_upgrade_and_a_roll_back_fail_no_request(deployment, said):
+def test_an_upgrade_and_a_roll_back_fail_no_request(deployment, image, changed_image, said):
+    changed, _ = changed_image
     deployment.up(APP_REPLICAS="3")
-    old = deployment.containers("order-api-app")
-    with Load(deployment.address) as load:
-        run("deploy/upgrade.sh", env=deployment.environment)
-        upgraded = deployment.containers("order-api-app")
-        run("deploy/upgrade.sh", env=deployment.environment | {"APP_IMAGE": "order-api:builder"})
-        rolled_back = deployment.containers("order-api-app")
+
+    def images() -> list[str]:
+        return [inspect(name)["Image"] for name in deployment.containers("order-api-app")]
+
+    with Load(deployment.address, keyless=True) as load:
+        deployment.run("deploy/upgrade.sh", APP_IMAGE=changed)
+        upgraded = images()
+        deployment.run("deploy/upgrade.sh", APP_IMAGE=image)
+        rolled_back = images()
     said(f"upgrade and roll-back: {load.summary()}")
     load.verify()
-    assert len(old) == len(upgraded) == len(rolled_back) == 3
-    assert len({*old, *upgraded, *rolled_back}) == 9
+    assert upgraded == [inspect(changed)["Id"]] * 3
+    assert rolled_back == [inspect(image)["Id"]] * 3
 
 
 def test_an_upgrade_that_does_not_start_changes_nothing(deployment):
     old = deployment.containers("order-api-app")
-    with Load(deployment.address) as load:
-        # The unknown setting ends the start of the new ones.
-        broken = deployment.environment | {"WORKERS": "none"}
-        failed = run("deploy/upgrade.sh", env=broken, check=False)
+    with Load(deployment.address, keyless=True) as load:
+        # The setting ends the start of the new ones.
+        failed = deployment.run("deploy/upgrade.sh", check=False, WORKERS="none")
     assert failed.returncode == 1 and "WORKERS" in failed.stdout
     load.verify()
     assert sorted(deployment.containers("order-api-app")) == sorted(old)
@@ -417,34 +447,55 @@ def test_an_upgrade_that_does_not_start_changes_nothing(deployment):
 
 def test_the_data_survive_everything(deployment):
     before = deployment.client.all_orders()
-    run("make", "docker-compose-down", env=deployment.environment)
+    deployment.run("make", "docker-compose-down")
     assert not deployment.containers("order-api-db")
     deployment.up()
     wait_for(deployment.answers, "it works again", 60)
     assert deployment.client.all_orders() == before
 
 
-def test_every_command_of_the_operations_page_works(image, tree):
+@pytest.fixture
+def previous_image():
+    """What the page calls so stays what it was."""
+    was = docker("images", "--quiet", "order-api:previous")
+    yield
+    docker("tag", was, "order-api:previous") if was else docker("rmi", "order-api:previous", check=False)
+
+
+def test_every_command_of_the_operations_page_works(image, previous_image, tmp_path):
     """All blocks marked `sh`, in one shell that ends at the first error."""
+    tree = copy_of_the_repository(tmp_path / "tree")
     page = (REPO / "docs/operations.md").read_text()
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```$", page, re.M | re.S))
     assert commands.count("deploy/compose.sh") > 10
     port, tls_port = free_port(), free_port()
+    # Between the backup and what restores it, an order is placed that must not be there afterwards;
+    # before nginx is replaced and after it, it is noted what else runs.
+    lost = "curl -s localhost:8080/orders -H 'Content-Type: application/json' " + f"-d '{json.dumps(ROUTE)}'"
+    note = "echo RUNNING $(deploy/compose.sh ps -q order-api-app order-api-db | sort)"
+    replace = next(line for line in commands.splitlines() if "--force-recreate" in line)
+    stop = "deploy/compose.sh stop order-api-app"
+    for line, instead in ((stop, f"{lost}\n{stop}"), (replace, f"{note}\n{replace}\n{note}")):
+        assert commands.count(line) == 1
+        commands = commands.replace(line, instead)
     commands = commands.replace("localhost:8080", f"localhost:{port}")
     commands = commands.replace("localhost:8443", f"localhost:{tls_port}")
     # An answer that is an error ends it, too.
     preface = "set -euo pipefail\ncurl() { command curl --fail-with-body --show-error \"$@\"; }\n"
-    environment = os.environ | {
+    environment = without_settings() | {
         "COMPOSE_PROJECT_NAME": f"{PROJECT}-page",
         "WEB_PORT": str(port),
         "WEB_TLS_PORT": str(tls_port),
         "GIT_DIR": str(REPO / ".git"),
     }
     try:
-        typed = run("bash", "-xc", preface + commands, cwd=tree, env=environment, check=False)
+        typed = run("bash", "-c", preface + commands, cwd=tree, env=environment, check=False)
         assert typed.returncode == 0, typed.stdout[-6000:]
     finally:
         run("deploy/compose.sh", "down", "--volumes", cwd=tree, env=environment)
-    # The dump had the order, and the restored list has it.
-    assert typed.stdout.count('"status":"UNASSIGNED"}]') >= 2
     assert typed.stdout.count('{"data":"hello world."}') >= 2
+    one = re.escape('[{"id":1,"distance":1258740,"status":"UNASSIGNED"}]')
+    assert len(re.findall(one, typed.stdout)) == 2, "the list of the beginning and the restored one"
+    assert '{"id":2,' in typed.stdout
+    running = re.findall(r"^RUNNING (.+)$", typed.stdout, re.M)
+    assert len(running) == 2 and running[0] == running[1] and len(running[0].split()) == 4

@@ -17,7 +17,7 @@ from nginx import BINARIES, Applications, Names, Nginx, Stub, accepts, wait_for
 
 PROBLEM = {"Accept": "application/problem+json"}
 ONE, TWO, THREE, FOUR = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
-# 33 rounds are a hundred restarts.
+# Three restarts each: 34 rounds are a hundred.
 ROUNDS = int(os.environ.get("RESTART_ROUNDS", "2"))
 
 
@@ -82,9 +82,9 @@ both_forms = pytest.mark.parametrize("headers", [{}, PROBLEM])
 
 
 def test_the_configuration_is_valid(nginx):
-    said = nginx.test()
-    # The old form of `http2`, which both know.
-    assert "warn" not in said.replace('the "listen ... http2" directive is deprecated', "").replace("[warn]", "", 1)
+    warnings = [line for line in nginx.test().splitlines() if "[warn]" in line]
+    # The form of `http2` that old ones know, too.
+    assert all('"listen ... http2" directive is deprecated' in warning for warning in warnings)
 
 
 def test_applications_are_found_as_the_version_can(nginx):
@@ -186,11 +186,24 @@ def raw(address: str, request: bytes, patience: float = 30) -> bytes:
         return answer
 
 
-def test_what_is_no_http_is_told_in_json(nginx, client):
-    answer = raw(nginx.address, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: b", 400),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: x", 501),
+        (b"GET / HTTP/9.9", 505),
+        (b"TRACE / HTTP/1.1", 405),
+        (b"GET /%zz HTTP/1.1", 400),
+        (b"GET /%00 HTTP/1.1", 400),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1", 414),
+    ],
+)
+def test_what_nginx_refuses_is_told_in_json(nginx, client, request_line, status):
+    answer = raw(nginx.address, request_line + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert b" 400 " in head.splitlines()[0]
+    assert f" {status} ".encode() in head.splitlines()[0]
     assert json.loads(body)["error"]
+    assert (b"\r\nAllow: GET, HEAD, PATCH, POST" in head) == (status == 405)
 
 
 @pytest.mark.parametrize(
@@ -364,9 +377,7 @@ def test_an_application_that_was_replaced_is_found(client, one):
     one.start(TWO)
     one.announce(TWO)
     one.kill(ONE)
-    replaced = time.monotonic()
     wait_for(lambda: client.get("/healthcheck").status == 200, "the new one is found")
-    assert time.monotonic() - replaced < 3
     one.start(ONE)
     one.kill(TWO)
 
@@ -380,7 +391,10 @@ def test_tls_is_ready_to_be_enabled(nginx, client):
     assert json.loads(answer.read()) == {"data": "hello world."}
     assert "max-age" in answer.getheader("strict-transport-security")
     connection.request("GET", "/metrics")
-    assert connection.getresponse().status == 404
+    closed = connection.getresponse()
+    assert closed.status == 404 and closed.getheader("strict-transport-security")
+    plain = raw(nginx.tls_address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b" 400 " in plain.splitlines()[0] and b'{"error":' in plain
     old = subprocess.run(
         ["openssl", "s_client", "-connect", nginx.tls_address, "-tls1_1", "-cipher", "ALL@SECLEVEL=0"],
         input=b"",
@@ -402,7 +416,7 @@ def three(applications, client):
 
 
 def test_a_rolling_restart_loses_no_request(nginx, three, capsys):
-    with Load(nginx.address) as load:
+    with Load(nginx.address, keyless=True) as load:
         for _ in range(ROUNDS):
             for address in (ONE, TWO, THREE):
                 three.stop(address)
