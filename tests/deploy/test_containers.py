@@ -329,13 +329,13 @@ def deployment(image, tmp_path_factory):
     deployment = Deployment(copy_of_the_repository(tmp_path_factory.mktemp("deployment")), free_port())
     try:
         deployment.up()
+        wait_for(deployment.answers, "nginx passes on to the service", 60)
         yield deployment
     finally:
         deployment.run("deploy/compose.sh", "down", "--volumes")
 
 
 def test_everything_becomes_healthy(deployment, said):
-    wait_for(deployment.answers, "nginx passes on to the service", 60)
     # The first health check of the service comes after a minute and a half.
     wait_for(lambda: deployment.healths() == ["healthy"] * 3, "all are healthy", 180)
     said(docker("ps", "--filter", f"label=com.docker.compose.project={PROJECT}",
