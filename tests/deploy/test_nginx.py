@@ -12,8 +12,8 @@ import time
 import http.client
 
 import pytest
-from load import JSON, ROUTE, Client, Load
-from nginx import BINARIES, Applications, Names, Nginx, Stub, accepts, wait_for
+from load import JSON, ROUTE, Client, Load, host_and_port
+from nginx import BINARIES, Applications, Names, Nginx, Stub, wait_for
 
 PROBLEM = {"Accept": "application/problem+json"}
 ONE, TWO, THREE, FOUR = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
@@ -177,8 +177,7 @@ def test_headers_have_a_bound(client, headers):
 
 
 def raw(address: str, request: bytes, patience: float = 30) -> bytes:
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), patience) as connection:
+    with socket.create_connection(host_and_port(address), patience) as connection:
         connection.sendall(request)
         answer = b""
         while more := connection.recv(65536):
@@ -384,9 +383,8 @@ def test_an_application_that_was_replaced_is_found(client, one):
 
 
 def test_tls_is_ready_to_be_enabled(nginx, client):
-    host, _, port = nginx.tls_address.rpartition(":")
     trust = ssl.create_default_context(cafile=nginx.settings["WEB_TLS_CERTIFICATE"])
-    connection = http.client.HTTPSConnection(host, int(port), context=trust)
+    connection = http.client.HTTPSConnection(*host_and_port(nginx.tls_address), context=trust)
     connection.request("GET", "/healthcheck")
     answer = connection.getresponse()
     assert json.loads(answer.read()) == {"data": "hello world."}
