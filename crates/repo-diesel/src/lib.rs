@@ -1,16 +1,31 @@
 //! What the repositories on diesel share, whichever database they speak to.
 //!
-//! - [`Lane`]: the queue for connections, and the blocking thread on which diesel runs;
-//!   [`ConnectionUse`] is what can be seen of it;
+//! - [`Queue`]: calls that wait together and are served together, a [`Batch`] at each [`Turn`];
+//!   [`cap`] bounds it, and equal
+//!   calls may have a [`Shared`] answer;
+//! - [`Crew`]: the threads that serve queues, and on which diesel blocks;
+//! - [`ConnectionUse`]: what can be seen of that from outside;
 //! - [`Patience`]: how long a call waits for what others hold, waiting in the queue included;
 //! - [`rows`]: rows as they come from a database, and the way into the domain's values.
 //!
 //! Deliberately absent: statements, tables, and what an error of a database means. They differ
 //! from database to database and live in `order-repo-sqlite` and `order-repo-postgres`.
 
-mod lane;
+pub mod cap;
+mod connection_use;
+mod crew;
 mod patience;
+mod queue;
 pub mod rows;
+mod sharing;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod turn;
 
-pub use lane::{ConnectionUse, Lane, NeverBegun};
+pub use connection_use::ConnectionUse;
+pub use crew::Crew;
 pub use patience::Patience;
+pub use queue::{CAPACITY, Full, Queue, Width};
+pub use sharing::Shared;
+pub use turn::{Batch, Turn};

@@ -1,22 +1,25 @@
 //! The one place where blocking diesel runs.
 //!
-//! Checkout, the whole statement and the release happen on one blocking thread, as
-//! [`order_repo_diesel::Lane`] has it. A connection that turns out to be of no use is replaced
-//! within the call, as long as the call has changed nothing.
+//! Checkout, the whole statement and the release happen on a thread of the crew. A connection that
+//! turns out to be of no use is replaced within the call, as long as the call has changed nothing.
+//! Where a batch fails as a whole, its members are served one by one: nobody fails for another.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    iter::zip,
+    slice,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use diesel::{PgConnection, r2d2::Pool};
-use order_repo_diesel::{ConnectionUse, Patience};
-use tokio::time::timeout;
+use order_domain::RepoError;
+use order_repo_diesel::{CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width};
 
-use crate::{error::StoreError, manager::Manager};
+use crate::{
+    error::StoreError,
+    manager::Manager,
+    statement::{Outcomes, all_fail},
+};
 
 /// How long a call waits for a connection while the server cannot be reached. Longer than libpq
 /// waits for the first of several hosts, so that the second has a chance.
@@ -27,88 +30,188 @@ pub(crate) const CONNECTION_PATIENCE: Duration = Duration::from_secs(3);
 /// stopped to answer. The thread of such a call stays with its connection until that ends.
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The lane of all calls.
-pub(crate) struct Lane {
-    lane: order_repo_diesel::Lane<Manager>,
-    /// Runs out while the server cannot be reached.
-    patience: Arc<Patience>,
+/// A batch that took longer to fail is not served again, member by member: it was the server, most
+/// likely. More than the 2 s for which a key that somebody else is using is waited for.
+const BATCH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A member that takes longer to fail waited for something. So many of them are enough to believe
+/// that it was not for something of their own.
+const SLOW: Duration = Duration::from_secs(1);
+const TOO_MANY: usize = 2;
+
+/// The connections, and the threads that work with them.
+pub(crate) struct Store {
+    crew: Crew,
+    connections: Arc<Connections>,
 }
 
-impl Lane {
-    pub(crate) fn new(connections: Pool<Manager>) -> Self {
-        let patience = Arc::new(Patience::new(CONNECTION_PATIENCE));
-        Self { lane: order_repo_diesel::Lane::new(connections), patience }
-    }
+struct Connections {
+    pool: Pool<Manager>,
+    /// Runs out while the server cannot be reached.
+    patience: Patience,
+}
 
-    /// How the connections are used at this moment.
-    pub(crate) fn connections(&self) -> ConnectionUse {
-        self.lane.connections()
-    }
+type Connection = diesel::r2d2::PooledConnection<Manager>;
 
-    /// Runs `work`, which reads, and once more if it lost its connection.
-    pub(crate) async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: Fn(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
-    {
-        // At once, so that it is tried again; and of what only the waiting shows.
-        let read = self.run(move |connection| work(connection).map_err(StoreError::of_a_read));
-        read.await.map_err(StoreError::of_a_read)
-    }
+/// The queue of one kind of call.
+pub(crate) struct Calls<M, T> {
+    kind: Kind,
+    queue: Queue<M, T, StoreError>,
+}
 
-    /// Runs `work`, which changes something, and once more if it certainly did not.
-    pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: Fn(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.run(work).await
-    }
+/// What may become of a call whose connection was lost in the middle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It changes nothing: it may be repeated whatever has happened.
+    Read,
+    /// It may have been done.
+    Write,
+}
 
-    async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: Fn(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
-    {
-        let came = Instant::now();
-        let patience = Arc::clone(&self.patience);
-        let begun = Arc::new(AtomicBool::new(false));
-        let begins = Arc::clone(&begun);
-        let call = self.lane.run(move |connections| {
-            if begins.swap(true, Ordering::Relaxed) {
-                // The caller has been told that this does not happen.
-                return Err(StoreError::NoTurn);
-            }
-            match attempt(connections, &patience, came, &work) {
-                // Nothing has happened, and another connection may do better.
-                Err(StoreError::Lost(_) | StoreError::ReadOnly(_)) => {
-                    attempt(connections, &patience, came, &work)
-                }
-                outcome => outcome,
-            }
-        });
-        match timeout(CALL_PATIENCE, call).await {
-            Ok(outcome) => outcome?,
-            // Whoever comes second at this flag knows what the first has decided.
-            Err(_) if begun.swap(true, Ordering::Relaxed) => Err(StoreError::NoAnswer),
-            Err(_) => Err(StoreError::NoTurn),
+impl Store {
+    /// Starts a thread for each connection, but not more than are of use to so many batches.
+    pub(crate) fn new(pool: Pool<Manager>, batches: usize) -> Self {
+        let threads = batches.min(pool.max_size() as usize);
+        let patience = Patience::new(CONNECTION_PATIENCE);
+        Self {
+            crew: Crew::start("order-postgres", threads),
+            connections: Arc::new(Connections { pool, patience }),
         }
     }
+
+    /// How the connections are used at this moment, while so many calls wait.
+    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
+        ConnectionUse::of(&self.connections.pool, waiting)
+    }
+
+    /// A queue for calls of one kind.
+    ///
+    /// For each batch `cap` makes a judge of whether one more member still fits.
+    pub(crate) fn queue<M, T, F>(
+        &self,
+        kind: Kind,
+        width: Width,
+        cap: impl Fn() -> F + Send + Sync + 'static,
+        work: impl Fn(&mut PgConnection, &[M]) -> Outcomes<T> + Send + Sync + 'static,
+    ) -> Calls<M, T>
+    where
+        M: Clone + Send + 'static,
+        T: Send + 'static,
+        F: FnMut(&M) -> bool,
+    {
+        let connections = Arc::clone(&self.connections);
+        let work = move |connection: &mut PgConnection, members: &[M]| match kind {
+            Kind::Write => work(connection, members),
+            Kind::Read => {
+                let outcomes = work(connection, members).into_iter();
+                outcomes.map(|outcome| outcome.map_err(StoreError::of_a_read)).collect()
+            }
+        };
+        let serve = move |turn: Turn<M, T, StoreError>| {
+            if kind == Kind::Read {
+                turn.give_way();
+            }
+            connections.serve(turn, cap(), &work);
+        };
+        Calls { kind, queue: Queue::new(&self.crew, width, CAPACITY, serve) }
+    }
 }
 
-fn attempt<T>(
-    connections: &Pool<Manager>,
-    patience: &Patience,
-    came: Instant,
-    work: &impl Fn(&mut PgConnection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let connection = connections.get_timeout(patience.left(came));
-    patience.waited(connection.is_err());
-    let mut connection = connection?;
-    let outcome = work(&mut connection.postgres);
-    if matches!(outcome, Err(StoreError::ReadOnly(_))) {
+impl<M, T> Calls<M, T>
+where
+    M: Send + 'static,
+    T: Send + 'static,
+{
+    /// Waits for the outcome of a call.
+    pub(crate) async fn ask(&self, member: M) -> Result<T, RepoError> {
+        let late = |begun| match self.kind {
+            Kind::Write if begun => StoreError::NoAnswer,
+            Kind::Write | Kind::Read => StoreError::NoTurn,
+        };
+        Ok(self.queue.ask_within(CALL_PATIENCE, member, late).await?)
+    }
+
+    /// How many calls wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl Connections {
+    fn serve<M, T>(
+        &self,
+        turn: Turn<M, T, StoreError>,
+        fits: impl FnMut(&M) -> bool,
+        work: &impl Fn(&mut PgConnection, &[M]) -> Outcomes<T>,
+    ) where
+        M: Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        let came = turn.oldest();
+        let connection = match self.connection(came) {
+            Ok(connection) => connection,
+            Err(failure) => return turn.give_up(CONNECTION_PATIENCE, &failure),
+        };
+        let batch = turn.draw(fits);
+        if batch.members().is_empty() {
+            return;
+        }
+        let mut outcomes = attempt(connection, batch.members(), work);
+        // Nothing has happened to these, and another connection may do better.
+        let is_lost =
+            |outcome: &_| matches!(outcome, Err(StoreError::Lost(_) | StoreError::ReadOnly(_)));
+        let again: Vec<_> = (0..outcomes.len()).filter(|&n| is_lost(&outcomes[n])).collect();
+        if !again.is_empty() {
+            let members: Vec<_> = again.iter().map(|&n| batch.members()[n].clone()).collect();
+            let second = match self.connection(came) {
+                Ok(connection) => attempt(connection, &members, work),
+                Err(failure) => all_fail(members.len(), &failure),
+            };
+            for (n, outcome) in zip(again, second) {
+                outcomes[n] = outcome;
+            }
+        }
+        batch.answer(outcomes);
+    }
+
+    fn connection(&self, came: Instant) -> Result<Connection, StoreError> {
+        let connection = self.pool.get_timeout(self.patience.left(came));
+        self.patience.waited(connection.is_err());
+        Ok(connection?)
+    }
+}
+
+/// Serves a batch, and its members one by one where that may help.
+fn attempt<M, T>(
+    mut connection: Connection,
+    members: &[M],
+    work: &impl Fn(&mut PgConnection, &[M]) -> Outcomes<T>,
+) -> Outcomes<T> {
+    let began = Instant::now();
+    let mut outcomes = work(&mut connection.postgres, members);
+    // Each statement is a transaction: where one fails, nothing has happened to its members.
+    let mut slow = if began.elapsed() < BATCH_PATIENCE { 0 } else { TOO_MANY };
+    if members.len() > 1 {
+        for (member, outcome) in zip(members, &mut outcomes) {
+            if matches!(outcome, Err(StoreError::Query(_))) && slow < TOO_MANY {
+                let began = Instant::now();
+                *outcome = alone(&mut connection.postgres, member, work);
+                slow += usize::from(outcome.is_err() && began.elapsed() >= SLOW);
+            }
+        }
+    }
+    if outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::ReadOnly(_)))) {
         // So are the others, most likely: the server is a leader no more, or was told to be so.
         connection.condemn();
     }
-    outcome
+    outcomes
+}
+
+fn alone<M, T>(
+    connection: &mut PgConnection,
+    member: &M,
+    work: &impl Fn(&mut PgConnection, &[M]) -> Outcomes<T>,
+) -> Result<T, StoreError> {
+    let outcomes = work(connection, slice::from_ref(member));
+    outcomes.into_iter().next().expect("a batch gives each member its outcome")
 }

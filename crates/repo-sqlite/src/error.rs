@@ -1,13 +1,13 @@
 //! What can go wrong, named for this room, and what it means to the port.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use diesel::{
     r2d2::PoolError,
     result::{DatabaseErrorKind, Error as QueryError},
 };
 use order_domain::{Cause, RepoError};
-use order_repo_diesel::{NeverBegun, rows::CorruptRow};
+use order_repo_diesel::{Full, rows::CorruptRow};
 
 /// Why a database file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -47,29 +47,52 @@ pub enum OpenError {
 }
 
 /// Why a call has no outcome. The variants tell how far it came, because that decides whether
-/// something can have changed.
-#[derive(Debug, thiserror::Error)]
+/// something can have changed. Members of a batch may share one, so it can be cloned.
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
+    #[error(transparent)]
+    Full(#[from] Full),
     #[error("no connection to the database can be had")]
-    Connection(#[from] PoolError),
-    #[error(transparent)]
-    NeverBegun(#[from] NeverBegun),
+    Connection(#[source] Arc<PoolError>),
     #[error("another process kept the write lock for too long")]
-    Locked(#[source] QueryError),
+    Locked(#[source] Arc<QueryError>),
     #[error(transparent)]
-    Query(#[from] QueryError),
+    Query(Arc<QueryError>),
     #[error("the file is no longer where it was")]
     Gone,
     #[error("the commit failed")]
-    Commit(#[source] QueryError),
+    Commit(#[source] Arc<QueryError>),
     #[error(transparent)]
-    Corrupt(#[from] CorruptRow),
+    Corrupt(Arc<CorruptRow>),
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        Self::Connection(Arc::new(error))
+    }
+}
+
+impl From<QueryError> for StoreError {
+    fn from(error: QueryError) -> Self {
+        Self::Query(Arc::new(error))
+    }
+}
+
+impl From<CorruptRow> for StoreError {
+    fn from(error: CorruptRow) -> Self {
+        Self::Corrupt(Arc::new(error))
+    }
 }
 
 impl StoreError {
     /// Sorts out why a transaction could not begin.
     pub(crate) fn at_begin(error: QueryError) -> Self {
-        if is_busy(&error) { Self::Locked(error) } else { Self::Query(error) }
+        if is_busy(&error) { Self::Locked(Arc::new(error)) } else { error.into() }
+    }
+
+    /// A transaction that could not be ended.
+    pub(crate) fn at_commit(error: QueryError) -> Self {
+        Self::Commit(Arc::new(error))
     }
 }
 
@@ -95,20 +118,20 @@ impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
         let named: fn(Cause) -> Self = match &error {
             StoreError::Commit(_) => Self::OutcomeUnknown,
-            StoreError::Corrupt(_) | StoreError::Query(QueryError::DeserializationError(_)) => {
-                Self::Corrupt
-            }
+            StoreError::Full(_) => return Self::Overloaded,
+            StoreError::Corrupt(_) => Self::Corrupt,
             // The pool keeps only a text, and puts words of its own in front.
             StoreError::Connection(pool) => by_text(&pool.to_string()),
-            StoreError::Query(QueryError::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
-                by_text(info.message())
-            }
-            // A constraint that the statements cannot break by themselves: ids are used up.
-            StoreError::Query(QueryError::DatabaseError(..)) => Self::Refused,
-            StoreError::Query(_)
-            | StoreError::Locked(_)
-            | StoreError::NeverBegun(_)
-            | StoreError::Gone => Self::Unavailable,
+            StoreError::Query(error) => match &**error {
+                QueryError::DeserializationError(_) => Self::Corrupt,
+                QueryError::DatabaseError(DatabaseErrorKind::Unknown, info) => {
+                    by_text(info.message())
+                }
+                // A constraint that the statements cannot break by themselves: ids are used up.
+                QueryError::DatabaseError(..) => Self::Refused,
+                _ => Self::Unavailable,
+            },
+            StoreError::Locked(_) | StoreError::Gone => Self::Unavailable,
         };
         named(error.into())
     }

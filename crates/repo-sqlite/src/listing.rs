@@ -18,23 +18,28 @@ use crate::{error::StoreError, rows::Outcomes, schema::orders};
 pub(crate) fn list_all(
     connection: &mut SqliteConnection,
     members: &[ListQuery],
-) -> Outcomes<Vec<OrderSummary>> {
+) -> Result<Outcomes<Vec<OrderSummary>>, StoreError> {
     let mut outcomes = Vec::with_capacity(members.len());
     for query in members {
         let rows: Vec<SummaryRow> = statement(query).load(connection)?;
-        outcomes.push(rows.into_iter().map(OrderSummary::try_from).collect());
+        let orders: Result<_, _> = rows.into_iter().map(OrderSummary::try_from).collect();
+        outcomes.push(orders.map_err(StoreError::from));
     }
     Ok(outcomes)
 }
 
-/// One order.
-pub(crate) fn find(
+/// Single orders.
+pub(crate) fn find_all(
     connection: &mut SqliteConnection,
-    id: OrderId,
-) -> Result<Option<Order>, StoreError> {
-    let row: Option<OrderRow> =
-        orders::table.find(id.get()).select(order_columns!(orders)).first(connection).optional()?;
-    Ok(row.map(Order::try_from).transpose()?)
+    members: &[OrderId],
+) -> Result<Outcomes<Option<Order>>, StoreError> {
+    let mut outcomes = Vec::with_capacity(members.len());
+    for id in members {
+        let order = orders::table.find(id.get()).select(order_columns!(orders));
+        let row: Option<OrderRow> = order.first(connection).optional()?;
+        outcomes.push(row.map(Order::try_from).transpose().map_err(StoreError::from));
+    }
+    Ok(outcomes)
 }
 
 /// The four forms of the question. The test below holds each to its index.

@@ -25,25 +25,31 @@ const SWEEP_PER_KEY: i64 = 4;
 pub(crate) fn place_all(
     connection: &mut SqliteConnection,
     members: &[NewOrder],
-) -> Outcomes<PlaceOutcome> {
+) -> Result<Outcomes<PlaceOutcome>, StoreError> {
     let now = now(connection)?;
     let mut outcomes = Vec::with_capacity(members.len());
     for order in members {
-        outcomes.push(match &order.key {
+        let outcome = match &order.key {
             None => insert(connection, order, now)?.map(PlaceOutcome::Placed),
             Some(key) => place_once(connection, order, key, now)?,
-        });
+        };
+        outcomes.push(outcome.map_err(StoreError::from));
     }
     Ok(outcomes)
 }
 
-/// The order that a key has made, while the key is remembered.
-pub(crate) fn find_placement(
+/// The orders that keys have made, while the keys are remembered.
+pub(crate) fn find_placements(
     connection: &mut SqliteConnection,
-    key: &IdempotencyKey,
-) -> Result<Option<PlacedOrder>, StoreError> {
+    members: &[IdempotencyKey],
+) -> Result<Outcomes<Option<PlacedOrder>>, StoreError> {
     let now = now(connection)?;
-    Ok(remembered(connection, key, now)?.transpose()?)
+    let mut outcomes = Vec::with_capacity(members.len());
+    for key in members {
+        let placed = remembered(connection, key, now)?.transpose();
+        outcomes.push(placed.map_err(StoreError::from));
+    }
+    Ok(outcomes)
 }
 
 type Outcome<T> = QueryResult<Result<T, CorruptRow>>;
@@ -203,7 +209,7 @@ mod tests {
     fn every_row_is_found_by_an_index() {
         let plans = plans_of(|connection| {
             place(connection, &[keyed(1, "key")]);
-            find_placement(connection, &key("key")).unwrap().unwrap();
+            find_placements(connection, &[key("key")]).unwrap().remove(0).unwrap().unwrap();
         });
         let by_age = "SEARCH old_keys USING COVERING INDEX placement_keys_by_age (created_at<?)";
         assert!(plans.contains(by_age), "{plans}");

@@ -1,20 +1,25 @@
 //! The port, kept with the statements of `placing`, `taking` and `listing`.
 
-use std::{path::Path, slice};
+use std::path::Path;
 
 use async_trait::async_trait;
+use diesel::SqliteConnection;
 use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
     PlacedOrder, Readiness, RepoError, Tables, Take, TakeOutcome,
 };
-use order_repo_diesel::{ConnectionUse, rows::CorruptRow};
+use order_repo_diesel::{
+    ConnectionUse, Shared,
+    cap::{few, few_deep_pages, is_deep, short_lists},
+};
 
 use crate::{
-    blocking::{ReadLane, WriteLane},
+    blocking::{Calls, Readers, Writer},
     error::{OpenError, StoreError},
-    listing::{find, list_all},
-    open::{Database, File, is_current},
-    placing::{find_placement, place_all},
+    listing::{find_all, list_all},
+    open::{Database, is_current},
+    placing::{find_placements, place_all},
+    rows::Outcomes,
     taking::{decided_all, take_all},
 };
 
@@ -23,10 +28,20 @@ use crate::{
 /// Its calls need a tokio runtime. A write waits for another process's write lock for at most
 /// two seconds; then a take is [`TakeOutcome::Busy`] and a placement
 /// [`RepoError::Unavailable`]. The key of a placement is remembered for 24 hours.
+///
+/// Calls of one kind that come while others are under way are served together, in one
+/// transaction. Where too many wait, the next is [`RepoError::Overloaded`].
 pub struct SqliteOrderRepo {
-    writes: WriteLane,
-    reads: ReadLane,
-    file: File,
+    writer: Writer,
+    readers: Readers,
+    placing: Calls<NewOrder, PlaceOutcome>,
+    placements: Calls<IdempotencyKey, Option<PlacedOrder>>,
+    deciding: Calls<Take, Option<TakeOutcome>>,
+    taking: Calls<Take, TakeOutcome>,
+    listing: Calls<ListQuery, Vec<OrderSummary>>,
+    deep_listing: Calls<ListQuery, Vec<OrderSummary>>,
+    finding: Calls<OrderId, Option<Order>>,
+    checking: Calls<(), bool>,
 }
 
 impl SqliteOrderRepo {
@@ -36,10 +51,35 @@ impl SqliteOrderRepo {
     /// When the file cannot be made, opened or migrated.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let database = Database::migrated(path)?;
+        let writer = Writer::new(database.writer()?);
+        let readers = Readers::new(database.readers()?);
+        let file = database.file();
         Ok(Self {
-            writes: WriteLane::new(database.writer()?),
-            reads: ReadLane::new(database.readers()?),
-            file: database.file(),
+            placing: writer.queue(few, place_all),
+            placements: readers.queue(1, few, |connection, keys| {
+                let shared = Shared::among(keys);
+                let placements = find_placements(connection, shared.different())?;
+                Ok(shared.spread(placements))
+            }),
+            deciding: readers.queue(1, few, decided_all),
+            taking: writer.queue(few, take_all),
+            listing: readers.queue(2, short_lists, list_shared),
+            deep_listing: readers.queue(1, few_deep_pages, list_shared),
+            finding: readers.queue(1, few, |connection, ids| {
+                let shared = Shared::among(ids);
+                let orders = find_all(connection, shared.different())?;
+                Ok(shared.spread(orders))
+            }),
+            checking: readers.queue(1, few, move |connection, all| {
+                let current = if file.is_gone() {
+                    Err(StoreError::Gone)
+                } else {
+                    is_current(connection).map_err(StoreError::from)
+                };
+                Ok(all.iter().map(|()| current.clone()).collect())
+            }),
+            writer,
+            readers,
         })
     }
 
@@ -56,49 +96,54 @@ impl SqliteOrderRepo {
     /// How the connections, to read and to write, are used at this moment.
     #[must_use]
     pub fn connections(&self) -> ConnectionUse {
-        self.reads.connections() + self.writes.connections()
+        let to_read = self.placements.len()
+            + self.deciding.len()
+            + self.listing.len()
+            + self.deep_listing.len()
+            + self.finding.len()
+            + self.checking.len();
+        let to_write = self.placing.len() + self.taking.len();
+        self.readers.connections(to_read) + self.writer.connections(to_write)
     }
 }
 
-/// The outcome of a batch of one.
-fn only<T>(outcomes: Vec<Result<T, CorruptRow>>) -> Result<T, StoreError> {
-    let only = outcomes.into_iter().next().expect("a batch gives each member its outcome");
-    Ok(only?)
+fn list_shared(
+    connection: &mut SqliteConnection,
+    queries: &[ListQuery],
+) -> Result<Outcomes<Vec<OrderSummary>>, StoreError> {
+    let shared = Shared::among(queries);
+    let lists = list_all(connection, shared.different())?;
+    Ok(shared.spread(lists))
 }
 
 #[async_trait]
 impl OrderRepo for SqliteOrderRepo {
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
-        let work = move |connection: &mut _| only(place_all(connection, slice::from_ref(&order))?);
-        Ok(self.writes.run(work).await?)
+        Ok(self.placing.ask(order).await?)
     }
 
     async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
-        let key = key.clone();
-        Ok(self.reads.run(move |connection| find_placement(connection, &key)).await?)
+        Ok(self.placements.ask(key.clone()).await?)
     }
 
     /// Most takes are lost, and a lost take stays lost: reading tells it without the write lock.
     async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
-        let wish = take.clone();
-        let look = move |connection: &mut _| only(decided_all(connection, slice::from_ref(&wish))?);
-        if let Some(decided) = self.reads.run(look).await? {
+        if let Some(decided) = self.deciding.ask(take.clone()).await? {
             return Ok(decided);
         }
-        let work = move |connection: &mut _| only(take_all(connection, slice::from_ref(&take))?);
-        match self.writes.run(work).await {
+        match self.taking.ask(take).await {
             Err(StoreError::Locked(_)) => Ok(TakeOutcome::Busy),
             outcome => Ok(outcome?),
         }
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
-        let work = move |connection: &mut _| only(list_all(connection, &[query])?);
-        Ok(self.reads.run(work).await?)
+        let calls = if is_deep(&query) { &self.deep_listing } else { &self.listing };
+        Ok(calls.ask(query).await?)
     }
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
-        Ok(self.reads.run(move |connection| find(connection, id)).await?)
+        Ok(self.finding.ask(id).await?)
     }
 }
 
@@ -107,11 +152,7 @@ impl OrderRepo for SqliteOrderRepo {
 #[async_trait]
 impl Readiness for SqliteOrderRepo {
     async fn check(&self) -> Result<Tables, RepoError> {
-        let file = self.file.clone();
-        let look = move |connection: &mut _| {
-            if file.is_gone() { Err(StoreError::Gone) } else { Ok(is_current(connection)?) }
-        };
-        let current = self.reads.run(look).await?;
+        let current = self.checking.ask(()).await?;
         Ok(if current { Tables::Current } else { Tables::Behind })
     }
 }

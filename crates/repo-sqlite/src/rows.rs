@@ -2,13 +2,21 @@
 
 use diesel::prelude::*;
 use order_domain::{NewOrder, OrderStatus};
-use order_repo_diesel::rows::{CorruptRow, RouteRow};
+use order_repo_diesel::rows::RouteRow;
 
-use crate::schema::{clock, orders};
+use crate::{
+    error::StoreError,
+    schema::{clock, orders},
+};
 
 /// What a batch gives: one outcome for each member, in the order of the members. A row that
 /// cannot be spoils the outcome of the member that met it, and no other.
-pub(crate) type Outcomes<T> = QueryResult<Vec<Result<T, CorruptRow>>>;
+pub(crate) type Outcomes<T> = Vec<Result<T, StoreError>>;
+
+/// The outcomes of so many members of a transaction that failed.
+pub(crate) fn all_fail<T>(members: usize, failure: &StoreError) -> Outcomes<T> {
+    std::iter::repeat_with(|| Err(failure.clone())).take(members).collect()
+}
 
 /// Now, by the clock of the database.
 pub(crate) fn now(connection: &mut SqliteConnection) -> QueryResult<i64> {

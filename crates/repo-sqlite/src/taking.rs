@@ -5,6 +5,7 @@ use order_domain::{IdempotencyKey, OrderStatus, Take, TakeOutcome};
 use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
+    error::StoreError,
     rows::{Outcomes, now},
     schema::{later_of, orders},
 };
@@ -13,7 +14,7 @@ use crate::{
 pub(crate) fn take_all(
     connection: &mut SqliteConnection,
     members: &[Take],
-) -> Outcomes<TakeOutcome> {
+) -> Result<Outcomes<TakeOutcome>, StoreError> {
     let now = now(connection)?;
     let mut outcomes = Vec::with_capacity(members.len());
     for take in members {
@@ -21,7 +22,7 @@ pub(crate) fn take_all(
         outcomes.push(match decided(connection, take)? {
             Ok(None) => Ok(win(connection, take, now)?),
             Ok(Some(outcome)) => Ok(outcome),
-            Err(corrupt) => Err(corrupt),
+            Err(corrupt) => Err(corrupt.into()),
         });
     }
     Ok(outcomes)
@@ -34,8 +35,12 @@ pub(crate) fn take_all(
 pub(crate) fn decided_all(
     connection: &mut SqliteConnection,
     members: &[Take],
-) -> Outcomes<Option<TakeOutcome>> {
-    members.iter().map(|take| decided(connection, take)).collect()
+) -> Result<Outcomes<Option<TakeOutcome>>, StoreError> {
+    let mut outcomes = Vec::with_capacity(members.len());
+    for take in members {
+        outcomes.push(decided(connection, take)?.map_err(StoreError::from));
+    }
+    Ok(outcomes)
 }
 
 fn decided(

@@ -7,7 +7,7 @@ use order_domain::{OrderStatus, PlaceOutcome, TakeOutcome};
 use super::{
     RepoWorld,
     given::{
-        distance, everything, find, key, keyed, new_order, page, place, place_many, repos,
+        distance, everything, find, key, keyed, new_order, newest, page, place, place_many, repos,
         take_until_known, wish,
     },
 };
@@ -82,4 +82,29 @@ pub async fn dropped_reads_leave_room_for_others(world: &dyn RepoWorld) {
     .await;
     assert_eq!(everything(&repo).await.len(), 1);
     assert_eq!(find(&repo, id).await.id, id);
+}
+
+/// Broken by who gives up a batch with one of its callers, or lets one caller wake the others and
+/// loses it.
+pub async fn a_dropped_call_takes_no_other_with_it(world: &dyn RepoWorld) {
+    let repo = world.repo().await;
+    let free = place_many(&repo, CALLS).await;
+    for round in 0..4_u16 {
+        let at = move |n: u16| 1_000 * (round + 1) + n;
+        let calls = free.iter().zip(0..).map(|(&id, n)| {
+            let repo = Arc::clone(&repo);
+            async move {
+                if (n + round) % 3 == 0 {
+                    let patience = u32::from(n + 5 * round);
+                    drop_after(patience, repo.place(new_order(at(n)))).await;
+                    drop_after(patience, repo.find(id)).await;
+                } else {
+                    place(&repo, new_order(at(n))).await;
+                    assert_eq!(find(&repo, id).await.id, id);
+                    repo.list(newest()).await.unwrap();
+                }
+            }
+        });
+        at_once(calls).await;
+    }
 }

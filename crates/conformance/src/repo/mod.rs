@@ -1,8 +1,11 @@
 //! The clauses of [`OrderRepo`].
 //!
+//! What happens to a connection is in [`cutting`], for stores that have some.
+//!
 //! How long a key is remembered is not here: only the adapter can shift the clock of its
 //! database.
 
+pub mod cutting;
 mod dropping;
 pub mod given;
 mod listing;
@@ -77,11 +80,14 @@ macro_rules! order_repo_clauses {
             }
             together {
                 calls_at_the_same_time_get_each_its_own_outcome,
+                a_call_that_conflicts_fails_no_other,
+                everybody_reads_what_they_were_answered,
             }
             dropping {
                 a_dropped_placement_leaves_all_or_nothing,
                 a_dropped_take_leaves_all_or_nothing,
                 dropped_reads_leave_room_for_others,
+                a_dropped_call_takes_no_other_with_it,
             }
         }
     };

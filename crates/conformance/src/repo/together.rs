@@ -2,13 +2,13 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use order_domain::{PlaceOutcome, TakeOutcome};
+use order_domain::{OrderStatus, PlaceOutcome, TakeOutcome};
 
 use super::{
     RepoWorld,
     given::{
         Repo, everything, find, id, keyed, list, listed_ids, new_order, page, place, take,
-        take_keyed,
+        take_keyed, take_until_known, wish,
     },
 };
 use crate::together::at_once;
@@ -72,6 +72,66 @@ pub async fn calls_at_the_same_time_get_each_its_own_outcome(world: &dyn RepoWor
     }
     at_once(calls).await;
     assert_eq!(everything(&repo).await.len(), usize::from(EACH) * 5);
-    let taken = listed_ids(&repo, page(1, 999), Some(order_domain::OrderStatus::Taken)).await;
+    let taken = listed_ids(&repo, page(1, 999), Some(OrderStatus::Taken)).await;
     assert_eq!(taken.len(), usize::from(EACH) * 2);
+}
+
+/// Broken by who fails a whole batch for one of its members, or repeats the others.
+pub async fn a_call_that_conflicts_fails_no_other(world: &dyn RepoWorld) {
+    const EACH: u16 = 30;
+    let repo = world.repo().await;
+    let first = place(&repo, keyed(0, "used")).await;
+    assert_eq!(take_keyed(&repo, first.id, "used").await, TakeOutcome::Taken);
+    for round in 0..3_u16 {
+        let number = move |n: u16| 1_000 * (round + 1) + n;
+        let mut ids = vec![];
+        for n in 0..EACH {
+            ids.push(place(&repo, new_order(number(n))).await.id);
+        }
+        let before = everything(&repo).await.len();
+        let free = ids.pop().unwrap();
+        let mut calls: Vec<Call> = vec![];
+        for (n, id) in (0..EACH).zip(ids) {
+            calls.push(call(&repo, |repo| async move {
+                place(&repo, new_order(number(100 + n))).await;
+            }));
+            calls.push(call(&repo, |repo| async move {
+                let take = wish(id, &format!("{round}-{n}"));
+                assert_eq!(take_until_known(&repo, take).await, TakeOutcome::Taken);
+            }));
+            if n % 10 == 5 {
+                calls.push(call(&repo, |repo| async move {
+                    let outcome = repo.place(keyed(number(200), "used")).await.unwrap();
+                    assert_eq!(outcome, PlaceOutcome::KeyUsed(first));
+                }));
+                calls.push(call(&repo, |repo| async move {
+                    let outcome = take_keyed(&repo, free, "used").await;
+                    assert_eq!(outcome, TakeOutcome::KeyUsedElsewhere);
+                }));
+            }
+        }
+        at_once(calls).await;
+        assert_eq!(everything(&repo).await.len(), before + usize::from(EACH - 1));
+        assert_eq!(find(&repo, free).await.status(), OrderStatus::Unassigned);
+    }
+}
+
+/// Broken by who answers a call by what was read before the call began.
+pub async fn everybody_reads_what_they_were_answered(world: &dyn RepoWorld) {
+    let repo = world.repo().await;
+    let reading = (0..24_u16).map(|n| {
+        let repo = Arc::clone(&repo);
+        async move {
+            for round in 0..6 {
+                let placed = place(&repo, new_order(n * 10 + round)).await;
+                let newest = listed_ids(&repo, page(1, 1000), None).await;
+                assert!(newest.contains(&placed.id), "order {} is not listed", placed.id);
+                assert_eq!(take(&repo, placed.id).await, TakeOutcome::Taken);
+                let taken = listed_ids(&repo, page(1, 1000), Some(OrderStatus::Taken)).await;
+                assert!(taken.contains(&placed.id), "order {} is not listed", placed.id);
+                assert_eq!(find(&repo, placed.id).await.status(), OrderStatus::Taken);
+            }
+        }
+    });
+    at_once(reading).await;
 }

@@ -1,3 +1,4 @@
+mod batches;
 mod corruption;
 mod expiry;
 mod faults;

@@ -1,0 +1,225 @@
+//! Calls that share a statement: whom a failure reaches, and how many may wait.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use order_conformance::repo::{
+    RepoWorld,
+    cutting::{
+        CuttableWorld, placements_that_are_cut_off_are_unknown_and_their_keys_settle_them,
+        takes_that_are_cut_off_are_unknown_and_their_keys_settle_them,
+    },
+};
+use order_domain::{OrderRepo, PlaceOutcome, RepoError, Take, TakeOutcome};
+use order_repo_postgres::PgOrderRepo;
+use order_test_postgres::{Server, ServerSettings, Session, TestDb};
+use tokio::{task::JoinSet, time::timeout};
+
+use super::world::{World, key, keyed, new_order, newest, place, wish};
+
+/// A world with a lock on its orders, and one to look after it.
+struct Cuttable {
+    world: World,
+    sessions: Mutex<Option<(Session, Session)>>,
+}
+
+fn cuttable() -> Cuttable {
+    Cuttable { world: World::new(), sessions: Mutex::default() }
+}
+
+#[async_trait]
+impl RepoWorld for Cuttable {
+    async fn repo(&self) -> Arc<dyn OrderRepo> {
+        self.world.repo().await
+    }
+}
+
+impl CuttableWorld for Cuttable {
+    fn hold(&self) {
+        let mut locking = self.world.raw();
+        locking.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+        *self.sessions.lock().unwrap() = Some((locking, self.world.raw()));
+    }
+
+    fn cut(&self) -> usize {
+        let mut sessions = self.sessions.lock().unwrap();
+        let (_, looking) = sessions.as_mut().unwrap();
+        let cut = looking.number(
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        cut.try_into().unwrap()
+    }
+
+    fn release(&self) {
+        let (mut locking, _) = self.sessions.lock().unwrap().take().unwrap();
+        locking.execute("ROLLBACK");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn placements_whose_connection_dies_in_mid_batch_are_settled_by_their_keys() {
+    placements_that_are_cut_off_are_unknown_and_their_keys_settle_them(&cuttable()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takes_whose_connection_dies_in_mid_batch_are_settled_by_their_keys() {
+    takes_that_are_cut_off_are_unknown_and_their_keys_settle_them(&cuttable()).await;
+}
+
+/// Calls as many of them as there are numbers, at the same time.
+async fn all<T: Send + 'static, F>(
+    repo: &Arc<PgOrderRepo>,
+    numbers: impl IntoIterator<Item = u16>,
+    call: impl Fn(Arc<PgOrderRepo>, u16) -> F,
+) -> Vec<(u16, Result<T, RepoError>)>
+where
+    F: Future<Output = Result<T, RepoError>> + Send + 'static,
+{
+    let calls = numbers.into_iter().map(|n| {
+        let outcome = call(Arc::clone(repo), n);
+        async move { (n, outcome.await) }
+    });
+    calls.collect::<JoinSet<_>>().join_all().await
+}
+
+/// The key is waited for, because it decides, for 2 s. Only its own member fails for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_transaction_keeps_fails_its_own_placement_only() {
+    let world = World::new();
+    let repo = Arc::new(world.open());
+    let first = place(&repo, new_order(1)).await;
+    let mut other = world.raw();
+    other.execute(&format!(
+        "BEGIN; INSERT INTO placement_keys VALUES ('kept', {}, now())",
+        first.id
+    ));
+    let outcomes = all(&repo, 0..40, |repo, n| async move {
+        let text = if n == 20 { "kept".to_owned() } else { format!("key-{n}") };
+        repo.place(keyed(n, &text)).await
+    })
+    .await;
+    for (n, outcome) in outcomes {
+        match outcome {
+            Ok(PlaceOutcome::Placed(_)) => assert_ne!(n, 20),
+            Err(RepoError::Unavailable(_)) => assert_eq!(n, 20),
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+    other.execute("ROLLBACK");
+    assert_eq!(world.raw().number("SELECT count(*) FROM orders"), 1 + 39);
+    place(&repo, keyed(20, "kept")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_transaction_keeps_fails_its_own_take_only() {
+    let world = World::new();
+    let repo = Arc::new(world.open());
+    let mut ids = vec![];
+    for n in 0..40 {
+        ids.push(place(&repo, new_order(n)).await.id);
+    }
+    let kept = place(&repo, new_order(99)).await.id;
+    let mut other = world.raw();
+    other.execute(&format!(
+        "BEGIN; UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now(), \
+         take_key = 'kept' WHERE id = {kept}"
+    ));
+    let outcomes = all(&repo, 0..40, |repo, n| {
+        let text = if n == 20 { "kept".to_owned() } else { format!("key-{n}") };
+        let take = Take { id: ids[usize::from(n)], key: Some(key(&text)) };
+        async move { repo.take(take).await }
+    })
+    .await;
+    for (n, outcome) in outcomes {
+        match outcome {
+            Ok(TakeOutcome::Taken) => assert_ne!(n, 20),
+            Err(RepoError::Unavailable(_)) => assert_eq!(n, 20),
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+    other.execute("ROLLBACK");
+}
+
+/// An operator's own rule refuses one order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_refused_fails_no_other() {
+    let world = World::new();
+    let repo = Arc::new(world.open());
+    world.raw().execute("ALTER TABLE orders ADD CHECK (distance <> 1020)");
+    let outcomes = all(&repo, 0..40, |repo, n| async move { repo.place(new_order(n)).await }).await;
+    for (n, outcome) in outcomes {
+        match outcome {
+            Ok(PlaceOutcome::Placed(_)) => assert_ne!(n, 20),
+            Err(RepoError::Refused(_)) => assert_eq!(n, 20),
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+    assert_eq!(world.raw().number("SELECT count(*) FROM orders"), 39);
+}
+
+/// Counted by PostgreSQL: the rows that all statements together have read.
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_lists_that_wait_together_share_one_query() {
+    const CALLS: u16 = 2_000;
+    let world = World::new();
+    let repo = Arc::new(world.open());
+    for n in 0..10 {
+        place(&repo, new_order(n)).await;
+    }
+    let mut locking = world.raw();
+    locking.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    let lists = all(&repo, 0..CALLS, |repo, _| async move { repo.list(newest()).await });
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        locking.execute("ROLLBACK");
+    };
+    let (lists, ()) = tokio::join!(lists, release);
+    for (_, list) in lists {
+        assert_eq!(list.unwrap().len(), 10);
+    }
+    // The numbers of a session are there when it ends.
+    drop(repo);
+    let read = "SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes \
+                WHERE indexrelname = 'orders_pkey'";
+    let mut raw = world.raw();
+    let scans = raw.number(read);
+    assert!(scans < i64::from(CALLS) / 10, "{scans} looks at the list");
+}
+
+/// The server has stopped to answer, so nothing leaves the queues.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_too_many_wait_the_next_are_refused_at_once() {
+    const CALLS: u16 = 10_000;
+    let server = Server::start(ServerSettings::Fast);
+    let database = TestDb::on_server(&server);
+    let info = order_repo_postgres::ConnectionInfo::parse(&database.url()).unwrap();
+    let repo = Arc::new(PgOrderRepo::open(&info, 2.try_into().unwrap()).unwrap());
+    let free = place(&repo, new_order(1)).await.id;
+    let frozen = server.freeze();
+    let began = Instant::now();
+    let patience = Duration::from_secs(4);
+    let placements = all(&repo, 0..CALLS, |repo, n| async move {
+        Ok(timeout(patience, repo.place(new_order(n))).await)
+    });
+    let takes = all(&repo, 0..CALLS, |repo, _| async move {
+        Ok(timeout(patience, repo.take(wish(free))).await)
+    });
+    let (placements, takes) = tokio::join!(placements, takes);
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    let placements =
+        placements.iter().filter(|(_, it)| matches!(it, Ok(Ok(Err(RepoError::Overloaded)))));
+    let takes = takes.iter().filter(|(_, it)| matches!(it, Ok(Ok(Err(RepoError::Overloaded)))));
+    for refused in [placements.count(), takes.count()] {
+        assert!((500..5_000).contains(&refused), "{refused} of {CALLS}");
+    }
+    drop(frozen);
+    // What was given up in the queue has not happened, and there is room again.
+    place(&repo, new_order(2)).await;
+    let placed = database.session().number("SELECT count(*) FROM orders");
+    // Two batches may have been under way.
+    assert!(placed < 500, "{placed}");
+}
