@@ -1,11 +1,12 @@
 //! The `Link` header of a list (RFC 8288): paths without host, so that they hold behind any
 //! web server.
 
+use std::fmt::{self, Write};
+
 use order_domain::{Cursor, ListQuery, Page, PageNumber, Window};
 
 /// `next` while there may be more, always as a cursor; `first` always; `prev` for pages.
 pub(crate) fn header(query: &ListQuery, next: Option<Cursor>) -> String {
-    let target = |window| target(&ListQuery { window, status: query.status });
     let limit = query.window.limit();
     let page = |number| Window::Page(Page { number, limit });
     let previous = match query.window {
@@ -13,24 +14,35 @@ pub(crate) fn header(query: &ListQuery, next: Option<Cursor>) -> String {
         Window::Before(_) => None,
     };
     let links = [
-        next.map(|cursor| (target(Window::Before(cursor)), "next")),
-        Some((target(page(PageNumber::FIRST)), "first")),
-        previous.map(|number| (target(page(number)), "prev")),
+        next.map(|cursor| (Window::Before(cursor), "next")),
+        Some((page(PageNumber::FIRST), "first")),
+        previous.map(|number| (page(number), "prev")),
     ];
-    let links: Vec<_> =
-        links.into_iter().flatten().map(|(to, rel)| format!("<{to}>; rel=\"{rel}\"")).collect();
-    links.join(", ")
+    // Written in one go: each list has it.
+    let mut header = String::with_capacity(160);
+    for (window, rel) in links.into_iter().flatten() {
+        let separator = if header.is_empty() { "" } else { ", " };
+        let target = Target(ListQuery { window, status: query.status });
+        write!(header, "{separator}<{target}>; rel=\"{rel}\"").expect("a string takes all");
+    }
+    header
 }
 
-fn target(query: &ListQuery) -> String {
-    let limit = query.window.limit().get();
-    let status =
-        query.status.map(|status| format!("&status={}", status.as_str())).unwrap_or_default();
-    let window = match query.window {
-        Window::Page(page) => format!("page={}", page.number.get()),
-        Window::Before(cursor) => format!("before={}", cursor.before),
-    };
-    format!("/orders?limit={limit}{status}&{window}")
+/// The path of a part of the list.
+struct Target(ListQuery);
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(query) = self;
+        write!(f, "/orders?limit={}", query.window.limit().get())?;
+        if let Some(status) = query.status {
+            write!(f, "&status={}", status.as_str())?;
+        }
+        match query.window {
+            Window::Page(page) => write!(f, "&page={}", page.number.get()),
+            Window::Before(cursor) => write!(f, "&before={}", cursor.before),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -106,15 +106,24 @@ pub(super) enum Untyped {
 
 impl Untyped {
     fn read(value: &RawValue) -> Self {
-        let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).ok();
+        // By the first character, because the error of who tries the wrong type costs more than
+        // reading the right one.
         if let Some(text) = text(value) {
             return Self::Text(text);
+        }
+        if !value.get().starts_with('[') {
+            return Self::Other;
         }
         match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
             Ok(elements) => Self::Array(elements.into_iter().map(text).collect()),
             Err(_) => Self::Other,
         }
     }
+}
+
+/// What a string says; nothing where it is no string.
+fn text(value: &RawValue) -> Option<String> {
+    if value.get().starts_with('"') { serde_json::from_str(value.get()).ok() } else { None }
 }
 
 /// The members of a JSON object, not yet looked at.
