@@ -4,6 +4,7 @@
 //! the files. A line that finds no room because they cannot follow is dropped and counted.
 
 mod files;
+mod json;
 mod lines;
 
 use std::{
@@ -25,6 +26,7 @@ use tracing_subscriber::{
 
 use self::{
     files::RotatingFile,
+    json::{JsonEvent, JsonMembers},
     lines::{Counted, OneLine},
 };
 use crate::settings::{InvalidSetting, LogFormat, LogSettings};
@@ -129,6 +131,6 @@ where
         .with_writer(move || OneLine(writer.clone()));
     match format {
         LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Json => lines.fmt_fields(JsonMembers).event_format(JsonEvent).boxed(),
     }
 }

@@ -141,6 +141,7 @@ const ROOMS: &[Room] = &[
             "clap",
             "rlimit",
             "secrecy",
+            "serde_json",
             "thiserror",
             "tokio",
             "tracing",
@@ -148,7 +149,7 @@ const ROOMS: &[Room] = &[
             "tracing-subscriber",
             "ureq",
         ],
-        tests: &["order-test-postgres", "rstest", "serde_json", "tempfile"],
+        tests: &["order-test-postgres", "rstest", "tempfile"],
     },
 ];
 
