@@ -10,7 +10,7 @@ WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
-	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server test-deps \
+	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server bench test-deps \
 	has-postgres openapi lint fmt doc clean
 .DEFAULT_GOAL := help
 
@@ -78,6 +78,10 @@ test-load: ## Load a running service with Locust; web page on 127.0.0.1:8089, or
 test-load-server: has-postgres ## Run the service for the load test, on a PostgreSQL that is gone afterwards
 	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable \
 		env DATABASE_URL=postgresql:///TestDB $(CARGO) run --locked --bin order-api
+
+bench: has-postgres ## Measure the release build against pgbench, 7 minutes; writes docs/benchmarks.md
+	$(CARGO) build --release --locked --bin order-api --bin with-postgres
+	tests/bench/run.sh
 
 test-deps: ## Install what tests need on Debian or Ubuntu, as root: PostgreSQL, Python
 	tests/install-deps.sh
