@@ -4,25 +4,27 @@
 #
 # OUTPUT (docs) is where benchmarks.md and benchmarks.svg go; ROUNDS (5) and SECONDS_EACH (2) say how much is measured.
 # The binaries have to be built before: cargo build --release --bin order-api --bin with-postgres
+# With PROFILE=debug it tries itself on others; what it measures then means nothing.
 set -euo pipefail
 
 # shellcheck disable=SC2034 # for tests/lib.sh
 name=bench
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib.sh"
-release=${CARGO_TARGET_DIR:-$repo/target}/release
+target=${CARGO_TARGET_DIR:-$repo/target}
+binaries=$target/${PROFILE:-release}
 
 for program in order-api with-postgres; do
-  [ -x "$release/$program" ] || die "$release/$program is missing: cargo build --release --bin order-api --bin with-postgres"
+  [ -x "$binaries/$program" ] || die "$binaries/$program is missing: cargo build --release --bin order-api --bin with-postgres"
 done
 command -v wrk >/dev/null || die "wrk is missing: apt-get install wrk"
 command -v python3 >/dev/null || die "python3 is missing: apt-get install python3"
-PATH=$PATH:/usr/sbin:${CARGO_TARGET_DIR:-$repo/target}/nginx/usr/sbin
+PATH=$PATH:/usr/sbin:$target/nginx/usr/sbin
 if ! command -v nginx >/dev/null; then
   # It stands in for Google. Installing it would start a server for all addresses.
-  unpack_package nginx "${CARGO_TARGET_DIR:-$repo/target}/nginx"
+  unpack_package nginx "$target/nginx"
 fi
 
 # A server that is there already may be set to be less durable, and has other work.
-exec env -u TEST_DATABASE_URL "$release/with-postgres" --durable python3 "$here/bench.py" --binary "$release/order-api" \
+exec env -u TEST_DATABASE_URL "$binaries/with-postgres" --durable python3 "$here/bench.py" --binary "$binaries/order-api" \
   --output "${OUTPUT:-$repo/docs}" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-2}"
