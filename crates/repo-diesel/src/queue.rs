@@ -47,6 +47,10 @@ impl Width {
     }
 }
 
+/// A batch that takes longer stands still, most likely, for something of its own: a connection that
+/// has died without a word, a lock. It counts no more, so that the others need not stand with it.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// Too many calls wait. This one has not begun, and does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many calls wait")]
@@ -74,8 +78,8 @@ pub(crate) struct Waiting<M, T, E> {
     pub(crate) calls: VecDeque<Call<M, T, E>>,
     /// A thread is called, or has come and not yet drawn: it will see who comes now.
     pub(crate) coming: bool,
-    /// Batches under way.
-    pub(crate) begun: usize,
+    /// The batches that are under way: when each began.
+    pub(crate) begun: Vec<Instant>,
 }
 
 pub(crate) struct Call<M, T, E> {
@@ -97,7 +101,7 @@ where
         capacity: usize,
         serve: impl Fn(Turn<M, T, E>) + Send + Sync + 'static,
     ) -> Self {
-        let waiting = Waiting { calls: VecDeque::new(), coming: false, begun: 0 };
+        let waiting = Waiting { calls: VecDeque::new(), coming: false, begun: vec![] };
         let shared = Arc::new_cyclic(|me: &Weak<Shared<M, T, E>>| Shared {
             waiting: Mutex::new(waiting),
             capacity,
@@ -180,10 +184,12 @@ impl<M, T, E> Shared<M, T, E> {
 
     /// Whether a thread has to be called for those who wait. To be called then.
     fn needs_a_thread(&self, waiting: &mut Waiting<M, T, E>) -> bool {
-        let has_room = self.width.has_room(waiting.begun, waiting.calls.len());
-        let needs = has_room && !waiting.coming;
-        waiting.coming |= needs;
-        needs
+        if waiting.coming || waiting.calls.is_empty() {
+            return false;
+        }
+        let begun = waiting.begun.iter().filter(|began| began.elapsed() < STANDSTILL).count();
+        waiting.coming = self.width.has_room(begun, waiting.calls.len());
+        waiting.coming
     }
 
     /// Calls a thread for those who wait, where they need one.

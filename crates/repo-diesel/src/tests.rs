@@ -253,6 +253,23 @@ async fn no_more_batches_are_under_way_than_the_queue_is_wide() {
     }
 }
 
+/// It may stand for long: on a connection that has died without a word.
+#[tokio::test]
+async fn a_batch_that_stands_still_keeps_nobody_else_waiting() {
+    let crew = Crew::start("test", 4);
+    let doubling = doubling_as(&crew, Width::for_crowds(1, 99), 100, Arc::default());
+    let standing = doubling.stand_still().await;
+    let waiting = doubling.ask(1);
+    sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(doubling.ask(2).await.unwrap(), Ok(4));
+    assert_eq!(waiting.await.unwrap(), Ok(2));
+    assert_eq!(doubling.batches(), [vec![0], vec![1, 2]]);
+    doubling.go.send(()).unwrap();
+    standing.await.unwrap().unwrap();
+    // It counts as long as it should, and no longer.
+    assert_eq!(doubling.ask(3).await.unwrap(), Ok(6));
+}
+
 /// While few wait, one batch after the other does the same for less.
 #[tokio::test]
 async fn a_second_batch_begins_beside_the_first_only_for_a_crowd() {

@@ -24,6 +24,7 @@ pub struct Turn<M, T, E> {
 /// served it did so.
 pub struct Batch<M, T, E> {
     queue: Arc<Shared<M, T, E>>,
+    began: Instant,
     members: Vec<M>,
     slots: Vec<Arc<Slot<T, E>>>,
 }
@@ -58,8 +59,9 @@ impl<M, T, E> Turn<M, T, E> {
         self.used = true;
         let queue = &self.queue;
         let mut waiting = queue.waiting();
-        waiting.begun += 1;
-        let mut batch = Batch { queue: Arc::clone(queue), members: vec![], slots: vec![] };
+        let began = Instant::now();
+        waiting.begun.push(began);
+        let mut batch = Batch { queue: Arc::clone(queue), began, members: vec![], slots: vec![] };
         while let Some(call) = waiting.calls.pop_front() {
             if !fits(&call.member) && !batch.members.is_empty() {
                 waiting.calls.push_front(call);
@@ -126,6 +128,9 @@ impl<M, T, E> Batch<M, T, E> {
 impl<M, T, E> Drop for Batch<M, T, E> {
     fn drop(&mut self) {
         fill_all(take(&mut self.slots).into_iter().map(|slot| (slot, None)));
-        self.queue.waiting().begun -= 1;
+        let begun = &mut self.queue.waiting().begun;
+        if let Some(at) = begun.iter().position(|began| *began == self.began) {
+            begun.swap_remove(at);
+        }
     }
 }
