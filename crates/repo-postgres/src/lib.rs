@@ -6,7 +6,7 @@
 //! - `connection_info` reads where the database is, and hides its password;
 //! - `open` creates the database, migrates it and opens the pool;
 //! - `manager` makes connections, and knows which of them are of use no more;
-//! - `blocking` is the only place where diesel runs: on a blocking thread, one statement a
+//! - `blocking` is the only place where diesel runs: on threads of its own, one statement a
 //!   transaction;
 //! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
 //!   outcome each, so that callers can share a statement. `statement` is what they have in common;

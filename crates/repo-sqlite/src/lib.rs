@@ -4,7 +4,7 @@
 //! processes on one file. One module for one task:
 //!
 //! - `open` makes the file, migrates it and opens the connections;
-//! - `blocking` is the only place where diesel runs: on a blocking thread, one transaction a call;
+//! - `blocking` is the only place where diesel runs: on threads of its own, one transaction a batch;
 //! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
 //!   outcome each, so that callers can share a transaction;
 //! - `schema` and `rows` are the tables as diesel sees them, and the way into the domain's values;

@@ -25,9 +25,9 @@ use crate::{
 
 /// Orders in a SQLite file. Several processes may open the same file.
 ///
-/// Its calls need a tokio runtime. A write waits for another process's write lock for at most
-/// two seconds; then a take is [`TakeOutcome::Busy`] and a placement
-/// [`RepoError::Unavailable`]. The key of a placement is remembered for 24 hours.
+/// A write waits for another process's write lock for at most two seconds; then a take is
+/// [`TakeOutcome::Busy`] and a placement [`RepoError::Unavailable`]. The key of a placement is
+/// remembered for 24 hours.
 ///
 /// Calls of one kind that come while others are under way are served together, in one
 /// transaction. Where too many wait, the next is [`RepoError::Overloaded`].

@@ -55,9 +55,8 @@ const ROOMS: &[Room] = &[
             "percent-encoding",
             "pq-sys",
             "thiserror",
-            "tokio",
         ],
-        tests: &["order-conformance", "order-test-postgres", "rstest"],
+        tests: &["order-conformance", "order-test-postgres", "rstest", "tokio"],
     },
     Room {
         name: "order-test-postgres",
