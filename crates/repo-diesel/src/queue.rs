@@ -94,7 +94,8 @@ where
     T: Send + 'static,
     E: From<Full> + Send + 'static,
 {
-    /// A queue whose batches are served by the threads of `crew`. `serve` is called once a batch; it draws the batch and answers it.
+    /// A queue whose batches are served by the threads of `crew`. `serve` is called once a batch; it
+    /// draws the batch and answers it.
     pub fn new(
         crew: &Crew,
         width: Width,

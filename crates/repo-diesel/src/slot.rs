@@ -20,10 +20,9 @@ enum State<T, E> {
     Waiting(Caller),
     /// It is being served.
     Begun(Caller),
-    /// It has its answer, which comes with other callers to wake.
-    Answered(Result<T, E>, Vec<Waker>),
-    /// Whoever served it panicked.
-    Abandoned(Vec<Waker>),
+    /// It has its answer, or none because whoever served it panicked. With it come other callers to
+    /// wake.
+    Answered(Option<Result<T, E>>, Vec<Waker>),
     /// The caller is gone, with its answer or without.
     Gone,
 }
@@ -71,10 +70,7 @@ impl<T, E> Slot<T, E> {
         let mut state = self.state();
         match replace(&mut *state, State::Gone) {
             State::Waiting(caller) | State::Begun(caller) => {
-                *state = match answer {
-                    Some(answer) => State::Answered(answer, vec![]),
-                    None => State::Abandoned(vec![]),
-                };
+                *state = State::Answered(answer, vec![]);
                 caller
             }
             other => {
@@ -88,7 +84,7 @@ impl<T, E> Slot<T, E> {
     /// it is too late for that.
     fn charge(&self, others: Vec<Waker>) -> Option<Vec<Waker>> {
         match &mut *self.state() {
-            State::Answered(_, charged) | State::Abandoned(charged) => {
+            State::Answered(_, charged) => {
                 *charged = others;
                 None
             }
@@ -124,20 +120,21 @@ pub(crate) fn fill_all<T, E>(
 }
 
 impl<T, E> Answer<T, E> {
+    /// Leaves the slot, and wakes those whom this caller was to wake. Gives back how it was.
+    fn leave(&self) -> State<T, E> {
+        let mut left = replace(&mut *self.0.state(), State::Gone);
+        if let State::Answered(_, others) = &mut left {
+            take(others).into_iter().for_each(Waker::wake);
+        }
+        left
+    }
+
     /// Waits no longer.
     pub(crate) fn withdraw(self) -> Withdrawn<T, E> {
-        let mut state = self.0.state();
-        match replace(&mut *state, State::Gone) {
+        match self.leave() {
             State::Waiting(_) => Withdrawn::NeverBegun,
-            State::Begun(_) | State::Gone => Withdrawn::Begun,
-            State::Abandoned(others) => {
-                others.into_iter().for_each(Waker::wake);
-                Withdrawn::Begun
-            }
-            State::Answered(answer, others) => {
-                others.into_iter().for_each(Waker::wake);
-                Withdrawn::Answered(answer)
-            }
+            State::Answered(Some(answer), _) => Withdrawn::Answered(answer),
+            State::Begun(_) | State::Answered(None, _) | State::Gone => Withdrawn::Begun,
         }
     }
 }
@@ -146,37 +143,29 @@ impl<T, E> Future for Answer<T, E> {
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T, E>> {
-        let mut state = self.0.state();
-        let others = match &mut *state {
-            State::Waiting(caller) | State::Begun(caller) => {
-                let here = thread::current().id();
-                match caller {
-                    Some((thread, waker)) => {
-                        *thread = here;
-                        waker.clone_from(context.waker());
-                    }
-                    None => *caller = Some((here, context.waker().clone())),
+        if let State::Waiting(caller) | State::Begun(caller) = &mut *self.0.state() {
+            let here = thread::current().id();
+            match caller {
+                Some((thread, waker)) => {
+                    *thread = here;
+                    waker.clone_from(context.waker());
                 }
-                return Poll::Pending;
+                None => *caller = Some((here, context.waker().clone())),
             }
-            State::Answered(_, others) | State::Abandoned(others) => take(others),
-            State::Gone => panic!("an answer is given once"),
-        };
-        let answered = replace(&mut *state, State::Gone);
-        drop(state);
-        others.into_iter().for_each(Waker::wake);
-        match answered {
-            State::Answered(answer, _) => Poll::Ready(answer),
-            _ => panic!("serving this call panicked; the panic itself stands above"),
+            return Poll::Pending;
+        }
+        match self.leave() {
+            State::Answered(Some(answer), _) => Poll::Ready(answer),
+            State::Answered(None, _) => {
+                panic!("serving this call panicked; the panic itself stands above")
+            }
+            _ => panic!("an answer is given once"),
         }
     }
 }
 
 impl<T, E> Drop for Answer<T, E> {
     fn drop(&mut self) {
-        let state = replace(&mut *self.0.state(), State::Gone);
-        if let State::Answered(_, others) | State::Abandoned(others) = state {
-            others.into_iter().for_each(Waker::wake);
-        }
+        self.leave();
     }
 }

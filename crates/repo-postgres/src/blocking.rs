@@ -13,13 +13,11 @@ use std::{
 
 use diesel::{PgConnection, r2d2::Pool};
 use order_domain::RepoError;
-use order_repo_diesel::{CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width};
-
-use crate::{
-    error::StoreError,
-    manager::Manager,
-    statement::{Outcomes, all_fail},
+use order_repo_diesel::{
+    CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width, all_fail, only,
 };
+
+use crate::{error::StoreError, manager::Manager, statement::Outcomes};
 
 /// How long a call waits for a connection while the server cannot be reached. Longer than libpq
 /// waits for the first of several hosts, so that the second has a chance.
@@ -195,7 +193,7 @@ fn attempt<M, T>(
         for (member, outcome) in zip(members, &mut outcomes) {
             if matches!(outcome, Err(StoreError::Query(_))) && slow < TOO_MANY {
                 let began = Instant::now();
-                *outcome = alone(&mut connection.postgres, member, work);
+                *outcome = only(work(&mut connection.postgres, slice::from_ref(member)));
                 slow += usize::from(outcome.is_err() && began.elapsed() >= SLOW);
             }
         }
@@ -205,13 +203,4 @@ fn attempt<M, T>(
         connection.condemn();
     }
     outcomes
-}
-
-fn alone<M, T>(
-    connection: &mut PgConnection,
-    member: &M,
-    work: &impl Fn(&mut PgConnection, &[M]) -> Outcomes<T>,
-) -> Result<T, StoreError> {
-    let outcomes = work(connection, slice::from_ref(member));
-    outcomes.into_iter().next().expect("a batch gives each member its outcome")
 }

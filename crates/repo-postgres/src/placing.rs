@@ -5,11 +5,14 @@ use diesel::{
     sql_types::{BigInt, Double, Nullable, Text},
 };
 use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
-use order_repo_diesel::rows::{CorruptRow, PlacedRow, RouteRow};
+use order_repo_diesel::{
+    all_fail,
+    rows::{CorruptRow, PlacedRow, RouteRow},
+};
 
 use crate::{
     error::StoreError,
-    statement::{Outcomes, all_fail, each_its_row, entry, statement},
+    statement::{Outcomes, each_its_row, entry, statement},
 };
 
 /// The moment since which keys are remembered, as SQL.

@@ -5,17 +5,13 @@
 
 use diesel::QueryResult;
 use order_domain::IdempotencyKey;
+use order_repo_diesel::all_fail;
 
 use crate::error::StoreError;
 
 /// What a batch gives: one outcome for each member, in the order of the members. A row that
 /// cannot be spoils the outcome of the member that met it, and no other.
 pub(crate) type Outcomes<T> = Vec<Result<T, StoreError>>;
-
-/// The outcomes of so many members of a statement that failed.
-pub(crate) fn all_fail<T>(members: usize, failure: &StoreError) -> Outcomes<T> {
-    std::iter::repeat_with(|| Err(failure.clone())).take(members).collect()
-}
 
 /// The outcomes of so many members that ask for one thing each, out of rows with their numbers.
 pub(crate) fn each_its_row<R, T>(

@@ -8,11 +8,11 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use order_domain::{IdempotencyKey, OrderId, OrderStatus, Take, TakeOutcome};
-use order_repo_diesel::rows::CorruptRow;
+use order_repo_diesel::{all_fail, rows::CorruptRow};
 
 use crate::{
     error::StoreError,
-    statement::{Outcomes, all_fail, entry, statement},
+    statement::{Outcomes, entry, statement},
 };
 
 statement! {

@@ -11,12 +11,11 @@ use diesel::{
     connection::{AnsiTransactionManager, TransactionManager},
     r2d2::{ConnectionManager, Pool},
 };
-use order_repo_diesel::{CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width};
-
-use crate::{
-    error::StoreError,
-    rows::{Outcomes, all_fail},
+use order_repo_diesel::{
+    CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width, all_fail, only,
 };
+
+use crate::{error::StoreError, rows::Outcomes};
 
 /// How long a write waits for the write lock while another process has it.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -160,10 +159,7 @@ fn each_or_alone<M, T>(
     match transaction(members) {
         Ok(outcomes) => outcomes,
         Err(StoreError::Query(_)) if members.len() > 1 => {
-            let alone = |member| {
-                let outcomes = transaction(slice::from_ref(member))?;
-                outcomes.into_iter().next().expect("a batch gives each member its outcome")
-            };
+            let alone = |member| only(transaction(slice::from_ref(member))?);
             members.iter().map(alone).collect()
         }
         Err(failure) => all_fail(members.len(), &failure),

@@ -13,11 +13,6 @@ use crate::{
 /// cannot be spoils the outcome of the member that met it, and no other.
 pub(crate) type Outcomes<T> = Vec<Result<T, StoreError>>;
 
-/// The outcomes of so many members of a transaction that failed.
-pub(crate) fn all_fail<T>(members: usize, failure: &StoreError) -> Outcomes<T> {
-    std::iter::repeat_with(|| Err(failure.clone())).take(members).collect()
-}
-
 /// Now, by the clock of the database.
 pub(crate) fn now(connection: &mut SqliteConnection) -> QueryResult<i64> {
     clock::table.select(clock::now).first(connection)
