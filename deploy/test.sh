@@ -19,7 +19,6 @@ set -euo pipefail
 # shellcheck disable=SC2034 # for tests/lib.sh
 name=test-deploy
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/lib.sh"
-target=${CARGO_TARGET_DIR:-$repo/target}
 venv=$target/deploy-venv
 cd "$repo/tests/deploy"
 
@@ -39,10 +38,7 @@ make_venv "$venv" requirements.txt
 
 # Runs a command with nginx in its path and a PostgreSQL of its own.
 with_nginx() {
-  PATH=$PATH:/usr/sbin:$target/nginx/usr/sbin
-  if ! command -v nginx >/dev/null; then
-    unpack_package nginx "$target/nginx"
-  fi
+  need_nginx
   "$target/debug/with-postgres" --durable "$@"
 }
 

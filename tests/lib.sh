@@ -2,7 +2,8 @@
 # the script is known to who reads its messages.
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-binary=${CARGO_TARGET_DIR:-$repo/target}/debug/order-api
+target=${CARGO_TARGET_DIR:-$repo/target}
+binary=$target/debug/order-api
 
 # Nothing but sources in the repository.
 export PYTHONDONTWRITEBYTECODE=1
@@ -56,6 +57,13 @@ unpack_package() {
   mkdir -p "$(dirname "$folder")"
   mv "$scratch/files" "$folder"
   rm -rf "$scratch"
+}
+
+# Puts nginx into the path: the one that is installed, else that of Debian's package, unpacked below
+# target/. Installing it would start a server for all addresses.
+need_nginx() {
+  PATH=$PATH:/usr/sbin:$target/nginx/usr/sbin
+  command -v nginx >/dev/null || unpack_package nginx "$target/nginx"
 }
 
 # Starts the service on a free port of 127.0.0.1 over the database $1, waits until it answers, and

@@ -12,12 +12,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import jobs
 from jobs import Job
 from report import Figure, Line, write
-from service import Service, database_url, google, load, psql, server_program, service
+from service import database_url, google, load, psql, server_program, service
 from sides import Pgbench, Result, wrk
 
 STARTS = 11
@@ -96,15 +97,20 @@ class Bench:
         show(job.name, results)
 
 
-def show(name: str, results: dict[str, list[Result]]) -> None:
-    medians = ", ".join(
-        f"{side} {statistics.median(result.a_second for result in of):,.0f}" for side, of in results.items()
-    )
-    print(f"{name}: {medians} a second", flush=True)
+A_SECOND, MEDIAN_TIME = attrgetter("a_second"), attrgetter("median")
 
 
-def ratio(one: list[Result], other: list[Result], of=lambda result: result.a_second) -> float:
+def median(results: list[Result], of=A_SECOND) -> float:
+    return statistics.median(map(of, results))
+
+
+def ratio(one: list[Result], other: list[Result], of=A_SECOND) -> float:
     return statistics.median(of(a) / of(b) for a, b in zip(one, other))
+
+
+def show(name: str, results: dict[str, list[Result]]) -> None:
+    medians = ", ".join(f"{side} {median(of):,.0f}" for side, of in results.items())
+    print(f"{name}: {medians} a second", flush=True)
 
 
 def measure(bench: Bench):
@@ -116,8 +122,7 @@ def measure(bench: Bench):
 
     with bench.serving(url) as running:
         address = running.address
-        quiet = Service(bench.binary, url, bench.log, LOG_LEVEL="warn")
-        try:
+        with bench.serving(url, LOG_LEVEL="warn") as quiet:
             results = bench.in_turn(
                 {
                     "constant": bench.wrk(address, jobs.CONSTANT),
@@ -126,8 +131,6 @@ def measure(bench: Bench):
                     "list, no log": bench.wrk(quiet.address, jobs.LIST),
                 }
             )
-        finally:
-            quiet.stop()
         show("what the server can do at most", results)
         measured[jobs.CONSTANT.name] = {"service": results["constant"]}
         share_of_constant = ratio(results["list"], results["constant"])
@@ -184,22 +187,22 @@ def measure(bench: Bench):
         with bench.serving(url) as running:
             starts.append(running.seconds_to_ready * 1000)
 
-    goals = {
-        jobs.LIST.name: 1.2,
-        jobs.DEEP_PAGE.name: 2.0,
-        jobs.CURSOR.name: 0.8,
-        jobs.PLACE.name: 2.0,
-        jobs.TAKE.name: 2.0,
-        jobs.TAKE_LOCKING.name: 4.0,
-    }
-    order = [jobs.LIST, jobs.DEEP_PAGE, jobs.CURSOR, jobs.PLACE, jobs.TAKE, jobs.TAKE_LOCKING]
-    lines = [line(job.name, measured, goals.get(job.name)) for job in [*order, jobs.CONTESTED, jobs.CONSTANT]]
-    latency = ratio(alone["service"], alone["pgbench"], lambda result: result.median)
-    median = lambda results, of=lambda result: result.a_second: statistics.median(map(of, results))
+    goals = [
+        (jobs.LIST, 1.2),
+        (jobs.DEEP_PAGE, 2.0),
+        (jobs.CURSOR, 0.8),
+        (jobs.PLACE, 2.0),
+        (jobs.TAKE, 2.0),
+        (jobs.TAKE_LOCKING, 4.0),
+        (jobs.CONTESTED, None),
+        (jobs.CONSTANT, None),
+    ]
+    lines = [line(job.name, measured[job.name], goal) for job, goal in goals]
+    latency = ratio(alone["service"], alone["pgbench"], MEDIAN_TIME)
     figures = [
         Figure(
             "One client alone, place: the median latency, to that of the same statement",
-            f"{median(alone['service'], lambda r: r.median):.2f} ms to {median(alone['pgbench'], lambda r: r.median):.2f} ms",
+            f"{median(alone['service'], MEDIAN_TIME):.2f} ms to {median(alone['pgbench'], MEDIAN_TIME):.2f} ms",
             latency,
             at_most=2.0,
         ),
@@ -216,22 +219,18 @@ def measure(bench: Bench):
 
 
 def a_second(results: list[Result]) -> str:
-    return f"{statistics.median(result.a_second for result in results):,.0f}/s"
+    return f"{median(results):,.0f}/s"
 
 
-def line(name: str, measured: dict, goal: float | None) -> Line:
-    of = measured[name]
-    median = lambda side, value=lambda result: result.a_second: statistics.median(map(value, of[side]))
+def line(name: str, of: dict[str, list[Result]], goal: float | None) -> Line:
+    service = of["service"]
+    others = [of[side] for side in ("pgbench", "pgbench, 2 threads") if side in of]
     return Line(
         name,
-        median("service"),
-        median("service", lambda result: result.median),
-        median("service", lambda result: result.p99),
-        [
-            (median(side), ratio(of["service"], of[side]))
-            for side in ("pgbench", "pgbench, 2 threads")
-            if side in of
-        ],
+        median(service),
+        median(service, MEDIAN_TIME),
+        median(service, attrgetter("p99")),
+        [(median(other), ratio(service, other)) for other in others],
         goal,
     )
 

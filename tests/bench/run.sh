@@ -11,7 +11,6 @@ set -euo pipefail
 name=bench
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib.sh"
-target=${CARGO_TARGET_DIR:-$repo/target}
 binaries=$target/${PROFILE:-release}
 
 for program in order-api with-postgres; do
@@ -19,11 +18,8 @@ for program in order-api with-postgres; do
 done
 command -v wrk >/dev/null || die "wrk is missing: apt-get install wrk"
 command -v python3 >/dev/null || die "python3 is missing: apt-get install python3"
-PATH=$PATH:/usr/sbin:$target/nginx/usr/sbin
-if ! command -v nginx >/dev/null; then
-  # It stands in for Google. Installing it would start a server for all addresses.
-  unpack_package nginx "$target/nginx"
-fi
+# It stands in for Google.
+need_nginx
 
 # A server that is there already may be set to be less durable, and has other work.
 exec env -u TEST_DATABASE_URL "$binaries/with-postgres" --durable python3 "$here/bench.py" --binary "$binaries/order-api" \

@@ -29,7 +29,7 @@ def server_program(name: str) -> str:
 
 
 def database_url(database: str) -> str:
-    return re.sub(r"/[^/?]*(\?|$)", rf"/{database}\1", os.environ["TEST_DATABASE_URL"], count=0)
+    return re.sub(r"/[^/?]*(\?|$)", rf"/{database}\1", os.environ["TEST_DATABASE_URL"])
 
 
 def load(database: str, orders: int) -> int:
