@@ -26,7 +26,7 @@ pub use order::{
 pub use orders::{Orders, PlaceError, Placing};
 pub use ports::{
     Cause, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo, PlaceOutcome,
-    Readiness, RepoError, Tables, Take, TakeOutcome,
+    Readiness, RepoError, StoreStatus, Take, TakeOutcome,
 };
 #[cfg(any(test, feature = "mock"))]
 pub use ports::{MockDistanceProvider, MockOrderRepo, MockReadiness};

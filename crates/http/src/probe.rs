@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_domain::{Readiness, RepoError, Tables};
+use order_domain::{Readiness, RepoError, StoreStatus};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -26,6 +26,8 @@ pub(crate) enum NotReady {
     Database,
     /// The tables lack migrations.
     Migrations,
+    /// The database rejects changes.
+    ReadOnly,
     /// The service is about to end.
     ShuttingDown,
 }
@@ -57,8 +59,9 @@ impl Probe {
         }
         let answer = timeout(QUESTION, self.readiness.check()).await;
         let found = match &answer {
-            Ok(Ok(Tables::Current)) => None,
-            Ok(Ok(Tables::Behind)) => Some(NotReady::Migrations),
+            Ok(Ok(StoreStatus::Ready)) => None,
+            Ok(Ok(StoreStatus::MigrationsPending)) => Some(NotReady::Migrations),
+            Ok(Ok(StoreStatus::ReadOnly)) => Some(NotReady::ReadOnly),
             Ok(Err(_)) | Err(_) => Some(NotReady::Database),
         };
         // Once, not for everybody who asks.
@@ -76,7 +79,13 @@ fn report(found: Option<NotReady>, error: Option<RepoError>) {
         Some(NotReady::Migrations) => {
             tracing::error!("not ready: the database lacks migrations; run order-api migrate");
         }
-        Some(_) => {
+        Some(NotReady::ReadOnly) => {
+            tracing::error!(
+                "not ready: the database rejects changes; it is a standby, is set read-only, or \
+                 the role lacks privileges"
+            );
+        }
+        Some(NotReady::Database | NotReady::ShuttingDown) => {
             let why = error.map_or_else(|| "no answer in time".to_owned(), |it| causes(&it));
             tracing::error!(error.causes = why, "not ready: the database does not answer");
         }

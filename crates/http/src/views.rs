@@ -184,6 +184,7 @@ impl From<NotReady> for NotReadyView {
         let error = match reason {
             NotReady::Database => "not ready: database",
             NotReady::Migrations => "not ready: migrations",
+            NotReady::ReadOnly => "not ready: read-only",
             NotReady::ShuttingDown => "not ready: shutting down",
         };
         Self { error }
@@ -192,7 +193,8 @@ impl From<NotReady> for NotReadyView {
 
 impl NotReadyView {
     fn error() -> Object {
-        let reasons = [NotReady::Database, NotReady::Migrations, NotReady::ShuttingDown];
+        let reasons =
+            [NotReady::Database, NotReady::ReadOnly, NotReady::Migrations, NotReady::ShuttingDown];
         schemas::one_of(reasons.map(|reason| Self::from(reason).error))
     }
 }

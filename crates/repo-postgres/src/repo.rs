@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use diesel::PgConnection;
 use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
-    PlacedOrder, Readiness, RepoError, Tables, Take, TakeOutcome,
+    PlacedOrder, Readiness, RepoError, StoreStatus, Take, TakeOutcome,
 };
 use order_repo_diesel::{
     ConnectionUse, Shared, Width,
@@ -165,8 +165,8 @@ impl OrderRepo for PgOrderRepo {
 /// no use.
 #[async_trait]
 impl Readiness for PgOrderRepo {
-    async fn check(&self) -> Result<Tables, RepoError> {
+    async fn check(&self) -> Result<StoreStatus, RepoError> {
         let current = self.checking.ask(()).await?;
-        Ok(if current { Tables::Current } else { Tables::Behind })
+        Ok(if current { StoreStatus::Ready } else { StoreStatus::MigrationsPending })
     }
 }

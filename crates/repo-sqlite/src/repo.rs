@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use diesel::SqliteConnection;
 use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
-    PlacedOrder, Readiness, RepoError, Tables, Take, TakeOutcome,
+    PlacedOrder, Readiness, RepoError, StoreStatus, Take, TakeOutcome,
 };
 use order_repo_diesel::{
     ConnectionUse, Shared,
@@ -151,8 +151,8 @@ impl OrderRepo for SqliteOrderRepo {
 /// is written there is lost when the process ends.
 #[async_trait]
 impl Readiness for SqliteOrderRepo {
-    async fn check(&self) -> Result<Tables, RepoError> {
+    async fn check(&self) -> Result<StoreStatus, RepoError> {
         let current = self.checking.ask(()).await?;
-        Ok(if current { Tables::Current } else { Tables::Behind })
+        Ok(if current { StoreStatus::Ready } else { StoreStatus::MigrationsPending })
     }
 }

@@ -15,7 +15,7 @@ pub use order_repo::MockOrderRepo;
 pub use order_repo::{NewOrder, OrderRepo, PlaceOutcome, RepoError, Take, TakeOutcome};
 #[cfg(any(test, feature = "mock"))]
 pub use readiness::MockReadiness;
-pub use readiness::{Readiness, Tables};
+pub use readiness::{Readiness, StoreStatus};
 
 /// What an adapter saw when it failed. For logs, never for clients: it may name hosts.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -1,28 +1,30 @@
-//! The port to whether orders can be kept at this moment.
+//! The readiness port: can the store accept orders now?
 
 use async_trait::async_trait;
 
 use super::RepoError;
 
-/// Tells whether the place where orders are kept is of use.
+/// Reports whether the store can do its work.
 ///
 /// A call changes nothing, so it may be dropped at any time and repeated at will.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// Asks it, and says what it found. A round trip, not a guess.
+    /// Asks the store for its status. Each call is a round trip, never a cached value.
     ///
     /// # Errors
-    /// When it does not answer. See [`RepoError`]; the outcome is never unknown.
-    async fn check(&self) -> Result<Tables, RepoError>;
+    /// When the store does not respond. See [`RepoError`]; the outcome is never unknown.
+    async fn check(&self) -> Result<StoreStatus, RepoError>;
 }
 
-/// Whether the tables are those that this program needs.
+/// What a store that responds can do at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tables {
-    /// They have all migrations that this program knows. They may have more: a newer program
-    /// made them, and this one must be able to come back.
-    Current,
-    /// Migrations are missing. Somebody has to apply them.
-    Behind,
+pub enum StoreStatus {
+    /// It accepts changes and has all migrations that this program knows. It may have more: a
+    /// newer program applied them, and this one must work after a rollback.
+    Ready,
+    /// It rejects every change: a standby, a read-only setting, or missing privileges.
+    ReadOnly,
+    /// Migrations are missing. An operator has to apply them.
+    MigrationsPending,
 }

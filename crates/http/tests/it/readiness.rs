@@ -10,7 +10,7 @@ use std::{
 
 use actix_web::{rt::time::sleep, test::TestRequest};
 use futures_util::future::join_all;
-use order_domain::{MockDistanceProvider, MockOrderRepo, MockReadiness, RepoError, Tables};
+use order_domain::{MockDistanceProvider, MockOrderRepo, MockReadiness, RepoError, StoreStatus};
 use order_http::Api;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -31,12 +31,15 @@ async fn gauge(api: &Api) -> String {
     text.lines().find(|line| line.starts_with("orders_ready ")).unwrap().to_owned()
 }
 
-type Found = Result<Tables, RepoError>;
+type Found = Result<StoreStatus, RepoError>;
 
 #[rstest]
-#[case::ready(|| Ok(Tables::Current), 200, json!({"status": "ready"}), "orders_ready 1")]
+#[case::ready(|| Ok(StoreStatus::Ready), 200, json!({"status": "ready"}), "orders_ready 1")]
 #[case::behind(
-    || Ok(Tables::Behind), 503, json!({"error": "not ready: migrations"}), "orders_ready 0"
+    || Ok(StoreStatus::MigrationsPending), 503, json!({"error": "not ready: migrations"}), "orders_ready 0"
+)]
+#[case::read_only(
+    || Ok(StoreStatus::ReadOnly), 503, json!({"error": "not ready: read-only"}), "orders_ready 0"
 )]
 #[case::down(
     || Err(RepoError::Unavailable("marker".into())),
@@ -78,7 +81,7 @@ async fn a_thousand_probes_are_one_question_and_a_later_one_is_another() {
     readiness.expect_check().returning(move || {
         // Ready at first, and never again.
         match counted.fetch_add(1, Ordering::Relaxed) {
-            0 => Ok(Tables::Current),
+            0 => Ok(StoreStatus::Ready),
             _ => Err(RepoError::Unavailable("down".into())),
         }
     });

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use order_domain::{
     Coordinates, DistanceError, DistanceOutcome, DistanceProvider, IdempotencyKey, ListQuery,
     Metres, MockDistanceProvider, MockOrderRepo, MockReadiness, NewOrder, Order, OrderId,
-    OrderRepo, OrderSummary, PlaceOutcome, PlacedOrder, Readiness, RepoError, Route, Tables, Take,
-    TakeOutcome,
+    OrderRepo, OrderSummary, PlaceOutcome, PlacedOrder, Readiness, RepoError, Route, StoreStatus,
+    Take, TakeOutcome,
 };
 use order_http::{Api, Limits, Ports, Server};
 use prometheus::Registry;
@@ -62,7 +62,7 @@ pub(crate) async fn ask(
 /// The API over these ports; and one that says that all is well.
 pub(crate) fn api(repo: MockOrderRepo, distances: MockDistanceProvider) -> Api {
     let mut readiness = MockReadiness::new();
-    readiness.expect_check().returning(|| Ok(Tables::Current));
+    readiness.expect_check().returning(|| Ok(StoreStatus::Ready));
     api_over(repo, distances, readiness)
 }
 
@@ -196,7 +196,7 @@ impl DistanceProvider for Silent {
 
 #[async_trait]
 impl Readiness for Silent {
-    async fn check(&self) -> Result<Tables, RepoError> {
+    async fn check(&self) -> Result<StoreStatus, RepoError> {
         pending().await
     }
 }
