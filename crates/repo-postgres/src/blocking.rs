@@ -6,6 +6,7 @@
 
 use std::{
     iter::zip,
+    num::NonZero,
     slice,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,7 +18,7 @@ use order_repo_diesel::{
     CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width, all_fail, only,
 };
 
-use crate::{error::StoreError, manager::Manager, statement::Outcomes};
+use crate::{error::StoreError, manager::Manager, open, statement::Outcomes};
 
 /// How long a call waits for a connection while the server cannot be reached. Longer than libpq
 /// waits for the first of several hosts, so that the second has a chance.
@@ -37,8 +38,16 @@ const BATCH_PATIENCE: Duration = Duration::from_secs(3);
 const SLOW: Duration = Duration::from_secs(1);
 const TOO_MANY: usize = 2;
 
-/// The connections, and the threads that work with them.
+/// The connections, in two shares. Writes can hold only the connections of their own share, for
+/// example while commits wait for a standby or a disk, so they never keep reads waiting.
 pub(crate) struct Store {
+    reads: Share,
+    /// None where one connection has to serve both.
+    writes: Option<Share>,
+}
+
+/// Connections, and a thread for each that is of use.
+struct Share {
     crew: Crew,
     connections: Arc<Connections>,
 }
@@ -66,20 +75,81 @@ pub(crate) enum Kind {
     Write,
 }
 
-impl Store {
-    /// Starts a thread for each connection, but not more than are of use to so many batches.
-    pub(crate) fn new(pool: Pool<Manager>, batches: usize) -> Self {
-        let threads = batches.min(pool.max_size() as usize);
-        let patience = Patience::new(CONNECTION_PATIENCE);
-        Self {
-            crew: Crew::start("order-postgres", threads),
-            connections: Arc::new(Connections { pool, patience }),
+/// How many connections reads and writes have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) reads: NonZero<u32>,
+    /// None where one connection has to serve both.
+    pub(crate) writes: Option<NonZero<u32>>,
+}
+
+/// How many batches of a kind may be in flight at the same time, in all queues together.
+#[derive(Clone, Copy)]
+pub(crate) struct Batches {
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+}
+
+impl Sizes {
+    /// Divides a number of connections in proportion to the batches that may be in flight. From
+    /// two connections on, reads and writes have at least one each.
+    pub(crate) fn divide(connections: NonZero<u32>, batches: Batches) -> Self {
+        let all = connections.get() as usize;
+        let writes = all * batches.writes / (batches.reads + batches.writes);
+        let writes = u32::try_from(writes).unwrap_or(u32::MAX).clamp(1, connections.get());
+        match NonZero::new(connections.get() - writes) {
+            Some(reads) => Self { reads, writes: NonZero::new(writes) },
+            None => Self { reads: connections, writes: None },
         }
     }
 
-    /// How the connections are used at this moment, while so many calls wait.
-    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
+    /// How many connections a kind of request may hold.
+    pub(crate) fn of(self, kind: Kind) -> usize {
+        let size = match kind {
+            Kind::Read => self.reads,
+            Kind::Write => self.writes.unwrap_or(self.reads),
+        };
+        size.get() as usize
+    }
+}
+
+impl Share {
+    fn new(name: &str, pool: Pool<Manager>) -> Self {
+        Self {
+            crew: Crew::start(name, pool.max_size() as usize),
+            connections: Arc::new(Connections {
+                pool,
+                patience: Patience::new(CONNECTION_PATIENCE),
+            }),
+        }
+    }
+
+    fn connections(&self, waiting: usize) -> ConnectionUse {
         ConnectionUse::of(&self.connections.pool, waiting)
+    }
+}
+
+impl Store {
+    /// Starts a thread for each connection.
+    pub(crate) fn new(manager: &Manager, sizes: Sizes) -> Self {
+        let share = |name, size| Share::new(name, open::pool(manager.clone(), size));
+        Self {
+            reads: share("order-pg-read", sizes.reads),
+            writes: sizes.writes.map(|size| share("order-pg-write", size)),
+        }
+    }
+
+    /// How the connections are used at this moment, while so many requests wait.
+    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
+        let writes = self.writes.as_ref().map(|writes| writes.connections(0));
+        self.reads.connections(waiting) + writes.unwrap_or_default()
+    }
+
+    fn share(&self, kind: Kind) -> &Share {
+        match kind {
+            Kind::Read => &self.reads,
+            Kind::Write => self.writes.as_ref().unwrap_or(&self.reads),
+        }
     }
 
     /// A queue for calls of one kind.
@@ -97,7 +167,8 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&M) -> bool,
     {
-        let connections = Arc::clone(&self.connections);
+        let share = self.share(kind);
+        let connections = Arc::clone(&share.connections);
         let work = move |connection: &mut PgConnection, members: &[M]| match kind {
             Kind::Write => work(connection, members),
             Kind::Read => {
@@ -111,7 +182,7 @@ impl Store {
             }
             connections.serve(turn, cap(), &work);
         };
-        Calls { kind, queue: Queue::new(&self.crew, width, CAPACITY, serve) }
+        Calls { kind, queue: Queue::new(&share.crew, width, CAPACITY, serve) }
     }
 }
 
@@ -124,7 +195,8 @@ where
     pub(crate) async fn ask(&self, member: M) -> Result<T, RepoError> {
         let late = |begun| match self.kind {
             Kind::Write if begun => StoreError::NoAnswer,
-            Kind::Write | Kind::Read => StoreError::NoTurn,
+            Kind::Write => StoreError::WritesStalled,
+            Kind::Read => StoreError::NoTurn,
         };
         Ok(self.queue.ask_within(CALL_PATIENCE, member, late).await?)
     }
@@ -203,4 +275,28 @@ fn attempt<M, T>(
         connection.condemn();
     }
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(1, 1, None)]
+    #[case(2, 1, Some(1))]
+    #[case(3, 2, Some(1))]
+    #[case(8, 5, Some(3))]
+    #[case(10, 6, Some(4))]
+    #[case(20, 12, Some(8))]
+    fn reads_and_writes_have_connections_of_their_own(
+        #[case] connections: u32,
+        #[case] reads: u32,
+        #[case] writes: Option<u32>,
+    ) {
+        let sizes =
+            Sizes::divide(NonZero::new(connections).unwrap(), Batches { reads: 6, writes: 4 });
+        assert_eq!((sizes.reads.get(), sizes.writes.map(NonZero::get)), (reads, writes));
+    }
 }

@@ -71,6 +71,9 @@ pub(crate) enum StoreError {
     /// Nor has the statement left, or it asked for nothing to be changed.
     #[error("the database does not answer, and nothing was changed")]
     NoTurn,
+    /// The statement has not left: earlier writes hold all connections that writes may hold.
+    #[error("earlier changes are not finished, and nothing was changed")]
+    WritesStalled,
     #[error("the database is read-only")]
     ReadOnly(#[source] Arc<QueryError>),
     #[error("the database refuses the statement")]
@@ -123,7 +126,7 @@ impl From<StoreError> for RepoError {
         use DatabaseErrorKind as Kind;
         let named: fn(Cause) -> Self = match &error {
             StoreError::CutOff(_) | StoreError::NoAnswer => Self::OutcomeUnknown,
-            StoreError::Full(_) => return Self::Overloaded,
+            StoreError::Full(_) | StoreError::WritesStalled => return Self::Overloaded,
             StoreError::Corrupt(_) => Self::Corrupt,
             StoreError::ReadOnly(_) => Self::Refused,
             StoreError::Query(error) => match &**error {

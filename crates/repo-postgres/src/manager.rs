@@ -67,7 +67,9 @@ impl PooledConnection {
     }
 }
 
-/// Makes connections.
+/// Makes connections. Clones share the generation: a server that became read-only invalidates the
+/// connections of all pools.
+#[derive(Clone)]
 pub(crate) struct Manager {
     libpq: String,
     current: Arc<Generation>,

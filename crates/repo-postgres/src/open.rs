@@ -32,9 +32,9 @@ pub(crate) fn prepare(info: &ConnectionInfo) -> Result<(), OpenError> {
     migrate(&mut connection).map_err(OpenError::Migrate)
 }
 
-/// The pool of a database that is prepared. It connects in the background: where the first of
+/// A pool on a database that is prepared. It connects in the background: where the first of
 /// several hosts is gone, that takes longer than a start should.
-pub(crate) fn pool(info: &ConnectionInfo, size: NonZero<u32>) -> Pool<Manager> {
+pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
     Pool::builder()
         .max_size(size.get())
         .min_idle(Some(1))
@@ -43,7 +43,7 @@ pub(crate) fn pool(info: &ConnectionInfo, size: NonZero<u32>) -> Pool<Manager> {
         .connection_timeout(CONNECTION_PATIENCE)
         // The calls that wait for a connection in vain tell why.
         .error_handler(Box::new(NopErrorHandler))
-        .build_unchecked(Manager::new(info))
+        .build_unchecked(manager)
 }
 
 fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {

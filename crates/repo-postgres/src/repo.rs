@@ -14,28 +14,35 @@ use order_repo_diesel::{
 };
 
 use crate::{
-    blocking::{Calls, Kind, Store},
+    blocking::{Calls, Kind, Sizes, Store},
     connection_info::ConnectionInfo,
     error::{OpenError, StoreError},
     listing::{find_all, list_all},
+    manager::Manager,
     open,
     placing::{find_placements, place_all},
     statement::Outcomes,
     taking::take_all,
 };
 
-/// Where ten connections are allowed, this many batches of each kind may be under way at the same
+/// Where ten connections are allowed, this many batches of each kind may be in flight at the same
 /// time; where twenty are, twice as many. More would each be smaller.
 mod width {
+    use crate::blocking::Batches;
+
     pub(super) const PLACING: usize = 2;
-    pub(super) const PLACEMENTS: usize = 1;
     pub(super) const TAKING: usize = 2;
+
+    pub(super) const PLACEMENTS: usize = 1;
     pub(super) const LISTING: usize = 1;
     pub(super) const DEEP_LISTING: usize = 2;
     pub(super) const FINDING: usize = 1;
     pub(super) const CHECKING: usize = 1;
-    pub(super) const ALL: usize =
-        PLACING + PLACEMENTS + TAKING + LISTING + DEEP_LISTING + FINDING + CHECKING;
+
+    pub(super) const ALL: Batches = Batches {
+        reads: PLACEMENTS + LISTING + DEEP_LISTING + FINDING + CHECKING,
+        writes: PLACING + TAKING,
+    };
 }
 
 /// So many changes have to wait for one batch to begin beside another. While fewer do, one after
@@ -50,6 +57,10 @@ const CROWD: usize = 64;
 /// seconds. No call waits for an order that another transaction has locked. A key that another
 /// transaction is just using is waited for, because it decides: for 2 seconds at most, then the
 /// call is [`RepoError::Unavailable`]. The key of a placement is remembered for 24 hours.
+///
+/// Reads and writes have connections of their own: where commits wait, for a standby, a disk or a
+/// lock, reads and the readiness check go on. A write that waits for 10 seconds without a connection
+/// is [`RepoError::Overloaded`]. One connection alone serves both.
 ///
 /// Calls of one kind that come while others are under way are served together, by one statement.
 /// Where too many wait, the next is [`RepoError::Overloaded`].
@@ -72,14 +83,15 @@ impl PgOrderRepo {
     /// When the server cannot be reached, or the database cannot be created or migrated.
     pub fn open(info: &ConnectionInfo, pool_size: NonZero<u32>) -> Result<Self, OpenError> {
         open::prepare(info)?;
-        let times = (pool_size.get() as usize / width::ALL).max(1);
-        Ok(Self::over(Store::new(open::pool(info, pool_size), times * width::ALL), times))
+        let sizes = Sizes::divide(pool_size, width::ALL);
+        Ok(Self::over(Store::new(&Manager::new(info), sizes), sizes))
     }
 
-    fn over(store: Store, times: usize) -> Self {
+    fn over(store: Store, sizes: Sizes) -> Self {
         let (read, write) = (Kind::Read, Kind::Write);
-        let changes = |batches| Width::for_crowds(times * batches, CROWD);
-        let reads = |batches| Width::of(times * batches);
+        let times = |kind: Kind, batches: usize| (sizes.of(kind) / batches).max(1);
+        let changes = |batches| Width::for_crowds(times(write, width::ALL.writes) * batches, CROWD);
+        let reads = |batches| Width::of(times(read, width::ALL.reads) * batches);
         let deep = reads(width::DEEP_LISTING);
         Self {
             placing: store.queue(write, changes(width::PLACING), few, place_all),

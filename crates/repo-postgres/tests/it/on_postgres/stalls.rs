@@ -1,0 +1,145 @@
+//! Writes that wait for something, while reads go on: a standby, a lock.
+
+use std::{
+    num::NonZero,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use order_domain::{OrderRepo, Readiness, RepoError, StoreStatus};
+use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
+use order_test_postgres::{Server, ServerSettings, Session, TestDb};
+use rstest::rstest;
+use tokio::{
+    task::JoinHandle,
+    time::{interval, sleep, timeout},
+};
+
+use super::world::{key, keyed, new_order, newest, place, wish};
+
+/// Longer than a request waits for the database, so that the first ones have an outcome.
+const STALL: Duration = Duration::from_secs(13);
+
+/// Far more than a read takes on a busy machine, far less than the 10 seconds of a request that
+/// waits for a connection.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
+
+type Placement = JoinHandle<Result<(), RepoError>>;
+
+/// Keyed and plain placements and takes in turn, 40 a second.
+fn start_writes(repo: &Arc<PgOrderRepo>) -> JoinHandle<Vec<Placement>> {
+    let repo = Arc::clone(repo);
+    tokio::spawn(async move {
+        let mut writes = vec![];
+        let mut every = interval(Duration::from_millis(25));
+        let began = Instant::now();
+        while began.elapsed() < STALL {
+            every.tick().await;
+            let n = u16::try_from(writes.len()).unwrap();
+            let repo = Arc::clone(&repo);
+            writes.push(tokio::spawn(async move {
+                match n % 3 {
+                    0 => repo.place(new_order(n)).await.map(drop),
+                    1 => repo.place(keyed(n, &format!("key-{n}"))).await.map(drop),
+                    _ => repo.take(wish(1.try_into().unwrap())).await.map(drop),
+                }
+            }));
+        }
+        writes
+    })
+}
+
+/// Each read that a client can cause, and the readiness check, served in time.
+async fn read_everything(repo: &PgOrderRepo) {
+    let all = async {
+        assert!(!repo.list(newest()).await.unwrap().is_empty());
+        assert!(repo.find(1.try_into().unwrap()).await.unwrap().is_some());
+        assert_eq!(repo.find_placement(&key("none")).await.unwrap(), None);
+        assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready);
+    };
+    timeout(READ_TIMEOUT, all).await.expect("reads are served in time");
+}
+
+fn reload(session: &mut Session, standby: &str) {
+    session.execute(&format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'"));
+    session.execute("SELECT pg_reload_conf()");
+}
+
+/// What keeps writes waiting.
+#[derive(Clone, Copy)]
+enum Stall {
+    /// No standby confirms a commit. A disk that does not confirm one is the same to the service.
+    MissingStandby,
+    /// Another session has locked the table.
+    LockedTable,
+}
+
+impl Stall {
+    fn begin(self, session: &mut Session) {
+        match self {
+            Self::MissingStandby => reload(session, "nobody"),
+            Self::LockedTable => session.execute("BEGIN; LOCK TABLE orders IN EXCLUSIVE MODE"),
+        }
+    }
+
+    fn end(self, session: &mut Session) {
+        match self {
+            Self::MissingStandby => reload(session, ""),
+            Self::LockedTable => session.execute("COMMIT"),
+        }
+    }
+
+    fn is_expected(self, error: &RepoError) -> bool {
+        match error {
+            RepoError::OutcomeUnknown(_) | RepoError::Overloaded => true,
+            // The server ends the wait for a lock after 2 seconds: nothing was changed.
+            RepoError::Unavailable(_) => matches!(self, Self::LockedTable),
+            _ => false,
+        }
+    }
+}
+
+#[rstest]
+#[case::missing_standby(Stall::MissingStandby)]
+#[case::locked_table(Stall::LockedTable)]
+#[tokio::test(flavor = "multi_thread")]
+async fn stalled_writes_leave_reads_served(#[case] stall: Stall) {
+    let server = Server::start(ServerSettings::Fast);
+    let database = TestDb::on_server(&server);
+    let info = ConnectionInfo::parse(&database.url()).unwrap();
+    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(10).unwrap()).unwrap());
+    place(&repo, new_order(1)).await;
+
+    let mut session = database.session();
+    stall.begin(&mut session);
+    let writes = start_writes(&repo);
+    while !writes.is_finished() {
+        read_everything(&repo).await;
+        sleep(Duration::from_millis(50)).await;
+    }
+    stall.end(&mut session);
+
+    let mut failed = 0;
+    for write in writes.await.unwrap() {
+        if let Err(error) = write.await.unwrap() {
+            assert!(stall.is_expected(&error), "{error:?}");
+            failed += 1;
+        }
+    }
+    assert!(failed > 0, "the writes did not wait");
+    // The same repository, without a restart.
+    read_everything(&repo).await;
+    place(&repo, new_order(2)).await;
+    place(&repo, keyed(3, "afterwards")).await;
+}
+
+/// With one connection, reads and writes share it; all else works.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_serves_reads_and_writes() {
+    let database = TestDb::new();
+    let info = ConnectionInfo::parse(&database.url()).unwrap();
+    let repo = PgOrderRepo::open(&info, NonZero::new(1).unwrap()).unwrap();
+    place(&repo, new_order(1)).await;
+    read_everything(&repo).await;
+    assert_eq!(repo.connections().limit, 1);
+}
