@@ -10,7 +10,7 @@ WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
-	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server bench test-deps \
+	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server bench bench-compare test-deps \
 	has-postgres openapi lint fmt doc clean
 .DEFAULT_GOAL := help
 
@@ -82,6 +82,11 @@ test-load-server: has-postgres ## Run the service for the load test, on a Postgr
 bench: has-postgres ## Measure the release build against pgbench, 7 minutes; writes docs/benchmarks.md
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres
 	tests/bench/run.sh
+
+bench-compare: has-postgres ## Compare the release build with the binary BASE, in turn, 4 minutes
+	@test -x "$(BASE)" || { echo "BASE must name another build of order-api" >&2; exit 1; }
+	$(CARGO) build --release --locked --bin order-api --bin with-postgres
+	BASE="$(BASE)" tests/bench/run.sh
 
 test-deps: ## Install what tests need on Debian or Ubuntu, as root: PostgreSQL, Python
 	tests/install-deps.sh
