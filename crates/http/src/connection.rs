@@ -6,13 +6,13 @@
 //! it has answered. `stream` is the wrapper, here is what the two know together. How long an answer
 //! may take is not decided here, see `finish`.
 
+mod framing;
 mod stream;
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
     sync::Arc,
-    task::{Poll, Waker},
+    task::Waker,
     time::Duration,
 };
 
@@ -26,8 +26,7 @@ use crate::{api::Shared, metrics::Closed};
 const HEAD: Duration = Duration::from_secs(5);
 /// How long a whole request may take to come, from its first byte.
 pub(crate) const REQUEST: Duration = Duration::from_secs(8);
-/// How long a connection may do nothing after an answer. This also ends one that has sent a part
-/// of its next head together with the last request, which is not told from one that is idle.
+/// How long a connection may do nothing after a response.
 const IDLE: Duration = Duration::from_secs(9);
 /// How long a client may go on with a body that nobody wants, before its connection is closed. It
 /// may not have read the answer yet, and would not get it from a connection that is closed.
@@ -69,8 +68,6 @@ pub(crate) struct Connection {
     reader: RefCell<Option<Waker>>,
     /// Until when something must be read by a client that reads nothing.
     write_until: Cell<Option<Instant>>,
-    /// A request that waits until the answers before it are read.
-    next: RefCell<Option<Waker>>,
     shared: Arc<Shared>,
 }
 
@@ -85,31 +82,15 @@ impl Connection {
             closing: Cell::new(None),
             reader: RefCell::new(None),
             write_until: Cell::new(None),
-            next: RefCell::new(None),
             shared,
         }
     }
 
     /// The application has a request; `body` says whether the head announces one.
     pub(crate) fn request_came(&self, body: bool) {
-        // The head belongs to it.
-        if self.phase.replace(Phase::Served) != Phase::Head {
-            self.since.set(Instant::now());
-        }
+        // Since when it is there stays: the head belongs to it.
+        self.phase.set(Phase::Served);
         self.owes_body.set(body);
-    }
-
-    /// Waits until the client reads what was answered before. Without this, answers pile up for who
-    /// sends requests and reads nothing.
-    pub(crate) async fn is_read(&self) {
-        poll_fn(|cx| {
-            if self.write_until.get().is_none() {
-                return Poll::Ready(());
-            }
-            *self.next.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
     }
 
     /// The body has come to its end.
@@ -159,6 +140,11 @@ impl Connection {
         self.phase.get() == Phase::Served && !self.owes_body.get()
     }
 
+    /// Whether the application has answered.
+    fn has_answered(&self) -> bool {
+        matches!(self.phase.get(), Phase::Idle | Phase::Lingering)
+    }
+
     /// Whether no request is on its way.
     fn is_idle(&self) -> bool {
         match self.phase.get() {
@@ -193,11 +179,8 @@ impl Connection {
     /// Something was sent: the client is reading.
     fn went(&self) {
         self.write_until.set(None);
-        if let Some(next) = self.next.borrow_mut().take() {
-            next.wake();
-        }
         self.unanswered.set(0);
-        if matches!(self.phase.get(), Phase::Idle | Phase::Lingering) {
+        if self.has_answered() {
             self.since.set(Instant::now());
         }
     }

@@ -52,7 +52,6 @@ pub(crate) async fn finish(
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     if let Some(connection) = &connection {
         connection.request_came(announces_body(&request));
-        connection.is_read().await;
     }
     // Every line that is logged meanwhile has the id. Of level error, so that no filter drops it.
     let span = tracing::error_span!("request", request.id = wishes.id.as_str());

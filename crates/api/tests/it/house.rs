@@ -104,6 +104,7 @@ const ROOMS: &[Room] = &[
             "flate2",
             "form_urlencoded",
             "futures-util",
+            "httparse",
             "mediatype",
             "prometheus",
             "serde",

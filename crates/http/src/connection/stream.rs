@@ -1,10 +1,10 @@
 //! The stream of a connection: hands on what comes and goes, and ends it when it is time.
 
 use std::{
-    io, mem,
+    io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{Connection, HEAD, Phase};
+use super::{Connection, HEAD, Phase, framing::Framing};
 use crate::metrics::Closed;
 
 /// How long a client may read nothing of an answer. With [`UNSENT_BYTES`], who reads half a kilobyte
@@ -24,9 +24,8 @@ const STALL: Duration = Duration::from_secs(30);
 /// How much of an answer the system takes that cannot be sent yet. By default it takes megabytes,
 /// and whoever reads them slowly seems to read nothing for long.
 const UNSENT_BYTES: u32 = 16 * 1024;
-/// What is handed to the server at a time, before it must have looked at it: it makes requests of
-/// all that it has, however many there are, and each costs many times its bytes.
-const BITE: usize = 1024;
+/// How many bytes are read at a time. Most requests have fewer.
+const READ_BYTES: usize = 1024;
 
 /// For a head that comes too late. Nobody below the application says this on a connection that has
 /// had an answer before.
@@ -39,8 +38,8 @@ pub(crate) struct Stream {
     connection: Rc<Connection>,
     /// Fires at the next moment at which something may be too late, or before.
     timer: Pin<Box<Sleep>>,
-    /// The server has a bite to look at.
-    bitten: bool,
+    /// What was read and is not passed to the server yet.
+    framing: Framing,
 }
 
 impl Stream {
@@ -50,7 +49,7 @@ impl Stream {
         // one of these, all goes on a little worse.
         let _ = socket.set_tcp_nodelay(true);
         let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
-        Self { tcp, connection, timer: Box::pin(sleep(HEAD)), bitten: false }
+        Self { tcp, connection, timer: Box::pin(sleep(HEAD)), framing: Framing::new() }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
@@ -112,18 +111,50 @@ impl Stream {
         }
     }
 
-    /// Reads nothing while the application has a whole request: what a client sends meanwhile
-    /// would only pile up, and keep the server busy that looks at it. Sees whether it is gone.
+    /// Reads nothing while the server has a whole request: what a client sends meanwhile would only
+    /// pile up. Sees whether the client is gone.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut byte = [0];
         match self.tcp.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(())),
+            // A client that sends nothing more still waits for the responses to what it has sent.
+            Poll::Ready(Ok(0)) if self.framing.withheld() == 0 => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(_)) | Poll::Pending => {
-                self.connection.keep_reader(cx.waker());
-                Poll::Pending
-            }
+            Poll::Ready(Ok(_)) | Poll::Pending => self.poll_nothing(cx),
         }
+    }
+
+    /// Reads from the client; `true` when it will send nothing more.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut bytes = [0; READ_BYTES];
+        let mut bytes = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut bytes))?;
+        if bytes.filled().is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        if self.connection.came(bytes.filled().len()) {
+            self.connection.close(Closed::TooMuch);
+            return Poll::Ready(Err(io::Error::other("too many bytes without an answer")));
+        }
+        // A client that sends a byte now and then must be ready in time, too.
+        if self.connection.read_until().is_some_and(|until| until <= Instant::now()) {
+            self.give_up(cx);
+            return Poll::Ready(Ok(true));
+        }
+        self.framing.receive(bytes.filled());
+        Poll::Ready(Ok(false))
+    }
+
+    /// Lets the server have the next request, once the response to the last one has been sent.
+    fn start_next(&mut self) {
+        if !self.connection.has_answered() || !self.framing.is_at_end() {
+            return;
+        }
+        let withheld = self.framing.withheld();
+        if withheld > 0 {
+            self.connection.came(withheld);
+        }
+        self.framing.start_next();
+        self.connection.wake_reader();
     }
 }
 
@@ -134,37 +165,22 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.connection.phase.get() == Phase::Over {
-            return Poll::Ready(Ok(()));
-        }
-        if this.connection.has_all() {
-            return this.poll_gone(cx);
-        }
-        if mem::take(&mut this.bitten) {
-            // It comes again as soon as it has looked.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let mut bite = [0; BITE];
-        let mut bite = ReadBuf::new(&mut bite[..BITE.min(buffer.remaining())]);
-        match Pin::new(&mut this.tcp).poll_read(cx, &mut bite) {
-            Poll::Pending => this.poll_nothing(cx),
-            Poll::Ready(Ok(())) if !bite.filled().is_empty() => {
-                this.bitten = bite.remaining() == 0;
-                if this.connection.came(bite.filled().len()) {
-                    this.connection.close(Closed::TooMuch);
-                    return Poll::Ready(Err(io::Error::other("too many bytes without an answer")));
-                }
-                // Also who sends a byte now and then must be ready in time.
-                if this.connection.read_until().is_some_and(|until| until <= Instant::now()) {
-                    this.give_up(cx);
-                } else {
-                    buffer.put_slice(bite.filled());
-                }
-                Poll::Ready(Ok(()))
+        while this.connection.phase.get() != Phase::Over {
+            let passed = this.framing.pass(buffer.remaining());
+            if !passed.is_empty() {
+                buffer.put_slice(&passed);
+                break;
             }
-            end @ Poll::Ready(_) => end,
+            if this.connection.has_all() || this.framing.is_at_end() {
+                return this.poll_gone(cx);
+            }
+            match this.poll_receive(cx)? {
+                Poll::Ready(false) => {}
+                Poll::Ready(true) => break,
+                Poll::Pending => return this.poll_nothing(cx),
+            }
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -194,7 +210,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.tcp).poll_flush(cx))?;
+        this.start_next();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

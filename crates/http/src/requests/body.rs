@@ -43,14 +43,10 @@ pub(super) async fn read(
     if declared.is_some_and(|length: usize| length > MAX_BYTES) {
         return Err(Code::PayloadTooLarge.into());
     }
-    // The server takes `Upgrade` for the start of another protocol, which has no end. This is no
-    // other protocol: the length that was declared still holds.
-    let endless = request.headers().contains_key(header::UPGRADE);
-    let end = declared.filter(|_| endless).unwrap_or(usize::MAX);
     let connection = request.conn_data::<Rc<Connection>>();
     let until = connection.map_or_else(|| Instant::now() + REQUEST, |it| it.body_until());
     progress::reached(Stage::Body);
-    let arrived = timeout_at(until, gather(payload, end)).await;
+    let arrived = timeout_at(until, gather(payload)).await;
     let body = arrived.map_err(|_| Code::RequestTimeout)??;
     if let Some(connection) = connection {
         connection.body_came();
@@ -59,12 +55,10 @@ pub(super) async fn read(
     if is_plain_json(request) { Ok(body) } else { Err(Code::UnsupportedMediaType.into()) }
 }
 
-/// What arrives, up to `end`, if it is not too much.
-async fn gather(mut payload: Payload, end: usize) -> Result<Result<Bytes, Fault>, Code> {
+/// What arrives, if it is not too much.
+async fn gather(mut payload: Payload) -> Result<Result<Bytes, Fault>, Code> {
     let mut body = BytesMut::new();
-    while body.len() < end
-        && let Some(chunk) = payload.next().await
-    {
+    while let Some(chunk) = payload.next().await {
         let Ok(chunk) = chunk else {
             return Ok(Err(Fault::in_body("", "the body did not arrive whole")));
         };
@@ -73,7 +67,6 @@ async fn gather(mut payload: Payload, end: usize) -> Result<Result<Bytes, Fault>
         }
         body.extend_from_slice(&chunk);
     }
-    body.truncate(end);
     Ok(Ok(body.freeze()))
 }
 
