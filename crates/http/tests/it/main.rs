@@ -16,3 +16,5 @@ mod readiness;
 mod slow;
 mod support;
 mod take;
+mod upgrades;
+mod wire;
