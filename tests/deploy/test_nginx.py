@@ -4,12 +4,14 @@ import gzip
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
 import threading
 import time
 import http.client
+from pathlib import Path
 
 import pytest
 from load import JSON, ROUTE, Client, Load, host_and_port
@@ -127,6 +129,40 @@ def test_orders_are_placed_taken_and_listed(client):
     # What the service says is passed on as it is.
     unknown = client.get("/nowhere", PROBLEM)
     assert (unknown.status, unknown.json["code"]) == (404, "unknown_path")
+
+
+UPGRADES = {
+    "h2c": ["Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAEAAEAAAAIAAAAA", "Upgrade: h2c"],
+    "tls": ["Connection: keep-alive, Upgrade", "Upgrade: TLS/1.2"],
+    "websocket": ["Upgrade: websocket", "Connection: upgrade"],
+}
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
+@pytest.mark.parametrize("through", ["nginx", "nothing"])
+def test_a_connection_that_offers_an_upgrade_stays_open(nginx, client, one, through, upgrade):
+    address = nginx.address if through == "nginx" else f"{ONE}:{one.port}"
+    body = json.dumps(ROUTE).encode()
+    lines = ["Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}", *upgrade]
+    request = "\r\n".join(["POST /orders HTTP/1.1", *lines, "", ""]).encode() + body
+    with socket.create_connection(host_and_port(address), 10) as connection:
+        for _ in range(20):
+            connection.sendall(request)
+            response = http.client.HTTPResponse(connection, method="POST")
+            response.begin()
+            assert response.status == 200 and json.loads(response.read())["status"] == "UNASSIGNED"
+            assert response.headers.get("Connection", "keep-alive") == "keep-alive"
+            assert "Upgrade" not in response.headers
+
+
+# The requests above have the bytes of this client, so nothing is untested where Java is missing.
+if shutil.which("java"):
+
+    def test_the_client_of_java_loses_no_request(one):
+        place = Path(__file__).with_name("Place.java")
+        command = ["java", place, f"http://{ONE}:{one.port}", "1000", "8"]
+        java = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert (java.returncode, java.stdout) == (0, ""), java.stderr
 
 
 def test_no_version_is_told(client):
