@@ -1,6 +1,6 @@
 //! What is said of each request when it is over: one line in the log, and the numbers.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{rc::Rc, sync::Arc, thread, time::Instant};
 
 use actix_web::{
     HttpResponse,
@@ -42,6 +42,18 @@ struct Answer {
     bytes: u64,
 }
 
+impl Answer {
+    /// What a request without an answer is counted as.
+    fn missing() -> Self {
+        if thread::panicking() {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            return Self { status, code: Some(Code::InternalError), bytes: 0 };
+        }
+        let status = StatusCode::from_u16(CLIENT_WENT_AWAY).expect("three digits");
+        Self { status, code: None, bytes: 0 }
+    }
+}
+
 impl Account {
     pub(crate) fn open(shared: Arc<Shared>, request: &ServiceRequest) -> Self {
         shared.metrics.in_flight.inc();
@@ -74,10 +86,8 @@ impl Drop for Account {
         let metrics = &self.shared.metrics;
         metrics.in_flight.dec();
         let duration = self.began.elapsed();
-        let gone = StatusCode::from_u16(CLIENT_WENT_AWAY).expect("three digits");
-        let answer = self.answer.as_ref();
-        let status = answer.map_or(gone, |answer| answer.status);
-        let code = answer.and_then(|answer| answer.code);
+        let answer = self.answer.take().unwrap_or_else(Answer::missing);
+        let Answer { status, code, bytes } = answer;
         let route = self.route.unwrap_or("unknown");
         metrics.request(&self.method, route, status, duration.as_secs_f64());
         if let Some(code) = code {
@@ -86,7 +96,8 @@ impl Drop for Account {
         if code == Some(Code::RequestTimeout) {
             metrics.closed(Closed::LateBody);
         }
-        let message = if answer.is_some() { "answered" } else { "the connection ended first" };
+        let is_gone = status.as_u16() == CLIENT_WENT_AWAY;
+        let message = if is_gone { "the connection ended first" } else { "answered" };
         tracing::info!(
             target: "order_http::requests",
             {
@@ -95,7 +106,7 @@ impl Drop for Account {
                 http.status = status.as_u16(),
                 error.code = code.map(|code| code.row().name),
                 duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
-                bytes = answer.map_or(0, |answer| answer.bytes),
+                bytes,
                 order.id = self.progress.order().map(OrderId::get),
             },
             "{message}"

@@ -47,6 +47,24 @@ pub(crate) async fn finish(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let form = negotiation::form(&request);
+    let finished = AssertUnwindSafe(answer(shared, request, next)).catch_unwind();
+    finished.await.unwrap_or_else(|_| {
+        // Not in a handler, whose panics are caught below, but in what surrounds it. The panic hook
+        // has logged what and where.
+        let mut response = Problem::from(Code::InternalError).render(form);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        let nosniff = HeaderValue::from_static("nosniff");
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        Err(Failed(RefCell::new(Some(response))).into())
+    })
+}
+
+async fn answer(
+    shared: Data<Shared>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let shared = shared.into_inner();
     let wishes = Wishes::of(&request);
     let connection = request.conn_data::<Rc<Connection>>().cloned();

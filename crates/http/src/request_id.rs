@@ -1,10 +1,12 @@
 //! The id of a request, by which a client, a web server and a log speak of the same one.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use actix_web::{
     dev::ServiceRequest,
     http::header::{HeaderMap, HeaderName, HeaderValue},
 };
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -25,9 +27,17 @@ impl RequestId {
         }
     }
 
-    /// Unlike any other, and later ones sort behind earlier ones.
     fn new() -> Self {
-        let id = Uuid::now_v7().to_string();
+        Self::generate(SystemTime::now())
+    }
+
+    /// An id unlike any other. One of a later millisecond sorts behind it.
+    fn generate(now: SystemTime) -> Self {
+        // A clock before 1970 counts as 1970, where the library would panic.
+        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let timestamp =
+            Timestamp::from_unix(NoContext, since_1970.as_secs(), since_1970.subsec_nanos());
+        let id = Uuid::new_v7(timestamp).to_string();
         Self(HeaderValue::try_from(id).expect("a UUID is visible ASCII"))
     }
 
@@ -48,6 +58,8 @@ fn is_sane(id: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use actix_web::test::TestRequest;
     use rstest::rstest;
 
@@ -82,5 +94,30 @@ mod tests {
         let id = id_for(sent);
         assert!(Uuid::parse_str(&id).is_ok(), "{id}");
         assert_ne!(id, id_for(sent));
+    }
+    #[test]
+    fn id_is_generated_whatever_the_clock_shows() {
+        let mut times = vec![];
+        // The years 1900, 9999, 12000 and 200000, and the ends of what a clock can show.
+        for seconds in [2_208_988_800, 253_402_300_800, 316_516_000_000, 6_249_000_000_000, 1 << 62]
+        {
+            let distance = Duration::from_secs(seconds);
+            times.extend(UNIX_EPOCH.checked_sub(distance));
+            times.extend(UNIX_EPOCH.checked_add(distance));
+        }
+        assert!(times.len() > 5);
+        for time in times {
+            let id = RequestId::generate(time);
+            assert_ne!(id.as_str(), RequestId::generate(time).as_str(), "{time:?}");
+            assert!(Uuid::parse_str(id.as_str()).is_ok(), "{time:?}: {id:?}");
+        }
+    }
+
+    #[test]
+    fn later_ids_sort_behind_earlier_ones() {
+        let now = SystemTime::now();
+        let ids =
+            [0, 1, 1000].map(|millis| RequestId::generate(now + Duration::from_millis(millis)));
+        assert!(ids.is_sorted_by(|a, b| a.as_str() < b.as_str()), "{ids:?}");
     }
 }

@@ -6,7 +6,12 @@
 
 mod worker;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use futures_util::future::join_all;
 use socket2::{SockFilter, SockRef};
@@ -53,8 +58,9 @@ impl Server {
     /// Listens on `address`. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be had.
+    /// When the address is not available, or the clock shows what no `Date` header can.
     pub fn bind(address: SocketAddr, api: Api, limits: Limits) -> io::Result<Self> {
+        check_clock(SystemTime::now())?;
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // An address that was used a moment ago can be used again.
         socket.set_reuseaddr(true)?;
@@ -181,6 +187,19 @@ impl Door {
     }
 }
 
+/// Each worker panics when it starts with a time that a `Date` header cannot show; later, its header
+/// stays at the last time that could be shown.
+fn check_clock(now: SystemTime) -> io::Result<()> {
+    /// The beginning of the year 10000, in seconds since 1970.
+    const END: Duration = Duration::from_secs(253_402_300_800);
+    match now.duration_since(UNIX_EPOCH) {
+        Ok(since_1970) if since_1970 < END => Ok(()),
+        Ok(_) | Err(_) => Err(io::Error::other(
+            "the system clock must show a time between the years 1970 and 9999; set the clock",
+        )),
+    }
+}
+
 /// To the worker that has the least to do.
 fn hand_over(workers: &[Worker], accepted: Accepted) -> io::Result<()> {
     let worker = workers.iter().min_by_key(|worker| worker.connections());
@@ -191,4 +210,22 @@ fn hand_over(workers: &[Worker], accepted: Accepted) -> io::Result<()> {
 fn is_of_the_client(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_that_no_date_header_can_show_is_rejected() {
+        let end = UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        let moment = Duration::from_nanos(1);
+        for good in [UNIX_EPOCH, SystemTime::now(), end - moment] {
+            assert!(check_clock(good).is_ok(), "{good:?}");
+        }
+        for bad in [UNIX_EPOCH - moment, end] {
+            let error = check_clock(bad).unwrap_err().to_string();
+            assert!(error.contains("the system clock"), "{error}");
+        }
+    }
 }

@@ -5,12 +5,17 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use actix_web::rt;
+use actix_web::{rt, test::TestRequest};
 use order_domain::{MockDistanceProvider, MockOrderRepo, RepoError};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{PROBLEM_JSON, Served, api};
+use tracing::{
+    Event, Metadata,
+    span::{Attributes, Id, Record},
+};
+
+use crate::support::{PROBLEM_JSON, Served, api, refused};
 
 /// The head and the JSON of an answer.
 fn get(address: SocketAddr, accept: &str) -> (String, Value) {
@@ -72,4 +77,37 @@ async fn it_is_told_in_both_forms(
         assert!(header.is_none_or(|header| head.contains(header)), "{head}");
     }
     served.stop().await;
+}
+
+/// Panics when a request begins: in what surrounds the handler.
+struct PanickingSubscriber;
+
+impl tracing::Subscriber for PanickingSubscriber {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && metadata.name() == "request"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        panic!("a defect, on purpose")
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[actix_web::test]
+async fn panic_around_the_handler_is_answered_in_both_forms() {
+    let _panicking = tracing::subscriber::set_default(PanickingSubscriber);
+    for accept in ["*/*", PROBLEM_JSON] {
+        let request = TestRequest::with_uri("/livez").insert_header(("Accept", accept));
+        let answer = refused(request).await;
+        assert_eq!(answer.status, 500);
+        assert_eq!(answer.header("vary"), Some("Accept"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        let member = if accept == PROBLEM_JSON { "detail" } else { "error" };
+        assert_eq!(answer.json()[member], "the service failed; this is a defect of ours");
+    }
 }
