@@ -1,6 +1,8 @@
 //! What can go wrong, and who can do something about it. Which answer means what stands in
 //! `reply`; the texts here are for logs and never hold the key, a URL or words of Google's.
 
+use std::error::Error;
+
 use order_domain::{DistanceError, InvalidMetres};
 use reqwest::StatusCode;
 
@@ -50,7 +52,10 @@ pub(crate) enum Nonsense {
     #[error("the answer is longer than {limit} bytes")]
     TooLong { limit: usize },
     #[error("the answer is not encoded as its head says")]
-    Encoding(#[source] reqwest::Error),
+    Encoding(#[source] Box<dyn Error + Send + Sync>),
+    /// The coding itself is not shown: it is a text from outside.
+    #[error("the response has a Content-Encoding other than gzip, which was not accepted")]
+    UnknownCoding,
     #[error("the answer is not JSON")]
     NotJson(#[source] serde_json::Error),
     #[error("the answer has no text `{0}`")]
@@ -81,7 +86,7 @@ impl Failure {
         } else if error.is_timeout() {
             Self::Timeout(error)
         } else if is_badly_encoded(&error) {
-            Nonsense::Encoding(error).into()
+            Nonsense::Encoding(error.into()).into()
         } else {
             Self::Broken(error)
         }
@@ -109,10 +114,10 @@ impl Failure {
 /// Whether what arrived cannot be unpacked. An end that comes too early is not that: the
 /// connection broke.
 fn is_badly_encoded(error: &reqwest::Error) -> bool {
-    use std::io::{Error, ErrorKind};
-    let first = std::error::Error::source(error);
-    std::iter::successors(first, |error| error.source())
-        .filter_map(|error| error.downcast_ref::<Error>())
+    use std::io::{self, ErrorKind};
+    let first = error.source();
+    std::iter::successors(first, |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
         .any(|error| matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput))
 }
 

@@ -14,6 +14,7 @@
 //! <https://developers.google.com/maps/documentation/distance-matrix/distance-matrix>.
 
 mod circuit;
+mod coding;
 mod cures;
 mod endpoint;
 mod error;

@@ -6,12 +6,17 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use order_domain::{DistanceError, DistanceOutcome, DistanceProvider, Route};
-use reqwest::{Client, Response, StatusCode, Url, redirect, retry};
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{ACCEPT_ENCODING, HeaderMap, HeaderValue},
+    redirect, retry,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use crate::{
     circuit::Circuit,
+    coding::decode,
     cures::Cures,
     endpoint::Endpoint,
     error::{BuildError, Failure, Nonsense},
@@ -72,6 +77,10 @@ impl GoogleDistanceProvider {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
             .user_agent(USER_AGENT)
+            .default_headers(HeaderMap::from_iter([(
+                ACCEPT_ENCODING,
+                HeaderValue::from_static("gzip"),
+            )]))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TRY_TIMEOUT)
             .redirect(redirect::Policy::none())
@@ -148,7 +157,7 @@ fn check_status(status: StatusCode) -> Result<(), Failure> {
     }
 }
 
-/// Reads the body, unpacked if it came packed, and gives up as soon as it is too long.
+/// Reads the body and decodes it; stops as soon as it is too long.
 async fn read_body(mut answer: Response) -> Result<Vec<u8>, Failure> {
     let too_long = Failure::Nonsense(Nonsense::TooLong { limit: MAX_BODY_BYTES });
     if answer.content_length().is_some_and(|declared| declared > MAX_BODY_BYTES as u64) {
@@ -161,5 +170,5 @@ async fn read_body(mut answer: Response) -> Result<Vec<u8>, Failure> {
         }
         body.extend_from_slice(&piece);
     }
-    Ok(body)
+    Ok(decode(answer.headers(), body, MAX_BODY_BYTES)?)
 }

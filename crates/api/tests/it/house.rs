@@ -82,6 +82,7 @@ const ROOMS: &[Room] = &[
         others: &[
             "async-trait",
             "backon",
+            "flate2",
             "reqwest",
             "rustls",
             "secrecy",
@@ -90,7 +91,7 @@ const ROOMS: &[Room] = &[
             "tokio",
             "tracing",
         ],
-        tests: &["flate2", "order-conformance", "rstest", "tokio", "tracing-subscriber"],
+        tests: &["order-conformance", "rstest", "tokio", "tracing-subscriber"],
     },
     Room {
         name: "order-http",

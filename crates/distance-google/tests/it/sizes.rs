@@ -69,6 +69,9 @@ async fn an_answer_of_one_mebibyte_is_read(#[case] act: Act) {
 #[case::until_the_end(until_the_end(&good(LIMIT + 1)))]
 #[case::without_end(Act::new("HTTP/1.1 200 OK\r\n\r\n", Then::Repeat(vec![b' '; 65_536])))]
 #[case::packed(Act::http_with(200, PACKED, packed(good(LIMIT + 1).as_bytes())))]
+#[case::packed_in_capital_letters(coded("Content-Encoding: GZIP\r\n", 1, LIMIT + 1))]
+#[case::packed_twice(coded("Content-Encoding: gzip, gzip\r\n", 2, LIMIT + 1))]
+#[case::bomb_packed_twice(coded("Content-Encoding: gzip, gzip\r\n", 2, 64 << 20))]
 #[case::bomb(Act::http_with(200, PACKED, packed(&vec![b' '; 64 << 20])))]
 #[tokio::test]
 async fn a_longer_answer_makes_no_sense_and_is_not_asked_again(#[case] act: Act) {
@@ -78,9 +81,50 @@ async fn a_longer_answer_makes_no_sense_and_is_not_asked_again(#[case] act: Act)
     assert!(chain(&error).contains("longer than 1048576 bytes"), "{}", chain(&error));
 }
 
+/// A good response of this length with these header lines, packed this often.
+fn coded(lines: &str, times: usize, length: usize) -> Act {
+    let body = (0..times).fold(good(length).into_bytes(), |body, _| packed(&body));
+    Act::http_with(200, lines, body)
+}
+
+#[rstest]
+#[case::capital_letters("Content-Encoding: GZIP\r\n", 1)]
+#[case::old_name("content-encoding:x-gzip\r\n", 1)]
+#[case::old_name_in_capital_letters("Content-Encoding: X-GZip\r\n", 1)]
+#[case::white_space("Content-Encoding: \t gzip \t \r\n", 1)]
+#[case::empty("Content-Encoding:\r\n", 0)]
+#[case::identity("Content-Encoding: identity\r\n", 0)]
+#[case::identity_and_gzip("Content-Encoding: identity, Gzip,\r\n", 1)]
+#[case::twice("Content-Encoding: gzip, x-gzip\r\n", 2)]
+#[case::twice_in_two_lines("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", 2)]
+#[tokio::test]
+async fn content_coding_is_undone_however_it_is_written(
+    #[case] lines: &str,
+    #[case] times: usize,
+    #[values(0, LIMIT)] length: usize,
+) {
+    let stubbed = stubbed([coded(lines, times, length)]).await;
+    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+    assert_eq!(stubbed.stub.requests()[0].header("Accept-Encoding"), ["gzip"]);
+}
+
+#[tokio::test]
+async fn members_of_gzip_are_joined() {
+    let good = good(0);
+    let (first, second) = good.split_at(20);
+    let body = [packed(first.as_bytes()), packed(second.as_bytes())].concat();
+    let stubbed = stubbed([Act::http_with(200, PACKED, body)]).await;
+    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+}
+
 #[rstest]
 #[case::not_packed(Act::http_with(200, PACKED, good(0)))]
 #[case::packed_and_damaged(Act::http_with(200, PACKED, damaged(packed(good(0).as_bytes()))))]
+#[case::packed_once_instead_of_twice(coded("Content-Encoding: gzip, gzip\r\n", 1, 0))]
+#[case::cut_off(Act::http_with(200, PACKED, &packed(good(0).as_bytes())[..40]))]
+#[case::packed_otherwise(coded("Content-Encoding: br\r\n", 0, 0))]
+#[case::packed_otherwise_before(coded("Content-Encoding: deflate, gzip\r\n", 1, 0))]
+#[case::not_ascii(coded("Content-Encoding: gzip\u{e4}\r\n", 1, 0))]
 #[case::not_chunked(Act::new(
     format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", good(0)),
     Then::Stall,
