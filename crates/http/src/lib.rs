@@ -10,6 +10,7 @@
 //! * `views` and `links` write what clients get;
 //! * `code` is the table of errors, `problem` an error in both its forms;
 //! * `openapi` is all of this as a document, `docs` the page that shows it;
+//! * `headers` reads lists in headers;
 //! * `finish` gives each answer its form, headers and compression, by what `negotiation` reads of
 //!   a client's wishes, and its `request_id`; and an answer to a request that takes too long, by
 //!   its `progress`;
@@ -24,6 +25,7 @@ mod connection;
 mod docs;
 mod finish;
 mod handlers;
+mod headers;
 mod links;
 mod metrics;
 mod negotiation;

@@ -4,11 +4,14 @@ use std::sync::LazyLock;
 
 use actix_web::{
     dev::ServiceRequest,
-    http::header::{self, AcceptEncoding, Encoding, Header, Preference, Quality},
+    http::header::{self, Encoding, Preference, Quality, QualityItem},
 };
 use mediatype::{MediaType, MediaTypeList, ReadParams, names};
 
-use crate::problem::{Form, PROBLEM_JSON};
+use crate::{
+    headers,
+    problem::{Form, PROBLEM_JSON},
+};
 
 /// The document only for clients that name its media type; the demo's clients, wildcards
 /// included, get the form of the demo.
@@ -19,7 +22,7 @@ pub(crate) fn form(request: &ServiceRequest) -> Form {
     static DOCUMENT: LazyLock<MediaType<'static>> =
         LazyLock::new(|| MediaType::parse(PROBLEM_JSON).expect("it is a media type"));
     let named = request.headers().get_all(header::ACCEPT).any(|value| {
-        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = headers::text(value);
         MediaTypeList::new(&value)
             .flatten()
             .any(|range| range.essence() == *DOCUMENT && is_acceptable(&range))
@@ -35,13 +38,24 @@ fn is_acceptable(range: &MediaType<'_>) -> bool {
 }
 
 /// Whether gzip is acceptable and nothing is preferred to it. An `Accept-Encoding` that nothing
-/// satisfies gets the plain body, not a refusal, so actix's negotiation does not fit.
+/// satisfies gets the plain body, not a rejection, so actix's negotiation does not fit.
 pub(crate) fn accepts_gzip(request: &ServiceRequest) -> bool {
-    let Ok(AcceptEncoding(accepted)) = AcceptEncoding::parse(request) else { return false };
-    let quality = |wanted: &Preference<Encoding>| {
-        accepted.iter().find(|item| item.item == *wanted).map(|item| item.quality)
+    let elements = headers::elements(request.headers(), &header::ACCEPT_ENCODING);
+    let accepted: Vec<QualityItem<Preference<Encoding>>> =
+        elements.iter().filter_map(|element| element.parse().ok()).collect();
+    let quality = |is_wanted: fn(&Preference<Encoding>) -> bool| {
+        accepted.iter().find(|item| is_wanted(&item.item)).map(|item| item.quality)
     };
-    let gzip = quality(&Preference::Specific(Encoding::gzip())).or(quality(&Preference::Any));
-    let plain = quality(&Preference::Specific(Encoding::identity())).unwrap_or(Quality::ZERO);
+    let gzip = quality(is_gzip).or(quality(|item| *item == Preference::Any));
+    let is_identity = |item: &_| *item == Preference::Specific(Encoding::identity());
+    let plain = quality(is_identity).unwrap_or(Quality::ZERO);
     gzip.is_some_and(|gzip| gzip > Quality::ZERO && gzip >= plain)
+}
+
+/// Also by its old name (RFC 9110, section 8.4.1.3).
+fn is_gzip(accepted: &Preference<Encoding>) -> bool {
+    match accepted {
+        Preference::Specific(Encoding::Unknown(name)) => name.eq_ignore_ascii_case("x-gzip"),
+        accepted => *accepted == Preference::Specific(Encoding::gzip()),
+    }
 }

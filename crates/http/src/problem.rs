@@ -35,7 +35,7 @@ pub(crate) struct BodyFault {
     #[schema(min_length = 1)]
     pub(crate) detail: String,
     /// A JSON pointer (RFC 6901) to the member, also to one that is missing or unknown; empty for
-    /// the whole body.
+    /// the whole body. An unknown name of more than 64 characters is cut, and ends with `…`.
     #[schema(pattern = "^(/([^/~]|~[01])*)*$", examples("/origin/0", ""))]
     pub(crate) pointer: String,
 }
@@ -47,7 +47,8 @@ pub(crate) struct ParameterFault {
     /// A sentence that names the place, so that it can stand alone.
     #[schema(min_length = 1)]
     detail: String,
-    /// The name of the parameter, also of one that is missing or unknown.
+    /// The name of the parameter, also of one that is missing or unknown. An unknown name of more
+    /// than 64 characters is cut, and ends with `…`.
     #[schema(examples("limit"))]
     parameter: String,
     #[serde(rename = "in")]
@@ -89,6 +90,9 @@ impl Fault {
     }
 }
 
+/// How many errors of a request a response lists.
+const MAX_ERRORS: usize = 20;
+
 /// The media type that clients name to get the document.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -118,10 +122,17 @@ impl Problem {
         Self { code, detail: detail.into(), errors: vec![], extra: None, cause: None }
     }
 
-    /// All that is wrong in a request, together.
-    pub(crate) fn invalid(errors: Vec<Fault>) -> Self {
+    /// All that is wrong in a request, together; the first [`MAX_ERRORS`] by name.
+    pub(crate) fn invalid(mut errors: Vec<Fault>) -> Self {
+        let omitted = errors.len().saturating_sub(MAX_ERRORS);
+        errors.truncate(MAX_ERRORS);
         let details: Vec<_> = errors.iter().map(Fault::detail).collect();
-        let detail = details.join("; ");
+        let mut detail = details.join("; ");
+        match omitted {
+            0 => {}
+            1 => detail.push_str("; 1 more error is omitted"),
+            omitted => detail.push_str(&format!("; {omitted} more errors are omitted")),
+        }
         Self { errors, ..Self::new(Code::InvalidRequest, detail) }
     }
 
@@ -230,8 +241,9 @@ pub(crate) struct ProblemView<'a> {
     detail: &'a str,
     #[schema(value_type = Code)]
     code: &'a str,
-    /// With `invalid_request`, and only with it: all that is wrong in the request.
-    #[schema(value_type = Vec<Fault>, required = false, min_items = 1)]
+    /// With `invalid_request`, and only with it: what is wrong in the request. At most 20 are listed;
+    /// `detail` says how many more there are.
+    #[schema(value_type = Vec<Fault>, required = false, min_items = 1, max_items = 20)]
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [Fault]>,
 }

@@ -22,6 +22,8 @@ const MAX_HEADERS: usize = 96;
 
 /// Overwrites an `upgrade` in `Connection`, and the name of `Upgrade`.
 const IGNORED: &[u8] = b"ignored";
+/// Overwrites what is not ASCII in `Connection`: the server would ignore all of the value.
+const SUBSTITUTE: &[u8] = b"_";
 /// Overwrites `CONNECT`. Methods are case-sensitive, so it is an unknown method.
 const UNKNOWN_METHOD: &[u8] = b"connect";
 
@@ -178,6 +180,8 @@ impl Head {
                 let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
                 let upgrades = options.filter(|option| option.eq_ignore_ascii_case(b"upgrade"));
                 head.overwritten.extend(upgrades.map(|option| (offset(option), IGNORED)));
+                let others = (0..value.len()).filter(|at| !value[*at].is_ascii());
+                head.overwritten.extend(others.map(|at| (offset(value) + at, SUBSTITUTE)));
             } else if is(name, &header::TRANSFER_ENCODING) {
                 head.next = Part::ChunkSize;
             } else if is(name, &header::CONTENT_LENGTH) && head.next == Part::End {
@@ -271,7 +275,7 @@ mod tests {
         "Connection: upgrade\r\nConnection: upgrade",
         "Connection: ignored\r\nConnection: ignored"
     )]
-    #[case("Connection: upgrade, \u{e4}", "Connection: ignored, \u{e4}")]
+    #[case("Connection: close, \u{e4}, upgrade", "Connection: close, __, ignored")]
     #[case("Connection: close, upgrade", "Connection: close, ignored")]
     #[case("uPGRADE: websocket", "ignored: websocket")]
     #[case("Upgrade: h2c\r\nHTTP2-Settings: AA", "ignored: h2c\r\nHTTP2-Settings: AA")]

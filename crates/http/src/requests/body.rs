@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt, rc::Rc};
 use actix_web::{
     HttpRequest,
     dev::Payload,
-    http::header::{self, HeaderValue},
+    http::header,
     web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
@@ -17,16 +17,22 @@ use serde_json::{Value, error::Category, value::RawValue};
 use tokio::time::{Instant, timeout_at};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
-use super::{Faults, shown};
+use super::{Faults, shortened, shown};
 use crate::{
     code::Code,
     connection::{Connection, REQUEST},
+    headers,
     problem::{Fault, Problem},
     progress::{self, Stage},
 };
 
 /// Many times what a valid body needs.
 const MAX_BYTES: usize = 16 * 1024;
+
+/// Of UTF-8, UTF-16 and UTF-32, in both byte orders. The little-endian mark of UTF-32 begins with
+/// that of UTF-16.
+const BYTE_ORDER_MARKS: [&[u8]; 4] =
+    [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff"];
 
 /// The bytes of a body that is small enough and says it is JSON, or that it did not arrive whole.
 /// The size is looked at first, the media type next.
@@ -72,15 +78,15 @@ async fn gather(mut payload: Payload) -> Result<Result<Bytes, Fault>, Code> {
 
 /// The media type in any case with any parameters, and no encoding but `identity`.
 fn is_plain_json(request: &HttpRequest) -> bool {
-    let essence = |value: &HeaderValue, expected| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(';').next().is_some_and(|text| text.trim().eq_ignore_ascii_case(expected))
+    let mut types = request.headers().get_all(header::CONTENT_TYPE).map(headers::text);
+    let is_json = |value: String| {
+        let essence = value.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/json")
     };
-    let mut types = request.headers().get_all(header::CONTENT_TYPE);
-    let mut encodings = request.headers().get_all(header::CONTENT_ENCODING);
-    types.next().is_some_and(|value| essence(value, "application/json"))
+    let encodings = headers::elements(request.headers(), &header::CONTENT_ENCODING);
+    types.next().is_some_and(is_json)
         && types.next().is_none()
-        && encodings.all(|value| essence(value, "identity"))
+        && encodings.iter().all(|encoding| encoding.eq_ignore_ascii_case("identity"))
 }
 
 /// The value of a member, as far as any request needs to know it. What is deeper stays text, so
@@ -130,6 +136,10 @@ impl Members {
         if body.is_empty() {
             return Err(vec![Fault::in_body("", "the body is empty; it must be one JSON object")]);
         }
+        if BYTE_ORDER_MARKS.iter().any(|mark| body.starts_with(mark)) {
+            let detail = "the body begins with a byte order mark; send JSON in UTF-8 without one";
+            return Err(vec![Fault::in_body("", detail)]);
+        }
         let object: Object = serde_json::from_slice(body).map_err(|error| {
             let detail = match error.classify() {
                 Category::Data => "the body must be one JSON object".to_owned(),
@@ -164,7 +174,8 @@ impl Members {
 
 /// Says what is wrong with a member that a client made up.
 fn member_fault(name: &str, what: &str) -> Fault {
-    Fault::in_body(pointer(name), format!("{} {what}", shown(name)))
+    let name = shortened(name);
+    Fault::in_body(pointer(&name), format!("{} {what}", shown(&name)))
 }
 
 /// A JSON pointer to a member of the body (RFC 6901, section 3).
@@ -260,6 +271,20 @@ mod tests {
     #[case("{\"a\":1,\"a\":2", "the body cannot be read as JSON, at line 1 column 12")]
     fn what_is_not_one_object_has_one_fault(#[case] body: &str, #[case] detail: &str) {
         assert_eq!(fault(body), (String::new(), detail.to_owned()));
+    }
+
+    #[rstest]
+    #[case::utf_8(b"\xef\xbb\xbf{}")]
+    #[case::alone(b"\xef\xbb\xbf")]
+    #[case::utf_16_big_endian(b"\xfe\xff\0{\0}")]
+    #[case::utf_16_little_endian(b"\xff\xfe{\0}\0")]
+    #[case::utf_32_big_endian(b"\0\0\xfe\xff\0\0\0{\0\0\0}")]
+    #[case::utf_32_little_endian(b"\xff\xfe\0\0{\0\0\0}\0\0\0")]
+    fn byte_order_mark_is_named(#[case] body: &[u8]) {
+        let faults = Members::read(body).unwrap_err();
+        let details: Vec<_> = faults.iter().map(Fault::detail).collect();
+        let detail = "the body begins with a byte order mark; send JSON in UTF-8 without one";
+        assert_eq!(details, [detail]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use order_domain::{Cursor, Limit, ListQuery, OrderId, OrderStatus, Page, PageNumber, Window};
 use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use super::{Faults, shown};
+use super::{Faults, shortened, shown};
 use crate::problem::{Fault, Location, Problem};
 
 /// The wish to see a part of the list.
@@ -91,6 +91,7 @@ fn read_parameters(query: &str, faults: &mut Faults) -> ListParameters {
             None => "is not a known parameter; there are limit, page, before and status",
         };
         if refused.insert(name.clone()) {
+            let name = shortened(&name);
             let detail = format!("{} {detail}", shown(&name));
             faults.add(Fault::in_parameter(Location::Query, name, detail));
         }

@@ -17,11 +17,24 @@ pub(crate) use parameters::IDEMPOTENCY_KEY;
 pub(crate) use place_order::{PlaceOrder, PlaceOrderBody};
 pub(crate) use take_order::{TakeOrder, TakeOrderBody};
 
+use std::borrow::Cow;
+
 use crate::problem::{Fault, Problem};
 
 /// A name that a client made up, as a sentence shows it: also an empty one can be seen.
 fn shown(name: &str) -> &str {
     if name.is_empty() { "\"\"" } else { name }
+}
+
+/// How much of a name that a client made up is repeated. Those that are known have 11 at most.
+const MAX_NAME_CHARS: usize = 64;
+
+/// The beginning of a name that a client made up, so that a response is not as long as its request.
+fn shortened(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(MAX_NAME_CHARS) {
+        None => Cow::Borrowed(name),
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+    }
 }
 
 /// What is wrong in a request, gathered while it is read.

@@ -26,6 +26,8 @@ use crate::support::{PROBLEM_JSON, ask_repo, json_body, refused};
 #[case::in_quotes(Some("text/plain;x=\",application/problem+json,\""), false)]
 #[case::after_a_comma_in_quotes(Some("text/plain;x=\"a,b\", application/problem+json"), true)]
 #[case::beside_what_is_not_ascii(Some("text/pläin, application/problem+json"), true)]
+#[case::with_a_parameter_that_is_not_ascii(Some("application/problem+json;v=ä;q=0.5"), true)]
+#[case::of_no_weight_beside_what_is_not_ascii(Some("application/problem+json;v=\"ä\";q=0"), false)]
 #[case::beside_garbage(Some(";;,,/, application/problem+json"), true)]
 #[case::of_any_weight(Some("application/problem+json; Q=0.001"), true)]
 #[case::of_a_weight_that_is_none(Some("application/problem+json;q=much"), false)]
@@ -183,4 +185,65 @@ async fn a_panic_is_answered(#[case] accept: &str, #[case] body: serde_json::Val
     assert_eq!(answer.json(), body);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+}
+
+/// A request with this many unknown names, each this long, in the query and in the body.
+fn with_unknown_names(count: usize, length: usize) -> [TestRequest; 2] {
+    let names: Vec<_> = (0..count).map(|n| format!("{n:0>length$}")).collect();
+    let members: Vec<_> = names.iter().map(|name| format!("\"{name}\":1")).collect();
+    [
+        TestRequest::get().uri(&format!("/orders?page=1&limit=1&{}", names.join("&"))),
+        json_body(
+            TestRequest::patch().uri("/orders/1"),
+            format!("{{\"status\":\"TAKEN\",{}}}", members.join(",")),
+        ),
+    ]
+}
+
+#[rstest]
+#[case::all(20, 20, "")]
+#[case::one_more(21, 20, "; 1 more error is omitted")]
+#[case::many(600, 20, "; 580 more errors are omitted")]
+#[actix_web::test]
+async fn at_most_20_errors_are_listed(
+    #[case] sent: usize,
+    #[case] listed: usize,
+    #[case] end: &str,
+) {
+    let plain = with_unknown_names(sent, 10);
+    let documents = with_unknown_names(sent, 10);
+    for (plain, document) in plain.into_iter().zip(documents) {
+        let plain = refused(plain).await;
+        let document = refused(document.insert_header(("Accept", PROBLEM_JSON))).await;
+        let message = plain.error();
+        assert_eq!(document.json()["detail"], message);
+        assert_eq!(document.json()["errors"].as_array().unwrap().len(), listed);
+        assert_eq!(message.matches(" is not a known ").count(), listed, "{message}");
+        assert!(message.ends_with(end) && message.contains("omitted") != end.is_empty());
+    }
+}
+
+#[rstest]
+#[actix_web::test]
+async fn response_is_short_however_long_the_names_are(
+    #[values((5000, 10), (60, 1000), (1, 60_000), (30, 250))] (count, length): (usize, usize),
+    #[values("*/*", PROBLEM_JSON)] accept: &str,
+) {
+    for request in with_unknown_names(count, length) {
+        let answer = refused(request.insert_header(("Accept", accept))).await;
+        assert!((400..=413).contains(&answer.status.as_u16()));
+        assert!(answer.body.len() < 12_000, "{} bytes", answer.body.len());
+    }
+}
+
+#[actix_web::test]
+async fn long_name_is_cut() {
+    let [query, body] =
+        with_unknown_names(1, 65).map(|it| it.insert_header(("Accept", PROBLEM_JSON)));
+    let cut = format!("{}…", "0".repeat(64));
+    let error = refused(query).await.json()["errors"][0].clone();
+    assert_eq!(error["parameter"], cut);
+    let error = refused(body).await.json()["errors"][0].clone();
+    assert_eq!(error["pointer"], format!("/{cut}"));
+    assert_eq!(error["detail"], format!("{cut} is not a known member"));
 }

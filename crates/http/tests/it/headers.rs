@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use actix_web::test::TestRequest;
+use actix_web::{http::header::HeaderValue, test::TestRequest};
 use order_domain::{MockOrderRepo, OrderStatus, OrderSummary};
 use rstest::rstest;
 
@@ -47,10 +47,22 @@ async fn answers_about_orders_are_not_stored_and_none_is_sniffed(
 #[rstest]
 #[actix_web::test]
 async fn a_large_body_is_compressed_for_clients_that_accept_gzip(
-    #[values("gzip", "*", "br, gzip;q=0.5", "gzip, identity", "identity;q=0.5, *")]
+    #[values(
+        "gzip",
+        "*",
+        "br, gzip;q=0.5",
+        "gzip, identity",
+        "identity;q=0.5, *",
+        "GZIP",
+        "X-Gzip",
+        "br\u{e4}, gzip",
+        ", ,gzip,",
+        ";q=, gzip"
+    )]
     accept_encoding: &str,
 ) {
     let plain = ask_repo(shows(100), list()).await;
+    let accept_encoding = HeaderValue::from_bytes(accept_encoding.as_bytes()).unwrap();
     let request = list().insert_header(("Accept-Encoding", accept_encoding));
     let packed = ask_repo(shows(100), request).await;
 
@@ -129,4 +141,59 @@ async fn head_works_wherever_get_does(
 
     assert_eq!(head.status, get.status);
     assert_eq!(head.header("content-type"), get.header("content-type"));
+}
+
+/// Without an order: what is wrong then is named only if the media type is accepted.
+fn placing(content_type: &[u8], content_encoding: Option<&str>) -> TestRequest {
+    let value = |bytes| HeaderValue::from_bytes(bytes).unwrap();
+    let request = TestRequest::post()
+        .uri("/orders")
+        .insert_header(("Content-Type", value(content_type)))
+        .set_payload("[]");
+    match content_encoding {
+        Some(encoding) => request.insert_header(("Content-Encoding", value(encoding.as_bytes()))),
+        None => request,
+    }
+}
+
+#[rstest]
+#[case::plain(b"application/json", None)]
+#[case::any_case(b"Application/JSON", None)]
+#[case::charset(b"application/json;charset=utf-8", None)]
+#[case::white_space(b" application/json ; charset = \"utf-8\" ", None)]
+#[case::latin_1_parameter(b"application/json; author=\xe4", None)]
+#[case::utf_8_parameter("application/json; author=\"\u{e4}\"".as_bytes(), None)]
+#[case::parameter_without_value(b"application/json;;x", None)]
+#[case::identity(b"application/json", Some("Identity"))]
+#[case::identity_twice(b"application/json", Some("identity, identity"))]
+#[case::no_encoding(b"application/json", Some(""))]
+#[actix_web::test]
+async fn json_with_any_parameters_is_accepted(
+    #[case] content_type: &[u8],
+    #[case] content_encoding: Option<&str>,
+) {
+    let answer = refused(placing(content_type, content_encoding)).await;
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.error()),
+        (400, "the body must be one JSON object")
+    );
+}
+
+#[rstest]
+#[case::empty(b"", None)]
+#[case::text(b"text/plain", None)]
+#[case::json_in_a_parameter(b"text/plain; application/json", None)]
+#[case::suffix(b"application/problem+json", None)]
+#[case::not_ascii(b"application/jso\xe4", None)]
+#[case::not_ascii_after(b"application/json\xe4", None)]
+#[case::two(b"application/json, application/json", None)]
+#[case::gzip(b"application/json", Some("gzip"))]
+#[case::gzip_after_identity(b"application/json", Some("identity, gzip"))]
+#[case::unknown_encoding(b"application/json", Some("identit\u{e4}"))]
+#[actix_web::test]
+async fn other_media_types_and_encodings_are_rejected(
+    #[case] content_type: &[u8],
+    #[case] content_encoding: Option<&str>,
+) {
+    assert_eq!(refused(placing(content_type, content_encoding)).await.status, 415);
 }
