@@ -126,13 +126,13 @@ impl Problem {
     pub(crate) fn invalid(mut errors: Vec<Fault>) -> Self {
         let omitted = errors.len().saturating_sub(MAX_ERRORS);
         errors.truncate(MAX_ERRORS);
-        let details: Vec<_> = errors.iter().map(Fault::detail).collect();
-        let mut detail = details.join("; ");
-        match omitted {
-            0 => {}
-            1 => detail.push_str("; 1 more error is omitted"),
-            omitted => detail.push_str(&format!("; {omitted} more errors are omitted")),
-        }
+        let omission = match omitted {
+            0 => None,
+            1 => Some("1 more error is omitted".to_owned()),
+            omitted => Some(format!("{omitted} more errors are omitted")),
+        };
+        let details: Vec<_> = errors.iter().map(Fault::detail).chain(omission.as_deref()).collect();
+        let detail = details.join("; ");
         Self { errors, ..Self::new(Code::InvalidRequest, detail) }
     }
 
