@@ -3,19 +3,37 @@
 //! Checkout, the whole transaction and the release happen on a thread of a crew. One transaction
 //! serves all calls of a batch; where it fails as a whole, each has one of its own: nobody fails
 //! for another.
+//!
+//! No change is acknowledged unless the file at the path holds it: the file is checked before a
+//! transaction begins and after it is committed.
 
-use std::{mem::take, slice, sync::Arc, time::Duration};
+use std::{
+    mem::take,
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use diesel::{
     Connection, SqliteConnection,
     connection::{AnsiTransactionManager, TransactionManager},
     r2d2::{ConnectionManager, Pool},
+    result::Error as QueryError,
 };
 use order_repo_diesel::{
     CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width, all_fail, only,
 };
 
-use crate::{error::StoreError, rows::Outcomes};
+use crate::{
+    error::{StoreError, is_rolled_back},
+    file::DatabaseFile,
+    open::READERS,
+    rows::Outcomes,
+    store::Store,
+};
 
 /// How long a write waits for the write lock while another process has it.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -29,18 +47,19 @@ pub(crate) type Calls<M, T> = Queue<M, T, StoreError>;
 /// The connections to read with, and a thread for each.
 pub(crate) struct Readers {
     crew: Crew,
-    connections: Connections,
+    store: Arc<Store>,
 }
 
 impl Readers {
-    pub(crate) fn new(connections: Connections) -> Self {
-        let crew = Crew::start("order-read", connections.max_size() as usize);
-        Self { crew, connections }
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self { crew: Crew::start("order-read", READERS as usize), store }
     }
 
     /// How the connections are used at this moment, while so many calls wait.
     pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
-        ConnectionUse::of(&self.connections, waiting)
+        let in_use = self.store.in_use();
+        let none = ConnectionUse { waiting, ..ConnectionUse::default() };
+        in_use.opened().map_or(none, |opened| ConnectionUse::of(&opened.readers, waiting))
     }
 
     /// A queue for calls that read. The statements of a batch are one transaction, so that they
@@ -60,16 +79,35 @@ impl Readers {
         T: Send + 'static,
         F: FnMut(&M) -> bool,
     {
-        let connections = self.connections.clone();
+        self.queue_with_file(width, cap, move |connection, _, members| work(connection, members))
+    }
+
+    /// The same, for calls that also look at the file.
+    pub(crate) fn queue_with_file<M, T, F>(
+        &self,
+        width: usize,
+        cap: impl Fn() -> F + Send + Sync + 'static,
+        work: impl Fn(&mut SqliteConnection, &DatabaseFile, &[M]) -> Result<Outcomes<T>, StoreError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Calls<M, T>
+    where
+        M: Send + 'static,
+        T: Send + 'static,
+        F: FnMut(&M) -> bool,
+    {
+        let store = Arc::clone(&self.store);
         let serve = move |turn: Turn<M, T, StoreError>| {
             turn.give_way();
-            let connection = connections.get();
+            let in_use = store.in_use();
+            let ready = in_use.opened().and_then(|opened| Ok((in_use.reader()?, &opened.file)));
             let batch = turn.draw(cap());
-            let outcomes = match connection {
-                Ok(mut connection) => each_or_alone(batch.members(), |members| {
-                    connection.transaction(|connection| work(connection, members))
+            let outcomes = match ready {
+                Ok((mut connection, file)) => each_or_alone(batch.members(), |members| {
+                    connection.transaction(|connection| work(connection, file, members))
                 }),
-                Err(error) => all_fail(batch.members().len(), &error.into()),
+                Err(error) => all_fail(batch.members().len(), &error),
             };
             batch.answer(outcomes);
         };
@@ -81,20 +119,31 @@ impl Readers {
 /// over SQLite's lock, whose waiting is by sleeping and unfair.
 pub(crate) struct Writer {
     crew: Crew,
-    connections: Connections,
+    store: Arc<Store>,
     /// Runs out while another process sits on the lock.
     patience: Arc<Patience>,
+    /// The last transaction failed because the database rejects changes.
+    is_rejecting: Arc<AtomicBool>,
 }
 
 impl Writer {
-    pub(crate) fn new(connections: Connections) -> Self {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
         let patience = Arc::new(Patience::new(LOCK_PATIENCE));
-        Self { crew: Crew::start("order-write", 1), connections, patience }
+        let crew = Crew::start("order-write", 1);
+        Self { crew, store, patience, is_rejecting: Arc::default() }
+    }
+
+    /// Whether the last transaction failed for a reason that would fail every other, such as a full
+    /// disk.
+    pub(crate) fn is_rejecting(&self) -> bool {
+        self.is_rejecting.load(Ordering::Relaxed)
     }
 
     /// How the connection is used at this moment, while so many calls wait.
     pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
-        ConnectionUse::of(&self.connections, waiting)
+        let in_use = self.store.in_use();
+        let none = ConnectionUse { waiting, ..ConnectionUse::default() };
+        in_use.opened().map_or(none, |opened| ConnectionUse::of(&opened.writer, waiting))
     }
 
     /// A queue for calls that write. A batch is one transaction, which has the write lock from the
@@ -115,21 +164,24 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&M) -> bool,
     {
-        let connections = self.connections.clone();
+        let store = Arc::clone(&self.store);
         let patience = Arc::clone(&self.patience);
+        let is_rejecting = Arc::clone(&self.is_rejecting);
         let serve = move |turn: Turn<M, T, StoreError>| {
             let came = turn.oldest();
             let begin = |connection: &mut _| {
                 let begun = begin(connection, patience.left(came));
                 patience.waited(matches!(begun, Err(StoreError::Locked(_))));
-                begun
+                begun.inspect_err(|error| note_rejection(&is_rejecting, error))
             };
-            let ready = connections.get().map_err(StoreError::from).and_then(|mut connection| {
+            let in_use = store.in_use();
+            let ready = in_use.opened().and_then(|opened| {
+                let mut connection = in_use.writer()?;
                 begin(&mut connection)?;
-                Ok(connection)
+                Ok((connection, &opened.file))
             });
-            let mut connection = match ready {
-                Ok(connection) => connection,
+            let (mut connection, file) = match ready {
+                Ok(ready) => ready,
                 Err(failure @ StoreError::Locked(_)) => {
                     return turn.give_up(LOCK_PATIENCE, &failure);
                 }
@@ -142,7 +194,10 @@ impl Writer {
                 if !take(&mut is_open) {
                     begin(&mut connection)?;
                 }
-                end(&mut connection, |connection| work(connection, members))
+                let outcomes = end(&mut connection, file, |connection| work(connection, members))
+                    .inspect_err(|error| note_rejection(&is_rejecting, error))?;
+                is_rejecting.store(false, Ordering::Relaxed);
+                Ok(outcomes)
             });
             batch.answer(outcomes);
         };
@@ -173,17 +228,25 @@ fn begin(connection: &mut SqliteConnection, patience: Duration) -> Result<(), St
     AnsiTransactionManager::begin_transaction_sql(connection, &sql).map_err(StoreError::at_begin)
 }
 
+fn note_rejection(is_rejecting: &AtomicBool, error: &StoreError) {
+    if error.is_rejection() {
+        is_rejecting.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Does the work of a transaction that has begun, and ends it. diesel's `immediate_transaction`
 /// does not tell a failing commit from a failing statement, and hides a statement's error behind
 /// that of the rollback after it.
 fn end<T>(
     connection: &mut SqliteConnection,
+    file: &DatabaseFile,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     match work(connection) {
         Ok(outcome) => {
             AnsiTransactionManager::commit_transaction(connection)
-                .map_err(StoreError::at_commit)?;
+                .map_err(explain_failed_commit)?;
+            file.check().map_err(|_| StoreError::ReplacedDuringCommit)?;
             Ok(outcome)
         }
         Err(error) => {
@@ -195,13 +258,26 @@ fn end<T>(
     }
 }
 
+/// Tells whether a commit that failed may have happened.
+fn explain_failed_commit(error: QueryError) -> StoreError {
+    if is_rolled_back(&error) {
+        StoreError::RolledBack(Arc::new(error))
+    } else {
+        StoreError::Commit(Arc::new(error))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, mpsc};
+    use std::{
+        fs,
+        sync::{Mutex, mpsc},
+    };
 
     use diesel::{
         connection::SimpleConnection,
         prelude::*,
+        result::DatabaseErrorKind,
         sql_types::{BigInt, Integer, Nullable},
     };
     use order_domain::RepoError;
@@ -211,9 +287,19 @@ mod tests {
     use super::*;
     use crate::open::Database;
 
-    fn database() -> (Database, TempDir) {
+    struct Fixture {
+        readers: Readers,
+        writer: Writer,
+        directory: TempDir,
+    }
+
+    fn database() -> Fixture {
         let directory = tempfile::tempdir().unwrap();
-        (Database::migrated(&directory.path().join("orders.db")).unwrap(), directory)
+        let database = Database::migrated(&directory.path().join("orders.db")).unwrap();
+        let store = Store::open(database).unwrap();
+        let readers = Readers::new(Arc::clone(&store));
+        let writer = Writer::new(store);
+        Fixture { readers, writer, directory }
     }
 
     #[derive(QueryableByName)]
@@ -257,87 +343,140 @@ mod tests {
 
     #[tokio::test]
     async fn every_connection_is_prepared() {
-        let (database, _directory) = database();
-        let writer = Writer::new(database.writer().unwrap());
+        let Fixture { readers, writer, .. } = &database();
         let full = 2;
-        let found = writes(&writer, |connection| Ok(settings(connection))).ask(()).await;
+        let found = writes(writer, |connection| Ok(settings(connection))).ask(()).await;
         assert_eq!(found.unwrap(), [full, 1, 2_000, 0]);
-        let readers = Readers::new(database.readers().unwrap());
-        let found = reads(&readers, |connection| Ok(settings(connection))).ask(()).await;
+        let found = reads(readers, |connection| Ok(settings(connection))).ask(()).await;
         assert_eq!(found.unwrap(), [full, 1, 2_000, 1]);
     }
 
     #[tokio::test]
     async fn a_commit_that_fails_leaves_the_outcome_of_each_member_unknown() {
-        let (database, _directory) = database();
-        let writer = Writer::new(database.writer().unwrap());
-        let stray = writes(&writer, |connection| {
-            // The stray key is found when the transaction ends, not before.
-            Ok(connection.batch_execute(
-                "PRAGMA defer_foreign_keys = ON; \
-                 INSERT INTO placement_keys (key, order_id, created_at) \
-                     VALUES (lower(hex(randomblob(8))), 4711, 0)",
-            )?)
+        let database = database();
+        let writer = &database.writer;
+        // It commits by itself, so that the commit after it finds no transaction.
+        let hasty = writes(writer, |connection| {
+            Ok(connection.batch_execute("DELETE FROM placement_keys; COMMIT")?)
         });
-        let outcomes = tokio::join!(stray.ask(()), stray.ask(()), stray.ask(()));
+        let outcomes = tokio::join!(hasty.ask(()), hasty.ask(()), hasty.ask(()));
         for outcome in [outcomes.0, outcomes.1, outcomes.2] {
             let error = RepoError::from(outcome.unwrap_err());
             assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
         }
-        writes(&writer, |_| Ok(())).ask(()).await.unwrap();
+        writes(writer, |_| Ok(())).ask(()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn commit_that_sqlite_refuses_changes_nothing() {
+        let database = database();
+        let writer = &database.writer;
+        let stray = writes(writer, |connection| {
+            // The stray key is found when the transaction ends, not before.
+            Ok(connection.batch_execute(
+                "PRAGMA defer_foreign_keys = ON; \
+                 INSERT INTO placement_keys (key, order_id, created_at) VALUES ('k', 4711, 0)",
+            )?)
+        });
+        let error = RepoError::from(stray.ask(()).await.unwrap_err());
+        assert!(matches!(error, RepoError::Refused(_)), "{error:?}");
+        let count = reads(&database.readers, |connection| {
+            let count = diesel::dsl::sql::<BigInt>("SELECT count(*) FROM placement_keys");
+            Ok(count.get_result::<i64>(connection)?)
+        });
+        assert_eq!(count.ask(()).await.unwrap(), 0);
+    }
+
+    /// What SQLite reports where the last write of a transaction finds no space. No setting of
+    /// SQLite lets a commit fail so.
+    #[test]
+    fn commit_on_a_full_disk_changes_nothing() {
+        let full = "database or disk is full".to_owned();
+        let full = QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(full));
+        let error = explain_failed_commit(full);
+        assert!(error.is_rejection());
+        assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn file_replaced_during_a_transaction_leaves_outcome_unknown() {
+        let database = database();
+        let [file, other] =
+            ["orders.db", "other.db"].map(|name| database.directory.path().join(name));
+        let rename = writes(&database.writer, {
+            let (file, other) = (file.clone(), other.clone());
+            move |connection| {
+                connection.batch_execute("CREATE TABLE late (x)")?;
+                fs::rename(&file, &other).unwrap();
+                Ok(())
+            }
+        });
+        let error = RepoError::from(rename.ask(()).await.unwrap_err());
+        assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
+
+        let nothing = writes(&database.writer, |_| Ok(()));
+        let error = RepoError::from(nothing.ask(()).await.unwrap_err());
+        assert!(matches!(error, RepoError::Unavailable(_)), "{error:?}");
+
+        fs::rename(&other, &file).unwrap();
+        nothing.ask(()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_full_disk_refuses_and_changes_nothing() {
-        let (database, _directory) = database();
-        let writer = Writer::new(database.writer().unwrap());
+        let database = database();
+        let writer = &database.writer;
         // SQLite ends the transaction by itself then, so that a rollback finds none.
-        let fill = writes(&writer, |connection| {
+        let fill = writes(writer, |connection| {
             connection.batch_execute("PRAGMA max_page_count = 1; CREATE TABLE big (x)")?;
             let fill = "INSERT INTO big SELECT zeroblob(100000)";
             Ok(connection.batch_execute(fill)?)
         });
         let error = fill.ask(()).await.unwrap_err();
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
-        writes(&writer, |_| Ok(())).ask(()).await.unwrap();
+        writes(writer, |_| Ok(())).ask(()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_reader_cannot_write() {
-        let (database, _directory) = database();
-        let readers = Readers::new(database.readers().unwrap());
-        let delete = reads(&readers, |connection| {
-            Ok(connection.batch_execute("DELETE FROM placement_keys")?)
-        });
+        let database = database();
+        let readers = &database.readers;
+        let delete =
+            reads(
+                readers,
+                |connection| Ok(connection.batch_execute("DELETE FROM placement_keys")?),
+            );
         let error = delete.ask(()).await.unwrap_err();
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
     }
 
     #[tokio::test]
     async fn a_panic_goes_on_in_the_caller_and_spoils_nothing() {
-        let (database, _directory) = database();
-        let writer = Writer::new(database.writer().unwrap());
-        let half = writes(&writer, |connection| -> Result<(), StoreError> {
+        let database = database();
+        let writer = &database.writer;
+        let half = writes(writer, |connection| -> Result<(), StoreError> {
             connection.batch_execute("CREATE TABLE half_done (x)")?;
             panic!("a defect");
         });
         let panicking = tokio::spawn(async move { half.ask(()).await });
         assert!(panicking.await.unwrap_err().is_panic());
-        let whole = writes(&writer, |connection| {
-            Ok(connection.batch_execute("CREATE TABLE half_done (x)")?)
-        });
+        let whole =
+            writes(
+                writer,
+                |connection| Ok(connection.batch_execute("CREATE TABLE half_done (x)")?),
+            );
         whole.ask(()).await.unwrap();
     }
 
     /// What fails one member fails the transaction of all. So each has one of its own then.
     #[tokio::test]
     async fn a_member_that_fails_fails_no_other() {
-        let (database, _directory) = database();
-        let writer = Writer::new(database.writer().unwrap());
+        let database = database();
+        let writer = &database.writer;
         let create = |connection: &mut SqliteConnection| {
             Ok(connection.batch_execute("CREATE TABLE it (n INTEGER CHECK (n <> 3))")?)
         };
-        writes(&writer, create).ask(()).await.unwrap();
+        writes(writer, create).ask(()).await.unwrap();
         let (release, held) = mpsc::channel::<()>();
         let held = Mutex::new(held);
         let insert = Arc::new(writer.queue(few, move |connection, members: &[i32]| {
@@ -367,11 +506,11 @@ mod tests {
             told.push(other.await.unwrap());
         }
         assert_eq!(told, [Some(1), Some(2), None, Some(4)]);
-        let readers = Readers::new(database.readers().unwrap());
+        let readers = &database.readers;
         let sum = |connection: &mut SqliteConnection| {
             let sum = diesel::dsl::sql::<Nullable<BigInt>>("SELECT sum(n) FROM it");
             Ok(sum.get_result::<Option<i64>>(connection)?)
         };
-        assert_eq!(reads(&readers, sum).ask(()).await.unwrap(), Some(1 + 2 + 4));
+        assert_eq!(reads(readers, sum).ask(()).await.unwrap(), Some(1 + 2 + 4));
     }
 }

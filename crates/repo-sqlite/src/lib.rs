@@ -3,7 +3,9 @@
 //! [`SqliteOrderRepo`] keeps the law of [`OrderRepo`](order_domain::OrderRepo) for any number of
 //! processes on one file. One module for one task:
 //!
-//! - `open` makes the file, migrates it and opens the connections;
+//! - `open` makes the file, migrates it and opens the connections, after `integrity` has checked it;
+//! - `store` holds the connections, and opens them again where the file was read-only before;
+//! - `file` tells whether the files at the path are still the ones that are open;
 //! - `blocking` is the only place where diesel runs: on threads of its own, one transaction a batch;
 //! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
 //!   outcome each, so that callers can share a transaction;
@@ -15,12 +17,15 @@
 
 mod blocking;
 mod error;
+mod file;
+mod integrity;
 mod listing;
 mod open;
 mod placing;
 mod repo;
 mod rows;
 mod schema;
+mod store;
 mod taking;
 #[cfg(test)]
 mod testing;

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
@@ -22,6 +21,8 @@ use order_domain::Cause;
 use crate::{
     blocking::{Connections, LOCK_PATIENCE},
     error::{OpenError, is_busy},
+    file::{DatabaseFile, are_all_writable},
+    integrity,
 };
 
 /// The tables, step by step. A database may have steps that are not here: a newer program made
@@ -32,93 +33,123 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migra
 const MIGRATION_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Reads are short; more readers than this only add threads.
-const READERS: u32 = 4;
+pub(crate) const READERS: u32 = 4;
 
-/// A file that is there, has all tables, and is ready to be opened.
+/// How long the write-ahead log may stay when it is restarted. SQLite checkpoints from 4 MB on, so
+/// that a log without a long reader stays below it.
+const WAL_LIMIT_BYTES: u64 = 8 << 20;
+
+/// The path of a database file.
+#[derive(Clone, Debug)]
 pub(crate) struct Database {
-    path: PathBuf,
-    /// What SQLite opens. Absolute, so that it is never taken for a URI or for `:memory:`.
-    file: String,
+    /// As it was given, for messages.
+    pub(crate) path: PathBuf,
+    /// The same, absolute.
+    pub(crate) absolute: PathBuf,
+    /// The same as a URI of SQLite without parameters, so that no name has a special meaning.
+    uri: String,
+}
+
+/// What a connection may do to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenMode {
+    Read,
+    ReadWrite,
+    ReadWriteCreate,
+}
+
+/// The connections to a database, and the file that they have open.
+pub(crate) struct Opened {
+    /// The one connection for writes. More would only wait for each other.
+    pub(crate) writer: Connections,
+    /// The connections for reads. They cannot write, whatever is run on them.
+    pub(crate) readers: Connections,
+    pub(crate) file: DatabaseFile,
 }
 
 impl Database {
-    /// Makes the directory and the file where they are missing, and brings the tables up to date.
-    pub(crate) fn migrated(path: &Path) -> Result<Self, OpenError> {
+    /// Checks that the path can be that of a database file.
+    pub(crate) fn at(path: &Path) -> Result<Self, OpenError> {
         let wrong = |reason| OpenError::Path { path: path.to_owned(), reason };
         if path.is_dir() {
             return Err(wrong("it is a directory"));
         }
         let absolute = std::path::absolute(path).map_err(|_| wrong("it is not a path"))?;
-        let file = absolute.to_str().ok_or_else(|| wrong("it is not UTF-8"))?.to_owned();
-        let directory = absolute.parent().ok_or_else(|| wrong("it is not a path"))?;
+        let text = absolute.to_str().ok_or_else(|| wrong("it is not UTF-8"))?;
+        let encoded = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let uri = format!("file://{encoded}");
+        Ok(Self { path: path.to_owned(), absolute, uri })
+    }
+
+    /// Makes the directory and the file where they are missing, and brings the tables up to date.
+    pub(crate) fn migrated(path: &Path) -> Result<Self, OpenError> {
+        let database = Self::at(path)?;
+        let directory = database.absolute.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(directory)
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
-        let database = Self { path: path.to_owned(), file };
-        let mut connection = SqliteConnection::establish(&database.file)
-            .map_err(|error| database.unopened(error))?;
+        integrity::check(&database)?;
+        let mut connection = database.connect(OpenMode::ReadWriteCreate)?;
         enter_wal(&mut connection).map_err(|error| database.unopened(error))?;
         run_migrations(&mut connection)
             .map_err(|source| OpenError::Migrate { path: database.path.clone(), source })?;
         Ok(database)
     }
 
-    /// The one connection for writes. More would only wait for each other.
-    pub(crate) fn writer(&self) -> Result<Connections, OpenError> {
-        self.connections(1, "")
+    /// A connection of its own.
+    pub(crate) fn connect(&self, mode: OpenMode) -> Result<SqliteConnection, OpenError> {
+        let uri = self.uri(mode);
+        let mut connection =
+            SqliteConnection::establish(&uri).map_err(|error| self.unopened(error))?;
+        wait_for_locks(&mut connection, MIGRATION_PATIENCE)
+            .map_err(|error| self.unopened(error))?;
+        Ok(connection)
     }
 
-    /// The connections for reads. They cannot write, whatever is run on them.
-    pub(crate) fn readers(&self) -> Result<Connections, OpenError> {
-        self.connections(READERS, "PRAGMA query_only = ON;")
+    /// Opens the connections. The file must have all tables.
+    pub(crate) fn open(&self) -> Result<Opened, OpenError> {
+        let resolved = fs::canonicalize(&self.absolute).map_err(|error| self.unopened(error))?;
+        let is_read_only = !are_all_writable(&resolved);
+        let writer = format!("PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};");
+        let writer = self.connections(1, writer)?;
+        let readers = self.connections(READERS, "PRAGMA query_only = ON;".to_owned())?;
+        let file = DatabaseFile::new(self.absolute.clone(), is_read_only)
+            .map_err(|error| self.unopened(error))?;
+        Ok(Opened { writer, readers, file })
     }
 
-    fn connections(&self, count: u32, more: &'static str) -> Result<Connections, OpenError> {
+    fn connections(&self, count: u32, more: String) -> Result<Connections, OpenError> {
         Pool::builder()
             .max_size(count)
             .min_idle(Some(1))
-            // A file does not go away; a check at each checkout costs as much as a read.
+            // The file is checked for each batch; a query for each costs as much as a read.
             .test_on_check_out(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connection_timeout(LOCK_PATIENCE * 2)
             .connection_customizer(Box::new(Prepare { more }))
-            .build(ConnectionManager::new(&self.file))
+            // A file that was removed is never made anew behind the caller's back.
+            .build(ConnectionManager::new(self.uri(OpenMode::ReadWrite)))
             .map_err(|error| self.unopened(error))
     }
 
-    /// The file itself, to be recognised later.
-    pub(crate) fn file(&self) -> File {
-        File { path: self.file.clone().into(), number: number(Path::new(&self.file)) }
+    fn uri(&self, mode: OpenMode) -> String {
+        let mode = match mode {
+            OpenMode::Read => "ro",
+            OpenMode::ReadWrite => "rw",
+            OpenMode::ReadWriteCreate => "rwc",
+        };
+        format!("{}?mode={mode}", self.uri)
     }
 
-    fn unopened(&self, source: impl Into<Cause>) -> OpenError {
+    pub(crate) fn unopened(&self, source: impl Into<Cause>) -> OpenError {
         OpenError::Connect { path: self.path.clone(), source: source.into() }
     }
-}
-
-/// Which file it was that was opened.
-#[derive(Clone)]
-pub(crate) struct File {
-    path: PathBuf,
-    number: Option<(u64, u64)>,
-}
-
-impl File {
-    /// Whether at its path there is none, or another.
-    pub(crate) fn is_gone(&self) -> bool {
-        number(&self.path) != self.number
-    }
-}
-
-/// What the system knows a file by.
-fn number(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Makes each new connection behave. The timeout comes first, since what follows may need it.
 #[derive(Debug)]
 struct Prepare {
-    more: &'static str,
+    more: String,
 }
 
 impl CustomizeConnection<SqliteConnection, ConnectionError> for Prepare {
@@ -126,7 +157,9 @@ impl CustomizeConnection<SqliteConnection, ConnectionError> for Prepare {
         wait_for_locks(connection, LOCK_PATIENCE)?;
         // FULL: a commit that was answered survives the loss of power.
         connection.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
-        Ok(connection.batch_execute(self.more)?)
+        connection.batch_execute(&self.more)?;
+        // The first read opens the write-ahead log, which is there from now on.
+        Ok(connection.batch_execute("SELECT count(*) FROM sqlite_schema")?)
     }
 }
 

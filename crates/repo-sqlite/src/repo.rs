@@ -1,9 +1,9 @@
 //! The port, kept with the statements of `placing`, `taking` and `listing`.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use diesel::SqliteConnection;
+use diesel::{SqliteConnection, connection::SimpleConnection};
 use order_domain::{
     IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
     PlacedOrder, Readiness, RepoError, StoreStatus, Take, TakeOutcome,
@@ -16,10 +16,12 @@ use order_repo_diesel::{
 use crate::{
     blocking::{Calls, Readers, Writer},
     error::{OpenError, StoreError},
+    file::DatabaseFile,
     listing::{find_all, list_all},
     open::{Database, is_current},
     placing::{find_placements, place_all},
     rows::Outcomes,
+    store::Store,
     taking::{decided_all, take_all},
 };
 
@@ -41,7 +43,8 @@ pub struct SqliteOrderRepo {
     listing: Calls<ListQuery, Vec<OrderSummary>>,
     deep_listing: Calls<ListQuery, Vec<OrderSummary>>,
     finding: Calls<OrderId, Option<Order>>,
-    checking: Calls<(), bool>,
+    checking: Calls<(), StoreStatus>,
+    probing: Calls<(), ()>,
 }
 
 impl SqliteOrderRepo {
@@ -51,9 +54,9 @@ impl SqliteOrderRepo {
     /// When the file cannot be made, opened or migrated.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let database = Database::migrated(path)?;
-        let writer = Writer::new(database.writer()?);
-        let readers = Readers::new(database.readers()?);
-        let file = database.file();
+        let store = Store::open(database)?;
+        let writer = Writer::new(Arc::clone(&store));
+        let readers = Readers::new(Arc::clone(&store));
         Ok(Self {
             placing: writer.queue(few, place_all),
             placements: readers.queue(1, few, |connection, keys| {
@@ -70,13 +73,13 @@ impl SqliteOrderRepo {
                 let orders = find_all(connection, shared.different())?;
                 Ok(shared.spread(orders))
             }),
-            checking: readers.queue(1, few, move |connection, all| {
-                let current = if file.is_gone() {
-                    Err(StoreError::Gone)
-                } else {
-                    is_current(connection).map_err(StoreError::from)
-                };
-                Ok(all.iter().map(|()| current.clone()).collect())
+            checking: readers.queue_with_file(1, few, |connection, file, all| {
+                let status = status(connection, file);
+                Ok(all.iter().map(|()| status.clone()).collect())
+            }),
+            probing: writer.queue(few, |connection, all| {
+                probe_write(connection)?;
+                Ok(all.iter().map(|()| Ok(())).collect())
             }),
             writer,
             readers,
@@ -102,7 +105,7 @@ impl SqliteOrderRepo {
             + self.deep_listing.len()
             + self.finding.len()
             + self.checking.len();
-        let to_write = self.placing.len() + self.taking.len();
+        let to_write = self.placing.len() + self.taking.len() + self.probing.len();
         self.readers.connections(to_read) + self.writer.connections(to_write)
     }
 }
@@ -147,12 +150,40 @@ impl OrderRepo for SqliteOrderRepo {
     }
 }
 
-/// A file that was removed, or replaced by another, goes on to work for who has it open; but what
-/// is written there is lost when the process ends.
+/// What a reading connection and the file system show.
+fn status(
+    connection: &mut SqliteConnection,
+    file: &DatabaseFile,
+) -> Result<StoreStatus, StoreError> {
+    if !is_current(connection)? {
+        return Ok(StoreStatus::MigrationsPending);
+    }
+    match file.check_writable() {
+        Ok(()) => Ok(StoreStatus::Ready),
+        Err(StoreError::ReadOnly) => Ok(StoreStatus::ReadOnly),
+        Err(error) => Err(error),
+    }
+}
+
+/// Changes a row into itself, which writes as much as any other change.
+fn probe_write(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let update = "UPDATE __diesel_schema_migrations SET version = version";
+    Ok(connection.batch_execute(update)?)
+}
+
 #[async_trait]
 impl Readiness for SqliteOrderRepo {
+    /// Reads only, unless the last change was rejected. Then another is tried, because some
+    /// reasons, such as a full disk, show in no other way.
     async fn check(&self) -> Result<StoreStatus, RepoError> {
-        let current = self.checking.ask(()).await?;
-        Ok(if current { StoreStatus::Ready } else { StoreStatus::MigrationsPending })
+        let status = self.checking.ask(()).await?;
+        if status != StoreStatus::Ready || !self.writer.is_rejecting() {
+            return Ok(status);
+        }
+        match self.probing.ask(()).await {
+            Ok(()) => Ok(StoreStatus::Ready),
+            Err(error) if error.is_rejection() => Ok(StoreStatus::ReadOnly),
+            Err(error) => Err(error.into()),
+        }
     }
 }

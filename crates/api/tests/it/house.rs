@@ -67,8 +67,16 @@ const ROOMS: &[Room] = &[
     Room {
         name: "order-repo-sqlite",
         ours: &["order-domain", "order-repo-diesel"],
-        others: &["async-trait", "diesel", "diesel_migrations", "libsqlite3-sys", "thiserror"],
-        tests: &["order-conformance", "tempfile", "tokio"],
+        others: &[
+            "async-trait",
+            "diesel",
+            "diesel_migrations",
+            "libsqlite3-sys",
+            "rustix",
+            "tempfile",
+            "thiserror",
+        ],
+        tests: &["order-conformance", "tokio"],
     },
     Room {
         name: "order-distance-geodesic",

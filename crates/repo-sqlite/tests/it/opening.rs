@@ -94,6 +94,35 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read_to_string(world.path()).unwrap(), text);
 }
 
+/// The length of the file and its head are right; what a query reads first is, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_file_is_rejected_in_one_line() {
+    let world = World::new();
+    let repo = world.open();
+    for n in 0..200 {
+        place(&repo, new_order(n)).await;
+    }
+    drop(repo);
+    let mut raw = world.raw();
+    raw.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(raw);
+    let sound = fs::read(world.path()).unwrap();
+    let truncated = sound[..sound.len() / 2].to_vec();
+    let mut overwritten = sound.clone();
+    overwritten[sound.len() - 8_192..].fill(0x5a);
+
+    for damaged in [truncated, overwritten] {
+        fs::write(world.path(), &damaged).unwrap();
+        let error = refusal(&world.path());
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+        assert_eq!(error.to_string().lines().count(), 1);
+        assert!(matches!(SqliteOrderRepo::migrate(&world.path()), Err(OpenError::Damaged { .. })));
+        assert_eq!(fs::read(world.path()).unwrap(), damaged);
+    }
+    fs::write(world.path(), &sound).unwrap();
+    drop(world.open());
+}
+
 #[test]
 fn a_migration_that_fails_leaves_the_tables_as_they_were() {
     let world = World::new();

@@ -1,0 +1,162 @@
+//! The database file as the file system shows it: is it still the file that was opened?
+
+use std::{
+    ffi::OsString,
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rustix::fs::{Access, access};
+
+use crate::error::StoreError;
+
+/// The database file and the files that SQLite keeps beside it, by the inodes that are open.
+///
+/// SQLite keeps working on an open file that was removed or replaced, but a restart opens what the
+/// path then names. So whatever is acknowledged must be in the file at the path. An inode is not
+/// reused while a connection has it open.
+#[derive(Debug)]
+pub(crate) struct DatabaseFile {
+    /// The path that a restart opens.
+    path: PathBuf,
+    /// The same, with symbolic links resolved: SQLite names the other files after it.
+    resolved: PathBuf,
+    database: Inode,
+    wal: Part,
+    shared_memory: Part,
+    /// The largest length seen. SQLite itself shortens the file only in a `VACUUM`.
+    length: AtomicU64,
+    /// The connections were opened while the files could not be written. They never can write.
+    is_opened_read_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl From<&Metadata> for Inode {
+    fn from(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), number: metadata.ino() }
+    }
+}
+
+/// A file beside the database file.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    inode: Inode,
+}
+
+impl Part {
+    fn new(path: PathBuf) -> io::Result<Self> {
+        let inode = Inode::from(&fs::symlink_metadata(&path)?);
+        Ok(Self { path, inode })
+    }
+
+    fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|metadata| Inode::from(&metadata) == self.inode)
+    }
+}
+
+impl DatabaseFile {
+    /// Records the files at this path. Connections must have them open.
+    pub(crate) fn new(path: PathBuf, is_opened_read_only: bool) -> io::Result<Self> {
+        let resolved = fs::canonicalize(&path)?;
+        let metadata = fs::metadata(&resolved)?;
+        Ok(Self {
+            database: Inode::from(&metadata),
+            wal: Part::new(wal_path(&resolved))?,
+            shared_memory: Part::new(shared_memory_path(&resolved))?,
+            length: metadata.len().into(),
+            is_opened_read_only,
+            path,
+            resolved,
+        })
+    }
+
+    /// Checks that the files at the path are the ones that are open, and complete.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let length = self.length_in_place().ok_or(StoreError::FileReplaced)?;
+        if length < self.length.fetch_max(length, Ordering::Relaxed) {
+            return Err(StoreError::FileTruncated);
+        }
+        if self.wal.is_in_place() && self.shared_memory.is_in_place() {
+            Ok(())
+        } else {
+            Err(StoreError::FileReplaced)
+        }
+    }
+
+    /// Checks in addition that this process may change the files. A connection that has them open
+    /// could do so even if a restart could not.
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
+        self.check()?;
+        if self.is_opened_read_only || !is_writable(&self.resolved) {
+            return Err(StoreError::ReadOnly);
+        }
+        Ok(())
+    }
+
+    /// Whether connections that are opened now can write, in contrast to those that are open.
+    pub(crate) fn should_reopen(&self) -> bool {
+        self.is_opened_read_only && are_all_writable(&self.resolved)
+    }
+
+    /// The length of the database file, unless there is none or another at the path.
+    pub(crate) fn length_in_place(&self) -> Option<u64> {
+        let metadata = fs::symlink_metadata(&self.resolved).ok()?;
+        let is_in_place = Inode::from(&metadata) == self.database
+            && (self.path == self.resolved || self.path_names_it());
+        is_in_place.then_some(metadata.len())
+    }
+
+    fn path_names_it(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|metadata| Inode::from(&metadata) == self.database)
+    }
+}
+
+/// Whether this process may write the file, and make files beside it.
+fn is_writable(database: &Path) -> bool {
+    let directory = database.parent().unwrap_or(Path::new("/"));
+    access(database, Access::WRITE_OK).is_ok()
+        && access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+/// Whether this process may write the file and those that SQLite keeps beside it. These have the
+/// permissions that the file had when they were made. They get its present ones here, if they are
+/// this user's.
+pub(crate) fn are_all_writable(database: &Path) -> bool {
+    is_writable(database)
+        && [wal_path(database), shared_memory_path(database)].iter().all(|path| {
+            access(path, Access::WRITE_OK).is_ok()
+                || !path.exists()
+                || fs::metadata(database)
+                    .and_then(|metadata| fs::set_permissions(path, metadata.permissions()))
+                    .is_ok()
+        })
+}
+
+/// The write-ahead log of the database at this path, which has no symbolic links.
+pub(crate) fn wal_path(database: &Path) -> PathBuf {
+    beside(database, "-wal")
+}
+
+fn shared_memory_path(database: &Path) -> PathBuf {
+    beside(database, "-shm")
+}
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(suffix);
+    name.into()
+}
+
+/// The length of a file; 0 if there is none.
+pub(crate) fn length_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
