@@ -18,21 +18,23 @@ use std::{
 };
 
 use diesel::{
-    Connection, SqliteConnection,
+    Connection, QueryableByName, RunQueryDsl, SqliteConnection,
     connection::{AnsiTransactionManager, TransactionManager},
     r2d2::{ConnectionManager, Pool},
     result::Error as QueryError,
+    sql_types::BigInt,
 };
 use order_repo_diesel::{
     CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width, all_fail, only,
 };
 
 use crate::{
-    error::{StoreError, is_rolled_back},
+    error::{StoreError, is_io_error, is_rolled_back},
     file::DatabaseFile,
     open::READERS,
     rows::Outcomes,
     store::Store,
+    wal::lacks_last_commit,
 };
 
 /// How long a write waits for the write lock while another process has it.
@@ -245,7 +247,7 @@ fn end<T>(
     match work(connection) {
         Ok(outcome) => {
             AnsiTransactionManager::commit_transaction(connection)
-                .map_err(explain_failed_commit)?;
+                .map_err(|error| explain_failed_commit(connection, file, error))?;
             file.check().map_err(|_| StoreError::ReplacedDuringCommit)?;
             Ok(outcome)
         }
@@ -258,13 +260,36 @@ fn end<T>(
     }
 }
 
-/// Tells whether a commit that failed may have happened.
-fn explain_failed_commit(error: QueryError) -> StoreError {
-    if is_rolled_back(&error) {
+/// Tells whether a commit that failed may have happened. Whatever the error is, SQLite or diesel
+/// has rolled back already; the question is what a restart would find.
+fn explain_failed_commit(
+    connection: &mut SqliteConnection,
+    file: &DatabaseFile,
+    error: QueryError,
+) -> StoreError {
+    let mut lacks_commit = || {
+        let frames = committed_frames(connection).ok()?;
+        lacks_last_commit(file.wal_path(), frames).ok()
+    };
+    if is_rolled_back(&error) || (is_io_error(&error) && lacks_commit() == Some(true)) {
         StoreError::RolledBack(Arc::new(error))
     } else {
         StoreError::Commit(Arc::new(error))
     }
+}
+
+#[derive(QueryableByName)]
+struct WalFrames {
+    #[diesel(sql_type = BigInt)]
+    log: i64,
+}
+
+/// How many frames of the write-ahead log are committed.
+fn committed_frames(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(NOOP)");
+    let WalFrames { log } = checkpoint.get_result(connection)?;
+    // It is -1 where there is no log.
+    Ok(log.try_into().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -278,7 +303,7 @@ mod tests {
         connection::SimpleConnection,
         prelude::*,
         result::DatabaseErrorKind,
-        sql_types::{BigInt, Integer, Nullable},
+        sql_types::{Integer, Nullable},
     };
     use order_domain::RepoError;
     use order_repo_diesel::cap::few;
@@ -290,6 +315,7 @@ mod tests {
     struct Fixture {
         readers: Readers,
         writer: Writer,
+        store: Arc<Store>,
         directory: TempDir,
     }
 
@@ -298,8 +324,8 @@ mod tests {
         let database = Database::migrated(&directory.path().join("orders.db")).unwrap();
         let store = Store::open(database).unwrap();
         let readers = Readers::new(Arc::clone(&store));
-        let writer = Writer::new(store);
-        Fixture { readers, writer, directory }
+        let writer = Writer::new(Arc::clone(&store));
+        Fixture { readers, writer, store, directory }
     }
 
     #[derive(QueryableByName)]
@@ -393,7 +419,10 @@ mod tests {
     fn commit_on_a_full_disk_changes_nothing() {
         let full = "database or disk is full".to_owned();
         let full = QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(full));
-        let error = explain_failed_commit(full);
+        let database = database();
+        let in_use = database.store.in_use();
+        let file = &in_use.opened().unwrap().file;
+        let error = explain_failed_commit(&mut in_use.writer().unwrap(), file, full);
         assert!(error.is_rejection());
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
     }

@@ -118,6 +118,11 @@ impl DatabaseFile {
     fn path_names_it(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|metadata| Inode::from(&metadata) == self.database)
     }
+
+    /// Where the write-ahead log is.
+    pub(crate) fn wal_path(&self) -> &Path {
+        &self.wal.path
+    }
 }
 
 /// Whether this process may write the file, and make files beside it.
