@@ -119,6 +119,16 @@ impl DatabaseFile {
         fs::metadata(&self.path).is_ok_and(|metadata| Inode::from(&metadata) == self.database)
     }
 
+    /// Accepts that the database file has become this short.
+    pub(crate) fn accept_length(&self, length: u64) {
+        self.length.store(length, Ordering::Relaxed);
+    }
+
+    /// How long the write-ahead log is.
+    pub(crate) fn wal_length(&self) -> u64 {
+        length_of(&self.wal.path)
+    }
+
     /// Where the write-ahead log is.
     pub(crate) fn wal_path(&self) -> &Path {
         &self.wal.path

@@ -6,7 +6,7 @@
 //! - `open` makes the file, migrates it and opens the connections, after `integrity` has checked it;
 //! - `store` holds the connections, and opens them again where the file was read-only before;
 //! - `file` tells whether the files at the path are still the ones that are open;
-//! - `wal` reads the write-ahead log after a failed commit;
+//! - `maintenance` keeps the write-ahead log short, and `wal` reads it after a failed commit;
 //! - `blocking` is the only place where diesel runs: on threads of its own, one transaction a batch;
 //! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
 //!   outcome each, so that callers can share a transaction;
@@ -21,6 +21,7 @@ mod error;
 mod file;
 mod integrity;
 mod listing;
+mod maintenance;
 mod open;
 mod placing;
 mod repo;

@@ -35,9 +35,10 @@ const MIGRATION_PATIENCE: Duration = Duration::from_secs(15);
 /// Reads are short; more readers than this only add threads.
 pub(crate) const READERS: u32 = 4;
 
-/// How long the write-ahead log may stay when it is restarted. SQLite checkpoints from 4 MB on, so
-/// that a log without a long reader stays below it.
-const WAL_LIMIT_BYTES: u64 = 8 << 20;
+/// How long the write-ahead log may stay. It is shortened to this when it is restarted, and
+/// restarted by [`Maintenance`](crate::maintenance::Maintenance) when it is longer. SQLite
+/// checkpoints from 4 MB on, so that a log without a long reader stays below it.
+pub(crate) const WAL_LIMIT_BYTES: u64 = 8 << 20;
 
 /// The path of a database file.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ use crate::{
     error::{OpenError, StoreError},
     file::DatabaseFile,
     listing::{find_all, list_all},
+    maintenance::Maintenance,
     open::{Database, is_current},
     placing::{find_placements, place_all},
     rows::Outcomes,
@@ -45,6 +46,7 @@ pub struct SqliteOrderRepo {
     finding: Calls<OrderId, Option<Order>>,
     checking: Calls<(), StoreStatus>,
     probing: Calls<(), ()>,
+    _maintenance: Maintenance,
 }
 
 impl SqliteOrderRepo {
@@ -55,6 +57,7 @@ impl SqliteOrderRepo {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let database = Database::migrated(path)?;
         let store = Store::open(database)?;
+        let maintenance = Maintenance::start(Arc::clone(&store));
         let writer = Writer::new(Arc::clone(&store));
         let readers = Readers::new(Arc::clone(&store));
         Ok(Self {
@@ -81,6 +84,7 @@ impl SqliteOrderRepo {
                 probe_write(connection)?;
                 Ok(all.iter().map(|()| Ok(())).collect())
             }),
+            _maintenance: maintenance,
             writer,
             readers,
         })

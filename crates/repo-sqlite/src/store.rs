@@ -32,6 +32,10 @@ impl Store {
         Ok(Arc::new(Self { database, opened }))
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The connections. Those that were opened while the file could not be written are replaced
     /// once it can be: SQLite does not do that itself.
     pub(crate) fn in_use(&self) -> InUse<'_> {

@@ -4,6 +4,7 @@
 
 mod corruption;
 mod expiry;
+mod files;
 mod locks;
 mod opening;
 mod tables;

@@ -1,0 +1,120 @@
+//! What has to be done to the files from time to time, whether or not there are requests.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use diesel::{connection::SimpleConnection, prelude::*, sql_types::BigInt};
+
+use crate::{
+    error::StoreError,
+    file::{DatabaseFile, length_of},
+    integrity,
+    open::{Database, OpenMode, Opened, WAL_LIMIT_BYTES},
+    store::Store,
+};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a restart of the log waits for readers. Writes wait as long.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// With so many frames of the log not yet in the file, a long reader is still using them, and the
+/// log cannot be restarted.
+const MAX_PENDING_FRAMES: i64 = 1_000;
+
+/// A thread that ends when this is dropped.
+pub(crate) struct Maintenance {
+    _stop: mpsc::Sender<()>,
+}
+
+impl Maintenance {
+    pub(crate) fn start(store: Arc<Store>) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let work = move || {
+            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                // The next attempt follows in a second; requests report what fails for good.
+                let _ = maintain(&store);
+            }
+        };
+        thread::Builder::new()
+            .name("order-upkeep".to_owned())
+            .spawn(work)
+            .expect("the system has room for one more thread");
+        Self { _stop: stop }
+    }
+}
+
+fn maintain(store: &Store) -> Result<(), StoreError> {
+    let database = store.database();
+    let in_use = store.in_use();
+    let Opened { file, writer, .. } = in_use.opened()?;
+    match file.check() {
+        Ok(()) if file.wal_length() > WAL_LIMIT_BYTES => shorten_wal(database)?,
+        Err(StoreError::FileTruncated) => accept_vacuum(database, file),
+        // The log was removed and the file was not: what is in the log is still open, and belongs
+        // into the file.
+        Err(_) if file.length_in_place().is_some_and(|length| length > 0) => {
+            let mut connection = writer.get()?;
+            checkpoint(&mut connection, "PASSIVE")?;
+        }
+        Ok(()) | Err(_) => {}
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = BigInt)]
+    log: i64,
+    #[diesel(sql_type = BigInt)]
+    checkpointed: i64,
+}
+
+fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> Result<Checkpoint, StoreError> {
+    let query = format!("PRAGMA wal_checkpoint({mode})");
+    Ok(diesel::sql_query(query).get_result(connection)?)
+}
+
+/// Restarts a log that has become long, as it does while somebody reads one state for a long time.
+/// What takes time is done without a lock that a write needs.
+fn shorten_wal(database: &Database) -> Result<(), StoreError> {
+    let Ok(mut connection) = database.connect(OpenMode::ReadWrite) else { return Ok(()) };
+    let done = checkpoint(&mut connection, "PASSIVE")?;
+    if done.log - done.checkpointed < MAX_PENDING_FRAMES {
+        let timeout = RESTART_TIMEOUT.as_millis();
+        connection.batch_execute(&format!("PRAGMA busy_timeout = {timeout}"))?;
+        checkpoint(&mut connection, "TRUNCATE")?;
+    }
+    Ok(())
+}
+
+/// Tells a file that a `VACUUM` of another program has shortened from one that was truncated.
+fn accept_vacuum(database: &Database, file: &DatabaseFile) {
+    let length = length_of(&database.absolute);
+    // SQLite would take an empty file for a new database, and remove its log.
+    if length > 0
+        && integrity::quick_check(database, OpenMode::ReadWrite).is_ok()
+        && page_bytes(database).is_some_and(|page| length.is_multiple_of(page))
+    {
+        file.accept_length(length);
+    }
+}
+
+#[derive(QueryableByName)]
+struct PageSize {
+    #[diesel(sql_type = BigInt)]
+    page_size: i64,
+}
+
+fn page_bytes(database: &Database) -> Option<u64> {
+    let mut connection = database.connect(OpenMode::ReadWrite).ok()?;
+    let query = diesel::sql_query("PRAGMA page_size");
+    let PageSize { page_size } = query.get_result(&mut connection).ok()?;
+    page_size.try_into().ok()
+}
