@@ -3,19 +3,22 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
 };
 
+use anyhow::bail;
 use clap::{
     Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use order_repo_sqlite::SqliteOrderRepo;
 
 use crate::{
     application::{Application, migrate},
     descriptors, healthcheck, logging,
-    settings::{InvalidSetting, Options, SECRETS_HELP, Settings},
+    settings::{DatabaseSettings, InvalidSetting, Options, SECRETS_HELP, Settings},
     shutdown::StopSignals,
 };
 
@@ -32,7 +35,7 @@ struct CommandLine {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Default, Subcommand)]
+#[derive(Default, Subcommand)]
 enum Command {
     /// Run the service (the default): create the database if it is missing, migrate it, listen
     #[default]
@@ -45,6 +48,12 @@ enum Command {
     Config,
     /// Ask the running service how it is, print its answer, and exit with 0 or 1
     Healthcheck,
+    /// Copy the embedded database to a new file, while the service runs or not, and exit
+    Backup {
+        /// The file to write; it must not exist
+        #[arg(value_name = "FILE")]
+        target: PathBuf,
+    },
 }
 
 /// Wrong settings or options; the code that clap uses, too.
@@ -57,13 +66,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return answer_without_running(&error),
     };
     let command = line.command.unwrap_or_default();
+    let is_healthcheck = matches!(command, Command::Healthcheck);
     let executed = execute(command, &line.options);
     logging::finish();
     match executed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A health check says 0 or 1; Docker reserves 2.
-            let usage = error.is::<InvalidSetting>() && !matches!(command, Command::Healthcheck);
+            let usage = error.is::<InvalidSetting>() && !is_healthcheck;
             complain(&format!("{error:#}"), if usage { EXIT_USAGE } else { 1 })
         }
     }
@@ -89,6 +99,16 @@ fn execute(command: Command, options: &Options) -> anyhow::Result<()> {
         Command::Healthcheck => {
             let answer = healthcheck::ask(Settings::listen(options)?)?;
             Ok(writeln!(io::stdout(), "{answer}")?)
+        }
+        Command::Backup { target } => back_up(&settings()?.database, &target),
+    }
+}
+
+fn back_up(database: &DatabaseSettings, target: &Path) -> anyhow::Result<()> {
+    match database {
+        DatabaseSettings::Sqlite { path } => Ok(SqliteOrderRepo::backup(path, target)?),
+        DatabaseSettings::Postgres { .. } => {
+            bail!("backup copies the embedded database only; for PostgreSQL use pg_dump")
         }
     }
 }
@@ -126,6 +146,7 @@ fn answer_without_running(error: &clap::Error) -> ExitCode {
     };
     let what = match (error.kind(), option) {
         (ErrorKind::UnknownArgument, Some(option)) => format!("there is no option {option}"),
+        (ErrorKind::MissingRequiredArgument, _) => "an argument is missing".to_owned(),
         (_, Some(option)) => format!("{option} is not given as it must be"),
         (_, None) => "there is no such command".to_owned(),
     };

@@ -7,6 +7,7 @@
 //! - `store` holds the connections, and opens them again where the file was read-only before;
 //! - `file` tells whether the files at the path are still the ones that are open;
 //! - `maintenance` keeps the write-ahead log short, and `wal` reads it after a failed commit;
+//! - `backup` makes a consistent copy;
 //! - `blocking` is the only place where diesel runs: on threads of its own, one transaction a batch;
 //! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
 //!   outcome each, so that callers can share a transaction;
@@ -16,6 +17,7 @@
 //! Deliberately absent: any rule about orders (they live in `order-domain`), and any other
 //! database (`order-repo-postgres` is a crate of its own, with the same names of migrations).
 
+mod backup;
 mod blocking;
 mod error;
 mod file;
@@ -33,6 +35,7 @@ mod taking;
 mod testing;
 mod wal;
 
+pub use backup::BackupError;
 pub use error::OpenError;
 pub use order_repo_diesel::ConnectionUse;
 pub use repo::SqliteOrderRepo;

@@ -14,6 +14,7 @@ use order_repo_diesel::{
 };
 
 use crate::{
+    backup::{self, BackupError},
     blocking::{Calls, Readers, Writer},
     error::{OpenError, StoreError},
     file::DatabaseFile,
@@ -98,6 +99,16 @@ impl SqliteOrderRepo {
     /// When the file cannot be made, opened or migrated.
     pub fn migrate(path: &Path) -> Result<(), OpenError> {
         Database::migrated(path).map(drop)
+    }
+
+    /// Makes a consistent copy of the database at `path`, which other processes may use meanwhile,
+    /// in a new file. The copy appears under its name when it is complete and on the disk. Blocks.
+    ///
+    /// # Errors
+    /// When there is no database, when there is a file at `target`, or when the copy cannot be
+    /// written. Then nothing is left at `target`.
+    pub fn backup(path: &Path, target: &Path) -> Result<(), BackupError> {
+        backup::backup(path, target)
     }
 
     /// How the connections, to read and to write, are used at this moment.

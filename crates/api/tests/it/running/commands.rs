@@ -59,6 +59,7 @@ fn help_lists_all_commands_and_settings() {
         "openapi",
         "config",
         "healthcheck",
+        "backup",
         "LISTEN",
         "DATABASE_URL",
         "DB_HOST",

@@ -1,5 +1,6 @@
 //! The real service, started: its command line, its life, races and crashes.
 
+mod backup;
 mod commands;
 mod contract;
 mod crash;

@@ -1,0 +1,231 @@
+//! `order-api backup FILE`: a consistent copy or none, and what a restart makes of one.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use rstest::rstest;
+
+use super::support::{Process, Stop, Store, World, order_api};
+
+fn backup_in(world: &World, target: &str) -> Output {
+    let mut command = order_api();
+    command.args(["backup", target]).current_dir(world.directory());
+    command.env("DATABASE_URL", world.database_url()).output().unwrap()
+}
+
+fn expect_one_line(output: &Output, expected: &str) {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let line = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(line.starts_with("order-api: ") && line.contains(expected), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
+
+/// The ids in a backup, newest first, as a service on it shows them.
+fn ids_in(backup: &Path) -> Vec<i64> {
+    let world = World::new(Store::Sqlite);
+    let data = world.directory().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::copy(backup, data.join("orders.db")).unwrap();
+    let service = Process::start(&world);
+    service.client.pages("/orders?page=1&limit=1000").flatten().collect()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn backup_under_load_holds_what_was_acknowledged_before() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let until = Stop(&stop);
+        for _ in 0..4 {
+            let client = service.client.clone();
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    client.place();
+                }
+            });
+        }
+        for round in 0..3 {
+            thread::sleep(Duration::from_millis(200));
+            let newest = service.client.place();
+            let name = format!("backup-{round}");
+            let output = backup_in(&world, &name);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            assert_eq!((&*output.stdout, &*output.stderr), (&b""[..], &b""[..]));
+            let mut ids = ids_in(&world.directory().join(name));
+            assert!(ids[0] >= newest);
+            // No id is missing: an order that is in the copy has those before it.
+            ids.reverse();
+            let all: Vec<_> = (1..=i64::try_from(ids.len()).unwrap()).collect();
+            assert_eq!(ids, all);
+        }
+        drop(until);
+    });
+}
+
+#[rstest]
+#[case("plain.db")]
+#[case("it's a \"backup\"; -- ?mode=ro#x%41.db")]
+#[case("file:backup.db?mode=memory")]
+#[case(":memory:")]
+#[case("./-backup")]
+#[case("data/orders.backup")]
+fn backup_takes_any_name(#[case] name: &str, #[values(false, true)] while_running: bool) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let placed = [service.client.place(), service.client.place()];
+    let _service = while_running.then_some(service);
+
+    let output = backup_in(&world, name);
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(ids_in(&world.directory().join(name)), [placed[1], placed[0]]);
+    let partial = names(world.directory()).into_iter().find(|name| name.ends_with(".partial"));
+    assert_eq!(partial, None);
+}
+
+#[test]
+fn backup_never_overwrites_a_file() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let placed = service.client.place();
+    fs::write(world.directory().join("full"), "something").unwrap();
+    fs::write(world.directory().join("empty"), "").unwrap();
+    std::os::unix::fs::symlink("nowhere", world.directory().join("link")).unwrap();
+
+    for name in ["full", "empty", "link", "data", "data/", ".", "data/orders.db"] {
+        expect_one_line(&backup_in(&world, name), "exists; a backup never overwrites a file");
+    }
+    for name in ["missing/backup", "full/backup", "/proc/backup"] {
+        expect_one_line(&backup_in(&world, name), "cannot be written; nothing is left of it");
+    }
+    assert_eq!(fs::read_to_string(world.directory().join("full")).unwrap(), "something");
+    assert!(!world.directory().join("nowhere").exists());
+    assert_eq!(service.client.get("/orders?page=1&limit=1").json[0]["id"], placed);
+}
+
+#[test]
+fn backup_of_no_database_makes_none() {
+    let world = World::new(Store::Sqlite);
+    expect_one_line(&backup_in(&world, "backup"), "there is no database");
+    assert_eq!(names(world.directory()), Vec::<String>::new());
+}
+
+#[test]
+fn backup_of_postgres_points_to_pg_dump() {
+    let mut command = order_api();
+    command.args(["backup", "/nowhere/backup"]);
+    let output = command.env("DATABASE_URL", "postgres://u:marker@127.0.0.1:1/d").output().unwrap();
+    expect_one_line(&output, "pg_dump");
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("marker"));
+}
+
+#[test]
+fn backup_needs_the_name_of_a_file() {
+    let output = order_api().arg("backup").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "order-api: an argument is missing; see order-api --help\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
+
+#[test]
+fn backup_that_finds_no_space_leaves_nothing() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    service.client.place();
+    let line = "trap '' XFSZ; ulimit -f 8; exec \"$0\" backup copy";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line, env!("CARGO_BIN_EXE_order-api")]).current_dir(world.directory());
+    let output = shell.env("DATABASE_URL", world.database_url()).output().unwrap();
+    expect_one_line(&output, "cannot be written; nothing is left of it");
+    assert_eq!(names(world.directory()), ["data"]);
+}
+
+#[test]
+fn killed_backup_never_looks_complete() {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    let order = service.client.place();
+    for round in 0..30 {
+        let name = format!("backup-{round}");
+        let mut command = order_api();
+        command.args(["backup", &name]).current_dir(world.directory());
+        let mut child = command.env("DATABASE_URL", world.database_url()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(round * 2));
+        // It may have ended already.
+        let _ = child.kill();
+        child.wait().unwrap();
+        let backup = world.directory().join(name);
+        if backup.exists() {
+            assert_eq!(ids_in(&backup), [order]);
+        }
+    }
+    let last = backup_in(&world, "last");
+    assert_eq!(last.status.code(), Some(0), "{last:?}");
+    service.client.place();
+}
+
+/// A restore that forgets the log of the crashed database: SQLite would apply it to the backup.
+#[rstest]
+fn log_of_another_database_is_rejected(#[values(5, 400)] at_backup: usize) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    for _ in 0..at_backup {
+        service.client.place();
+    }
+    assert_eq!(backup_in(&world, "backup").status.code(), Some(0));
+    for _ in 0..at_backup {
+        service.client.place();
+    }
+    service.signal("KILL");
+    drop(service);
+    let data = world.directory().join("data");
+    fs::copy(world.directory().join("backup"), data.join("orders.db")).unwrap();
+
+    for command in ["serve", "migrate", "backup"] {
+        let mut order_api = order_api();
+        order_api.arg(command).args((command == "backup").then_some("other"));
+        let url = world.database_url();
+        let output = order_api.current_dir(world.directory()).env("DATABASE_URL", url).output();
+        expect_one_line(&output.unwrap(), "is not the write-ahead log of the database");
+    }
+
+    fs::remove_file(data.join("orders.db-wal")).unwrap();
+    fs::remove_file(data.join("orders.db-shm")).unwrap();
+    let service = Process::start(&world);
+    let pages = service.client.pages("/orders?page=1&limit=1000");
+    assert_eq!(pages.flatten().count(), at_backup, "the backup was left as it was");
+}
+
+/// The log alone holds orders that a new database would lose, and whose ids it would use again.
+#[rstest]
+fn log_without_its_database_is_rejected(#[values(false, true)] truncated: bool) {
+    let world = World::new(Store::Sqlite);
+    let service = Process::start(&world);
+    service.client.place();
+    drop(service);
+    let path = world.directory().join("data/orders.db");
+    let kept = fs::read(&path).unwrap();
+    if truncated {
+        fs::write(&path, "").unwrap();
+    } else {
+        fs::remove_file(&path).unwrap();
+    }
+    let output = order_api().env("DATABASE_URL", world.database_url()).output().unwrap();
+    expect_one_line(&output, "is not the write-ahead log of the database");
+
+    fs::write(&path, kept).unwrap();
+    assert_eq!(Process::start(&world).client.get("/orders?page=1&limit=1").json[0]["id"], 1);
+}
