@@ -1,0 +1,141 @@
+//! The database file goes away under the running service: nothing is acknowledged that is not in
+//! the file at the path.
+
+use std::{fs, path::Path, process::Command, thread, time::Duration};
+
+use order_test_postgres::wait_for;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::support::{Client, Process, Store, World};
+
+const NOTICED_WITHIN: Duration = Duration::from_secs(2);
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+
+fn shell(directory: &Path, line: &str) {
+    let ran = Command::new("sh").args(["-ec", line]).current_dir(directory).status().unwrap();
+    assert!(ran.success(), "{line}");
+}
+
+fn readiness(client: &Client) -> Value {
+    client.get("/readyz").json
+}
+
+/// The names in the directory of the database, and where the path leads.
+fn names(world: &World) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(world.directory().join("data")) else { return vec![] };
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Every request that needs the database fails, and nothing was changed.
+fn expect_unavailable(client: &Client, order: i64) {
+    let client = client.precise();
+    let answers = [
+        client.post(None).unwrap(),
+        client.post(Some("key")).unwrap(),
+        client.take(order, None).unwrap(),
+        client.get("/orders?page=1&limit=1"),
+        client.get(&format!("/orders/{order}")),
+    ];
+    for answer in answers {
+        assert_eq!((answer.status, &answer.json["code"]), (503, &json!("storage_unavailable")));
+    }
+}
+
+/// A service whose file holds some orders, and whose write-ahead log one more.
+fn start(world: &World) -> (Process, i64) {
+    let service = Process::start(world);
+    for _ in 0..30 {
+        service.client.place();
+    }
+    drop(service);
+    // A backup that is put in place is a database without a log.
+    let copy = world.directory().join("copy.db");
+    let backup = super::support::order_api()
+        .args(["backup", copy.to_str().unwrap()])
+        .env("DATABASE_URL", world.database_url())
+        .status();
+    assert!(backup.unwrap().success());
+    shell(world.directory(), "rm data/orders.db*; mv copy.db data/orders.db");
+    let service = Process::start(world);
+    let order = service.client.place();
+    assert_eq!(readiness(&service.client), json!({"status": "ready"}));
+    (service, order)
+}
+
+#[rstest]
+#[case("rm data/orders.db", "")]
+#[case("rm data/orders.db*", "")]
+#[case("rm data/orders.db-wal", "")]
+#[case("rm data/orders.db-shm", "")]
+#[case("rm -r data", "")]
+#[case("cp data/orders.db other; mv other data/orders.db", "")]
+#[case("rm data/orders.db; cp /dev/null data/orders.db", "")]
+#[case("cp -r data other; mv data gone; mv other data", "rm -r data; mv gone data")]
+#[case("mv data gone", "mv gone data")]
+#[case("mv data gone; mkdir data", "rmdir data; mv gone data")]
+#[case("mv data/orders.db gone", "mv gone data/orders.db")]
+#[case("mv data/orders.db-wal gone", "mv gone data/orders.db-wal")]
+#[case(
+    "mv data/orders.db gone; ln -s ../gone data/orders.db",
+    "rm data/orders.db; mv gone data/orders.db"
+)]
+#[case(
+    "cp data/orders.db other; mv data/orders.db gone; ln -s ../other data/orders.db",
+    "mv gone data/orders.db"
+)]
+#[case("truncate -s 0 data/orders.db", "")]
+#[case("truncate -s 4096 data/orders.db", "")]
+#[case("truncate -s $(($(stat -c %s data/orders.db) / 2)) data/orders.db", "")]
+#[case("truncate -s -1 data/orders.db", "")]
+fn change_is_acknowledged_only_in_the_file_at_the_path(#[case] event: &str, #[case] undo: &str) {
+    let world = World::new(Store::Sqlite);
+    let (service, order) = start(&world);
+    let client = &service.client;
+
+    shell(world.directory(), event);
+
+    let after = names(&world);
+    expect_unavailable(client, order);
+    let is_noticed = || readiness(client) == json!({"error": "not ready: database"});
+    wait_for(NOTICED_WITHIN, is_noticed, || format!("{}", readiness(client)));
+    // It stays so, and no file is made.
+    thread::sleep(Duration::from_millis(1500));
+    expect_unavailable(client, order);
+    assert_eq!(names(&world), after);
+
+    if !undo.is_empty() {
+        shell(world.directory(), undo);
+        let is_ready = || readiness(client) == json!({"status": "ready"});
+        wait_for(RECOVERED_WITHIN, is_ready, || format!("{}", readiness(client)));
+        assert!(client.place() > order);
+        let newest = client.get("/orders?page=1&limit=1000").json.as_array().unwrap().len();
+        assert_eq!(newest, 32);
+    }
+}
+
+/// The path stays the same where only a directory above it becomes a link.
+#[test]
+fn file_that_is_reached_another_way_is_the_same() {
+    let world = World::new(Store::Sqlite);
+    let (service, order) = start(&world);
+    shell(world.directory(), "mv data moved; ln -s moved data");
+    assert!(service.client.place() > order);
+}
+
+/// What was acknowledged before the log was removed is not lost with it.
+#[test]
+fn removed_log_loses_nothing_that_was_acknowledged() {
+    let world = World::new(Store::Sqlite);
+    let (service, order) = start(&world);
+    shell(world.directory(), "rm data/orders.db-wal");
+    thread::sleep(Duration::from_secs(4));
+    service.signal("KILL");
+    drop(service);
+    let service = Process::start(&world);
+    let newest = service.client.get("/orders?page=1&limit=1").json;
+    assert_eq!(newest[0]["id"], order);
+}
