@@ -3,7 +3,8 @@
 #
 #   test.sh [PART...]
 #
-#   files        the files of docker/ and deploy/, by the tools that know their kinds
+#   files        the files of docker/ and deploy/, by the tools that know their kinds, and the backup
+#                of the embedded database as docs/operations.md describes it; needs sqlite3
 #   nginx        the service behind a real nginx, an old and a new one, on loopback; RESTART_ROUNDS of
 #                rolling restarts
 #   containers   the images and Compose, on a Docker engine
@@ -46,7 +47,10 @@ pytest=("$venv/bin/pytest" -p no:cacheprovider --tb=short --durations=5 -v)
 
 for part in "${parts[@]}"; do
   case $part in
-    files) "${pytest[@]}" test_files.py ;;
+    files)
+      command -v sqlite3 >/dev/null || die "sqlite3 is missing: apt-get install sqlite3"
+      "${pytest[@]}" test_files.py test_embedded.py
+      ;;
     nginx) with_nginx "${pytest[@]}" test_nginx.py ;;
     cost)
       [ -x "$target/release/order-api" ] || die "target/release/order-api is missing: cargo build --release --bin order-api"

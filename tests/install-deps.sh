@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Rust and a C compiler, on Debian or Ubuntu: PostgreSQL's
-# server programs, and Python with its venv module for those in Python. No server is left running.
+# server programs, Python with its venv module for those in Python, and the shell of SQLite. No
+# server is left running.
 set -eu
 
 if [ "$(id -u)" != 0 ]; then
@@ -20,4 +21,4 @@ echo 'create_main_cluster = off' >"$settings"
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends postgresql python3 python3-venv
+apt-get install -y -qq --no-install-recommends postgresql python3 python3-venv sqlite3
