@@ -77,7 +77,7 @@ test-load: ## Load a running service with Locust; web page on 127.0.0.1:8089, or
 
 test-load-server: has-postgres ## Run the service for the load test, on a PostgreSQL that is gone afterwards
 	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable \
-		env DATABASE_URL=postgresql:///TestDB $(CARGO) run --locked --bin order-api
+		sh -c 'DATABASE_URL=$${TEST_DATABASE_URL%/*}/TestDB exec $(CARGO) run --locked --bin order-api'
 
 bench: has-postgres ## Measure the release build against pgbench, 7 minutes; writes docs/benchmarks.md
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres

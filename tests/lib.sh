@@ -66,6 +66,12 @@ need_nginx() {
   command -v nginx >/dev/null || unpack_package nginx "$target/nginx"
 }
 
+# The address of the database TestDB on the server that TEST_DATABASE_URL names.
+test_database() {
+  printf '%s' "${TEST_DATABASE_URL:?names no server: run this by with-postgres}" |
+    sed -E 's|/[^/?]*(\?.*)?$|/TestDB\1|'
+}
+
 # Starts the service on a free port of 127.0.0.1 over the database $1, waits until it answers, and
 # sets $service to its process and $HOST to its address.
 start_service() {

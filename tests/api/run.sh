@@ -27,7 +27,7 @@ judge() {
     --max-examples "${EXAMPLES:-100}" --checks all "$@"
 }
 
-for database in "sqlite://$scratch/orders.db" postgresql:///TestDB; do
+for database in "sqlite://$scratch/orders.db" "$(test_database)"; do
   start_service "$database" >"$scratch/log"
   echo "$name: $database, precise errors"
   judge --header 'Accept: application/problem+json'

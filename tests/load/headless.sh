@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The load test as CI runs it: starts a service with a test database, loads it without a web page,
-# and stops it. To be run with a PostgreSQL, as libpq's variables name it:
+# and stops it. To be run with a PostgreSQL, which TEST_DATABASE_URL names:
 #
 #   cargo run --bin with-postgres -- --durable tests/load/headless.sh
 set -euo pipefail
@@ -10,6 +10,6 @@ name=test-load
 cd "$repo"
 
 cargo build --locked --bin order-api
-start_service postgresql:///TestDB
+start_service "$(test_database)"
 trap stop_service EXIT
 HEADLESS=1 tests/load/run.sh

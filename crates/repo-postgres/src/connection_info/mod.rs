@@ -34,9 +34,25 @@ pub struct Parts {
     pub database: String,
 }
 
-/// What is set unless the address says otherwise. A server that is gone must be noticed: a
-/// connection is made within 2 s for each host, and one that does not answer is given up.
-const DEFAULTS: [(&str, &str); 6] = [
+/// What libpq is given unless the address says otherwise.
+///
+/// libpq takes a parameter that it is not given from the environment (`PGHOSTADDR`, `PGOPTIONS`, …)
+/// or from a service file (`PGSERVICE`). Whatever decides which server, database and role a
+/// connection is for, or where in the database it finds its tables, is therefore given always: an
+/// empty value is libpq's own default. What protects or authenticates a connection
+/// (`PGSSLROOTCERT`, `PGPASSFILE`, …) is left to the environment, as `LEFT_TO_LIBPQ` in the tests lists it.
+///
+/// A server that is gone must be noticed: a connection is made within 2 s for each host, and one
+/// that does not respond is closed.
+const DEFAULTS: [(&str, &str); 14] = [
+    ("host", ""),
+    ("hostaddr", ""),
+    ("port", ""),
+    ("user", ""),
+    ("options", ""),
+    ("target_session_attrs", "any"),
+    ("load_balance_hosts", "disable"),
+    ("client_encoding", "UTF8"),
     ("connect_timeout", "2"),
     ("keepalives_idle", "10"),
     ("keepalives_interval", "5"),
@@ -51,7 +67,7 @@ impl ConnectionInfo {
     /// From the parts of an address.
     ///
     /// # Errors
-    /// When the name of the database is empty or too long.
+    /// When the name of the database is empty or too long, or a part begins or ends with white space.
     pub fn from_parts(parts: Parts) -> Result<Self, InvalidUrl> {
         let parameters = [
             ("host", Some(parts.host)),
@@ -67,6 +83,19 @@ impl ConnectionInfo {
     fn get(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().rev().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the address itself has a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.get("password").is_some_and(|password| !password.is_empty())
+    }
+
+    /// The same address with this password.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        self.parameters.push(("password".to_owned(), password.to_owned()));
+        self
     }
 
     /// The database that is meant.
@@ -103,7 +132,7 @@ impl fmt::Display for ConnectionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("postgres://")?;
         if let Some(user) = self.get("user") {
-            let password = if self.get("password").is_some() { ":***" } else { "" };
+            let password = if self.has_password() { ":***" } else { "" };
             write!(f, "{}{password}@", encode(user))?;
         }
         let hosts = self.get("host").unwrap_or_default().split(',');

@@ -2,7 +2,7 @@
 
 use super::InvalidUrl;
 
-enum Values {
+pub(super) enum Values {
     Text,
     Integer,
     Ports,
@@ -14,8 +14,9 @@ const TLS_VERSIONS: Values = OneOf(&["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]);
 const PROTOCOL_VERSIONS: Values = OneOf(&["3.0", "3.2", "latest"]);
 
 /// The parameters of libpq 18, as *Parameter Key Words* in PostgreSQL's manual has them, but for
-/// those that ask for another protocol, a log of keys, or a login in a browser.
-const PARAMETERS: [(&str, Values); 44] = [
+/// those that request another protocol, a log of keys, or a login in a browser, and for `service`:
+/// its file would decide about the address, which could then not be shown.
+pub(super) const PARAMETERS: [(&str, Values); 43] = [
     ("application_name", Text),
     ("channel_binding", OneOf(&["disable", "prefer", "require"])),
     ("client_encoding", Text),
@@ -43,7 +44,6 @@ const PARAMETERS: [(&str, Values); 44] = [
     ("requirepeer", Text),
     ("scram_client_key", Text),
     ("scram_server_key", Text),
-    ("service", Text),
     ("ssl_max_protocol_version", TLS_VERSIONS),
     ("ssl_min_protocol_version", TLS_VERSIONS),
     ("sslcert", Text),
@@ -67,6 +67,9 @@ const PARAMETERS: [(&str, Values); 44] = [
 
 /// Refuses what libpq would refuse, in words that repeat nothing.
 pub(super) fn check(name: &str, value: &str) -> Result<(), InvalidUrl> {
+    if name == "service" {
+        return Err(InvalidUrl::Service);
+    }
     let Some((name, values)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
         return Err(InvalidUrl::Parameter);
     };

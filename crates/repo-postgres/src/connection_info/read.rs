@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::{
-    ConnectionInfo,
+    ConnectionInfo, SECRETS,
     parameters::{check, is_port},
 };
 
@@ -16,12 +16,18 @@ pub enum InvalidUrl {
     Form,
     #[error("must have special characters of its user, password and database as %XX")]
     Encoding,
+    #[error("must not have control characters, also not as %XX")]
+    Control,
+    #[error("must not have white space at the beginning or end of a part, also not as %20")]
+    WhiteSpace,
     #[error("must have ports from 1 to 65535")]
     Port,
     #[error("must name a database: postgres://HOST/DATABASE")]
     NoDatabase,
     #[error("must have only parameters that libpq knows, such as ?sslmode=require")]
     Parameter,
+    #[error("must not name a service of libpq: its file would decide about the address")]
+    Service,
     #[error("must have a value for {0} that libpq knows")]
     Value(&'static str),
     #[error("must name a database by at most {MAX_NAME_BYTES} bytes")]
@@ -46,7 +52,10 @@ impl ConnectionInfo {
             .into_iter()
             .find_map(|scheme| url.strip_prefix(scheme))
             .ok_or(InvalidUrl::Form)?;
-        if url.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        if url.contains(char::is_control) {
+            return Err(InvalidUrl::Control);
+        }
+        if url.contains(char::is_whitespace) {
             return Err(InvalidUrl::Encoding);
         }
         let mut parameters = vec![];
@@ -78,6 +87,9 @@ impl ConnectionInfo {
         if self.database().len() > MAX_NAME_BYTES {
             return Err(InvalidUrl::LongName);
         }
+        if self.parameters.iter().any(|(name, value)| is_padded(name, value)) {
+            return Err(InvalidUrl::WhiteSpace);
+        }
         let needs_tls = ["require", "verify-ca", "verify-full"];
         if cfg!(not(feature = "tls"))
             && self.get("sslmode").is_some_and(|mode| needs_tls.contains(&mode))
@@ -85,6 +97,16 @@ impl ConnectionInfo {
             return Err(InvalidUrl::NoTls);
         }
         Ok(self)
+    }
+}
+
+/// White space around a name makes another name, for example of a second, empty database. A secret
+/// may have it: a wrong one is noticed.
+fn is_padded(name: &str, value: &str) -> bool {
+    let is_padded = |text: &str| text.trim() != text;
+    match name {
+        "host" => value.split(',').any(is_padded),
+        _ => !SECRETS.contains(&name) && is_padded(value),
     }
 }
 
@@ -146,15 +168,18 @@ fn read_query(text: &str, parameters: &mut Parameters) -> Result<(), InvalidUrl>
     Ok(())
 }
 
-/// libpq cannot take a zero byte, and a `%` that encodes nothing is a `%` that was not encoded.
+/// A `%` that encodes nothing is a `%` that was not encoded.
 fn decode(text: &str) -> Result<String, InvalidUrl> {
     let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = text.as_bytes();
     let broken = (0..bytes.len())
         .any(|at| bytes[at] == b'%' && !(is_hex(bytes.get(at + 1)) && is_hex(bytes.get(at + 2))));
     let decoded = percent_decode_str(text).decode_utf8().map_err(|_| InvalidUrl::Encoding)?;
-    if broken || decoded.contains('\0') {
+    if broken {
         return Err(InvalidUrl::Encoding);
+    }
+    if decoded.contains(char::is_control) {
+        return Err(InvalidUrl::Control);
     }
     Ok(decoded.into_owned())
 }

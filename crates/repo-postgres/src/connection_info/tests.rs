@@ -1,6 +1,6 @@
 use rstest::rstest;
 
-use super::*;
+use super::{parameters::PARAMETERS, *};
 
 fn libpq(url: &str) -> String {
     let text = ConnectionInfo::parse(url).unwrap().for_libpq();
@@ -14,8 +14,8 @@ fn libpq(url: &str) -> String {
 #[case("postgres://u:p@h:5433/d", "user='u' password='p' host='h' port='5433' dbname='d'")]
 #[case("postgres://u:@h:/d", "user='u' host='h' dbname='d'")]
 #[case(
-    "postgres://u:a%40b%2Fc'%5C%20:?@h/d%2Fe",
-    r"user='u' password='a@b/c\'\\ :?' host='h' dbname='d/e'"
+    "postgres://u:a%40b%2Fc'%5C%20:?%20@h/d%2Fe",
+    r"user='u' password='a@b/c\'\\ :? ' host='h' dbname='d/e'"
 )]
 #[case(
     "postgres://u@h1:1,h2,[::1]:3/d?target_session_attrs=read-write&connect_timeout=5",
@@ -42,7 +42,18 @@ fn an_address_is_read_as_libpq_reads_it(#[case] url: &str, #[case] expected: &st
 #[case("postgres://u:secret%@h/d", InvalidUrl::Encoding)]
 #[case("postgres://u:secret%4@h/d", InvalidUrl::Encoding)]
 #[case("postgres://u:secret%zz@h/d", InvalidUrl::Encoding)]
-#[case("postgres://u:secret%00@h/d", InvalidUrl::Encoding)]
+#[case("postgres://u:secret%00@h/d", InvalidUrl::Control)]
+#[case("postgres://u:secret%0A@h/d", InvalidUrl::Control)]
+#[case("postgres://u%0D:secret@h/d", InvalidUrl::Control)]
+#[case("postgres://u:secret@h%7F/d", InvalidUrl::Control)]
+#[case("postgres://u:secret@h/d%C2%85", InvalidUrl::Control)]
+#[case("postgres://h/d?options=-c%20a=secret%0A", InvalidUrl::Control)]
+#[case("postgres://u:secret@h/d%20", InvalidUrl::WhiteSpace)]
+#[case("postgres://u:secret@h/%C2%A0d", InvalidUrl::WhiteSpace)]
+#[case("postgres://u%20:secret@h/d", InvalidUrl::WhiteSpace)]
+#[case("postgres://u:secret@h1,%20h2/d", InvalidUrl::WhiteSpace)]
+#[case("postgres://u:secret@h/d?dbname=e%20", InvalidUrl::WhiteSpace)]
+#[case("postgres://h/d?service=secret", InvalidUrl::Service)]
 #[case("postgres://u:secret%ff@h/d", InvalidUrl::Encoding)]
 #[case("postgres://u:sec/ret@h/d", InvalidUrl::Encoding)]
 #[case("postgres://h:secret/d", InvalidUrl::Port)]
@@ -57,7 +68,7 @@ fn an_address_is_read_as_libpq_reads_it(#[case] url: &str, #[case] expected: &st
 #[case("postgres://h/d?connect_timeout=secret", InvalidUrl::Value("connect_timeout"))]
 #[case("postgres://h/d?port=1,secret", InvalidUrl::Value("port"))]
 #[case("postgres://h/d?target_session_attrs=secret", InvalidUrl::Value("target_session_attrs"))]
-#[case("postgres://u:secret@h/d\n", InvalidUrl::Encoding)]
+#[case("postgres://u:secret@h/d\n", InvalidUrl::Control)]
 #[case("postgres://u:sec ret@h/d", InvalidUrl::Encoding)]
 #[case(
     "postgres://h/secret_3456789_123456789_123456789_123456789_123456789_123456789",
@@ -122,6 +133,58 @@ fn a_server_that_is_gone_is_noticed_unless_the_address_says_otherwise() {
     // Of two with one name the last counts.
     let own = libpq("postgres://h/d?connect_timeout=7");
     assert!(own.find("connect_timeout='2'") < own.find("connect_timeout='7'"), "{own}");
+}
+
+/// What libpq may take from its environment: how a connection is protected and authenticated, and
+/// what has no variable.
+const LEFT_TO_LIBPQ: [&str; 28] = [
+    "channel_binding",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "keepalives",
+    "krbsrvname",
+    "max_protocol_version",
+    "min_protocol_version",
+    "passfile",
+    "password",
+    "require_auth",
+    "requirepeer",
+    "scram_client_key",
+    "scram_server_key",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslcertmode",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslmode",
+    "sslnegotiation",
+    "sslpassword",
+    "sslrootcert",
+    "sslsni",
+];
+
+#[test]
+fn address_is_never_left_to_libpqs_environment() {
+    let given = ConnectionInfo::parse("postgres:///d").unwrap().for_libpq();
+    for (name, _) in PARAMETERS {
+        let is_given = given.split(' ').any(|pair| pair.starts_with(&format!("{name}='")));
+        assert_ne!(is_given, LEFT_TO_LIBPQ.contains(&name), "{name}: {given}");
+    }
+}
+
+#[test]
+fn password_is_added_to_an_address_without_one() {
+    let info = ConnectionInfo::parse("postgres://u@h1,h2/d?connect_timeout=7").unwrap();
+    assert!(!info.has_password());
+    let info = info.with_password(r"p'\ %41");
+    assert!(info.has_password());
+    assert!(info.for_libpq().ends_with(r" password='p\'\\ %41'"), "{}", info.for_libpq());
+    assert_eq!(info.to_string(), "postgres://u:***@h1,h2/d?connect_timeout=7");
 }
 
 #[test]
