@@ -89,7 +89,7 @@ fn execute(command: Command, options: &Options) -> anyhow::Result<()> {
         Command::Serve => serve(&settings()?),
         Command::Migrate => {
             let settings = settings()?;
-            logging::start(&settings.log)?;
+            start_logging(&settings)?;
             migrate(&settings.database)?;
             tracing::info!(repository = %settings.database, "the database has all migrations");
             Ok(())
@@ -113,8 +113,17 @@ fn back_up(database: &DatabaseSettings, target: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn serve(settings: &Settings) -> anyhow::Result<()> {
+/// Starts the log, and says first which settings have no effect.
+fn start_logging(settings: &Settings) -> anyhow::Result<()> {
     logging::start(&settings.log)?;
+    for unused in &settings.unused {
+        tracing::warn!(settings = %unused, reason = unused.reason, "settings have no effect");
+    }
+    Ok(())
+}
+
+fn serve(settings: &Settings) -> anyhow::Result<()> {
+    start_logging(settings)?;
     // Requests are served on the server's own threads; this one starts, stops and waits.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(async {

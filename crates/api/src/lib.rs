@@ -16,5 +16,6 @@ mod shutdown;
 pub use application::Application;
 pub use commands::run;
 pub use settings::{
-    DatabaseSettings, DistanceSettings, InvalidSetting, LogFormat, LogSettings, Options, Settings,
+    DatabaseSettings, DistanceSettings, InvalidSetting, LogFormat, LogSettings, Options,
+    SettingValue, Settings, UnusedSettings,
 };

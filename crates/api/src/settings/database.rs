@@ -5,7 +5,7 @@ use std::{ffi::OsString, fmt, net::Ipv6Addr, num::NonZero, path::PathBuf};
 use order_repo_postgres::{ConnectionInfo, Parts};
 use secrecy::ExposeSecret;
 
-use super::{InvalidSetting, Options, integer, secret, set};
+use super::{InvalidSetting, Options, SettingValue, integer, secret, set};
 
 /// Enough to keep a database of a few cores busy. More only wait for each other there.
 const DEFAULT_POOL_SIZE: u32 = 10;
@@ -37,28 +37,44 @@ impl DatabaseSettings {
         let parts = parts(options, environment)?;
         let postgres = |database| Self::Postgres { database, pool_size };
         match set("DATABASE_URL", options.database_url.as_ref())? {
-            Some(url) if url.starts_with("postgres") => ConnectionInfo::parse(url)
-                .map(postgres)
-                .map_err(|error| InvalidSetting::new("DATABASE_URL", error.to_string())),
+            Some(url) if url.starts_with("postgres") => {
+                from_url(url, parts.password.as_deref()).map(postgres)
+            }
             Some(url) => sqlite(url),
-            None => match parts {
-                None => sqlite("sqlite://data/orders.db"),
-                Some(parts) => from_parts(parts).map(postgres),
-            },
+            None if parts.host.is_empty() => sqlite("sqlite://data/orders.db"),
+            None => from_parts(parts).map(postgres),
         }
     }
 }
 
+fn from_url(url: &str, password: Option<&str>) -> Result<ConnectionInfo, InvalidSetting> {
+    let info = ConnectionInfo::parse(url)
+        .map_err(|error| InvalidSetting::new("DATABASE_URL", error.to_string()))?;
+    Ok(match password {
+        Some(password) if !info.has_password() => info.with_password(password),
+        _ => info,
+    })
+}
+
+/// What follows `sqlite://` is the path as it stands: nothing in it is decoded.
 fn sqlite(url: &str) -> Result<DatabaseSettings, InvalidSetting> {
-    let invalid = |problem| InvalidSetting::new("DATABASE_URL", problem);
-    let path = url.strip_prefix("sqlite://").ok_or_else(|| {
-        invalid("must be sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE")
-    })?;
-    // Whoever writes these means a database in memory, or options. The repository would take
-    // them for the names of files, and that is not what was asked for.
-    let special = path.starts_with(':') || path.starts_with("file:") || path.contains('?');
-    if path.is_empty() || special {
-        return Err(invalid("must name a file, without options: sqlite://data/orders.db"));
+    let invalid = |problem: &str| Err(InvalidSetting::new("DATABASE_URL", problem));
+    let Some(path) = url.strip_prefix("sqlite://") else {
+        return invalid("must be sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+    };
+    // The shell replaces `~`, and other programs a host; here both would be names of folders, and
+    // the database a second, empty one.
+    if path.starts_with('~') {
+        return invalid("must have a path without ~: nothing replaces it by a home directory");
+    }
+    let host = path.get(.."localhost/".len());
+    if host.is_some_and(|host| host.eq_ignore_ascii_case("localhost/")) {
+        return invalid("must have no host: what follows sqlite:// is the path");
+    }
+    // The same holds for a database in memory, and for options.
+    let has_options = path.rsplit_once('?').is_some_and(|(_, options)| options.contains('='));
+    if path.is_empty() || path.starts_with(':') || path.starts_with("file:") || has_options {
+        return invalid("must name a file, without options: sqlite://data/orders.db");
     }
     Ok(DatabaseSettings::Sqlite { path: path.into() })
 }
@@ -71,32 +87,27 @@ fn pool_size(options: &Options) -> Result<NonZero<u32>, InvalidSetting> {
     Ok(NonZero::new(size).expect("it is 1 at least"))
 }
 
-/// What is set of PostgreSQL's parts, if `DB_HOST` is. A part that is wrong is told in any case.
+/// What is set of PostgreSQL's parts. Each is checked, also where `DATABASE_URL` is set.
 fn parts(
     options: &Options,
     environment: &impl Fn(&str) -> Option<OsString>,
-) -> Result<Option<Parts>, InvalidSetting> {
-    let text = |name, value: &Option<OsString>| {
+) -> Result<Parts, InvalidSetting> {
+    let text = |name, value: &Option<SettingValue>| {
         Ok(set(name, value.as_ref())?.unwrap_or_default().to_owned())
     };
     let port = match set("DB_PORT", options.db_port.as_ref())? {
         Some(value) => Some(integer("DB_PORT", value, 1..=u16::MAX)?),
         None => None,
     };
-    let password = secret(
-        "DB_PASSWORD",
-        environment("DB_PASSWORD").as_ref(),
-        "DB_PASSWORD_FILE",
-        options.db_password_file.as_ref(),
-    )?;
-    let parts = Parts {
+    let password =
+        secret("DB_PASSWORD", environment, "DB_PASSWORD_FILE", options.db_password_file.as_ref())?;
+    Ok(Parts {
         host: text("DB_HOST", &options.db_host)?,
         port,
         user: text("DB_USERNAME", &options.db_username)?,
         password: password.map(|password| password.expose_secret().to_owned()),
         database: text("DB_NAME", &options.db_name)?,
-    };
-    Ok((!parts.host.is_empty()).then_some(parts))
+    })
 }
 
 fn from_parts(parts: Parts) -> Result<ConnectionInfo, InvalidSetting> {
@@ -106,6 +117,10 @@ fn from_parts(parts: Parts) -> Result<ConnectionInfo, InvalidSetting> {
         }
     }
     for host in parts.host.split(',') {
+        if host.trim() != host {
+            let problem = "must not have white space around a host";
+            return Err(InvalidSetting::new("DB_HOST", problem));
+        }
         if host.contains(':') && host.parse::<Ipv6Addr>().is_err() {
             let problem = "must be a host alone; its port is DB_PORT";
             return Err(InvalidSetting::new("DB_HOST", problem));

@@ -27,12 +27,8 @@ impl DistanceSettings {
         options: &Options,
         environment: &impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, InvalidSetting> {
-        let key = secret(
-            "GMAP_TOKEN",
-            environment("GMAP_TOKEN").as_ref(),
-            "GMAP_TOKEN_FILE",
-            options.gmap_token_file.as_ref(),
-        )?;
+        let key =
+            secret("GMAP_TOKEN", environment, "GMAP_TOKEN_FILE", options.gmap_token_file.as_ref())?;
         if key
             .as_ref()
             .is_some_and(|key| !key.expose_secret().bytes().all(|b| b.is_ascii_graphic()))

@@ -23,7 +23,7 @@ pub struct LogSettings {
 
 impl LogSettings {
     pub(super) fn parse(options: &Options) -> Result<Self, InvalidSetting> {
-        let directory = options.log_dir.as_ref().filter(|path| !path.is_empty());
+        let directory = set("LOG_DIR", options.log_dir.as_ref())?;
         Ok(Self {
             format: log_format(set("LOG_FORMAT", options.log_format.as_ref())?)?,
             filter: log_filter(set("LOG_LEVEL", options.log_level.as_ref())?)?,

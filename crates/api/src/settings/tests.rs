@@ -1,5 +1,7 @@
 use std::{os::unix::ffi::OsStringExt, path::PathBuf};
 
+use clap::FromArgMatches;
+use order_repo_postgres::ConnectionInfo;
 use rstest::rstest;
 
 use super::*;
@@ -75,6 +77,8 @@ fn nothing_has_to_be_set() {
 #[case("LISTEN", "0.0.0.0:80")]
 #[case("DATABASE_URL", "")]
 #[case("DATABASE_URL", "sqlite:///var/lib/order api/orders.db")]
+#[case("DATABASE_URL", "sqlite:///tmp/a%20b?c#d/e~f/localhost/orders.db")]
+#[case("DATABASE_URL", "sqlite://localhost.db")]
 #[case("DATABASE_URL", "postgres://u@h1:1,h2/d?target_session_attrs=read-write")]
 #[case("DB_HOST", "")]
 #[case("DISTANCE_PROVIDER", "geodesic")]
@@ -112,6 +116,10 @@ fn what_is_right_is_taken(#[case] name: &str, #[case] value: &str) {
 #[case("DATABASE_URL", "sqlite://:memory:")]
 #[case("DATABASE_URL", "sqlite://file:secret")]
 #[case("DATABASE_URL", "sqlite://secret?mode=ro")]
+#[case("DATABASE_URL", "sqlite://~/secret.db")]
+#[case("DATABASE_URL", "sqlite://~secret/orders.db")]
+#[case("DATABASE_URL", "sqlite://localhost/secret.db")]
+#[case("DATABASE_URL", "sqlite://LocalHost/secret.db")]
 #[case("DB_PORT", "secret")]
 #[case("DB_PORT", "0")]
 #[case("DB_PORT", "65536")]
@@ -158,8 +166,11 @@ fn what_is_wrong_is_named_and_not_repeated(#[case] name: &str, #[case] value: &s
     &[("DB_HOST", "h"), ("DB_USERNAME", "u"), ("DB_NAME", &"d".repeat(64))],
     "DB_NAME must name a database by at most 63 bytes"
 )]
-#[case(&[("GMAP_TOKEN", " ")], "GMAP_TOKEN must be visible ASCII characters without spaces")]
-#[case(&[("GMAP_TOKEN", "two\nlines")], "GMAP_TOKEN must be visible ASCII characters without spaces")]
+#[case(&[("GMAP_TOKEN", "two words")], "GMAP_TOKEN must be visible ASCII characters without spaces")]
+#[case(
+    &[("DB_HOST", "h1, h2"), ("DB_USERNAME", "u"), ("DB_NAME", "d")],
+    "DB_HOST must not have white space around a host"
+)]
 #[case(
     &[("GMAP_TOKEN", "secret"), ("GMAP_TOKEN_FILE", "/dev/null")],
     "GMAP_TOKEN_FILE must not be set together with GMAP_TOKEN"
@@ -170,7 +181,7 @@ fn what_cannot_work_is_told(#[case] set: &[(&str, &str)], #[case] expected: &str
 
 #[test]
 fn what_is_no_text_is_named_too() {
-    let listen = Some(OsString::from_vec(b"\xffsecret".to_vec()));
+    let listen = Some(OsString::from_vec(b"\xffsecret".to_vec()).into());
     let error = Settings::parse(&Options { listen, ..Options::default() }, none).unwrap_err();
     assert_eq!(error.to_string(), "LISTEN must be UTF-8");
     let token = |name: &str| (name == "GMAP_TOKEN").then(|| OsString::from_vec(vec![0xff]));
@@ -195,6 +206,52 @@ fn a_database_can_be_given_part_by_part() {
 
     let both = [&parts[..], &[("DATABASE_URL", "sqlite://x.db")]].concat();
     assert!(parse(&both).unwrap().to_string().contains("DATABASE_URL=sqlite://x.db\n"));
+}
+
+#[rstest]
+#[case("postgres://u@h/d", true)]
+#[case("postgres://u:@h1,h2/d", true)]
+#[case("postgres://u:own@h/d", false)]
+#[case("postgres://u@h/d?password=own", false)]
+fn password_applies_to_a_url_without_one(#[case] url: &str, #[case] applies: bool) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, "marker\n").unwrap();
+    let info = ConnectionInfo::parse(url).unwrap();
+    let expected = if applies { info.with_password("marker") } else { info };
+    for set in [("DB_PASSWORD", "marker"), ("DB_PASSWORD_FILE", path.to_str().unwrap())] {
+        let settings = parse(&[("DATABASE_URL", url), set]).unwrap();
+        let DatabaseSettings::Postgres { database, .. } = &settings.database else { panic!() };
+        assert_eq!(*database, expected);
+        assert_eq!(settings.unused.is_empty(), applies);
+        assert!(settings.to_string().contains("DATABASE_URL=postgres://u:***@h"), "{settings}");
+    }
+}
+
+#[rstest]
+#[case(&[("DATABASE_URL", "postgres://u@h/d"), ("DB_PASSWORD", "p"), ("DB_POOL_SIZE", "3")], &[])]
+#[case(
+    &[("DATABASE_URL", "postgres://u:p@h/d"), ("DB_HOST", "h"), ("DB_NAME", "d"), ("DB_PASSWORD", "p")],
+    &["DB_HOST, DB_NAME: DATABASE_URL is set", "DB_PASSWORD: DATABASE_URL has a password"]
+)]
+#[case(
+    &[("DATABASE_URL", "sqlite://x.db"), ("DB_PORT", "1"), ("DB_PASSWORD", "p"), ("DB_POOL_SIZE", "3")],
+    &["DB_PORT, DB_PASSWORD, DB_POOL_SIZE: DATABASE_URL names an SQLite file"]
+)]
+#[case(
+    &[("DB_HOST", ""), ("DB_NAME", "d"), ("DB_USERNAME", "u")],
+    &["DB_USERNAME, DB_NAME: neither DATABASE_URL nor DB_HOST is set, so orders are in SQLite"]
+)]
+#[case(
+    &[("DISTANCE_PROVIDER", "geodesic"), ("GMAP_TOKEN", "t"), ("GMAP_DISTANCE_MATRIX_API", "http://h/")],
+    &["GMAP_TOKEN, GMAP_DISTANCE_MATRIX_API: the distance provider is geodesic"]
+)]
+#[case(&[("GMAP_TOKEN", "t"), ("GMAP_DISTANCE_MATRIX_API", "http://h/"), ("DB_NAME", "")], &[])]
+fn settings_without_effect_are_found(#[case] set: &[(&str, &str)], #[case] expected: &[&str]) {
+    let unused = parse(set).unwrap().unused;
+    let found: Vec<_> =
+        unused.iter().map(|unused| format!("{unused}: {}", unused.reason)).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -229,4 +286,117 @@ fn a_secret_can_be_in_a_file() {
     let from_file = parse(&[&place[..], &file].concat()).unwrap();
     let direct = parse(&[&place[..], &[("DB_PASSWORD", "the-key")]].concat()).unwrap();
     assert_eq!(from_file.database, direct.database);
+}
+
+/// What no value may be: `orders` with something before, after or in it.
+const FLAWED: [&str; 14] = [
+    " orders",
+    "orders ",
+    "orders\n",
+    "orders\r\n",
+    "orders\r",
+    "\torders",
+    "orders\u{a0}",
+    "\u{3000}orders",
+    "orders\u{2028}",
+    "or\u{0}ders",
+    "or\u{1b}ders",
+    "or\u{7f}ders",
+    "or\u{85}ders",
+    " ",
+];
+
+/// All settings that are options, as clap knows them, so that a new one is among them.
+fn all_options() -> Vec<(&'static str, String)> {
+    let command = Options::augment_args(clap::Command::new("order-api"));
+    let with_variables = command.get_arguments().filter_map(|argument| {
+        let name = argument.get_env()?.to_str()?.to_owned();
+        Some((&*name.leak(), argument.get_long()?.to_owned()))
+    });
+    with_variables.collect()
+}
+
+fn parse_option(long: &str, value: &OsString) -> Result<Settings, InvalidSetting> {
+    let mut argument = OsString::from(format!("--{long}="));
+    argument.push(value);
+    let command = Options::augment_args(clap::Command::new("order-api"));
+    let matches = command.try_get_matches_from(["order-api".into(), argument]).unwrap();
+    Settings::parse(&Options::from_arg_matches(&matches).unwrap(), none)
+}
+
+/// All settings that are variables only, as they are looked up, so that a new one is among them.
+fn all_secrets() -> Vec<String> {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let note = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    };
+    Settings::parse(&Options::default(), note).unwrap();
+    asked.into_inner().into_iter().collect()
+}
+
+#[test]
+fn every_setting_rejects_control_characters_and_padding() {
+    let not_utf8 = OsString::from_vec(b"\xfforders".to_vec());
+    let flawed = || FLAWED.map(OsString::from).into_iter().chain([not_utf8.clone()]);
+    let check = |name: &str, value: &OsString, parsed: Result<Settings, InvalidSetting>| {
+        let error = parsed.expect_err(&format!("{name} accepts {value:?}"));
+        assert_eq!(error.name, name, "{value:?}: {error}");
+        let line = error.to_string();
+        assert!(line.contains(" must ") && !line.contains("orders\n"), "{line}");
+        let says_why = ["control characters", "white space", "UTF-8"];
+        assert!(says_why.iter().any(|why| line.contains(why)), "{value:?}: {line}");
+    };
+    assert!(all_options().len() >= 18);
+    for (name, long) in all_options() {
+        for value in flawed() {
+            check(name, &value, parse_option(&long, &value));
+        }
+    }
+    assert_eq!(all_secrets(), ["DB_PASSWORD", "GMAP_TOKEN"]);
+    for secret in all_secrets() {
+        for value in flawed() {
+            let environment = |name: &str| (name == secret).then(|| value.clone());
+            check(&secret, &value, Settings::parse(&Options::default(), environment));
+        }
+    }
+}
+
+#[rstest]
+#[case("p", Ok("p"))]
+#[case("p\n", Ok("p"))]
+#[case("p\r\n", Ok("p"))]
+#[case("p q\n", Ok("p q"))]
+#[case("p\n\n", Err("control characters"))]
+#[case("p\r\n\r\n", Err("control characters"))]
+#[case("p\r", Err("control characters"))]
+#[case("\np", Err("control characters"))]
+#[case("p\nq\n", Err("control characters"))]
+#[case("p \n", Err("white space"))]
+#[case("\u{a0}p", Err("white space"))]
+#[case("", Err("not empty"))]
+#[case("\n", Err("not empty"))]
+#[case(" ", Err("white space"))]
+fn secret_file_may_end_with_one_line_break(
+    #[case] text: &str,
+    #[case] expected: Result<&str, &str>,
+) {
+    use secrecy::ExposeSecret;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, text).unwrap();
+    let read = read_secret(path.to_str().unwrap());
+    match (read, expected) {
+        (Ok(secret), Ok(expected)) => assert_eq!(secret.expose_secret(), expected),
+        (Err(problem), Err(expected)) => assert!(problem.contains(expected), "{problem}"),
+        (read, expected) => panic!("{read:?}, expected {expected:?}"),
+    }
+    // A device without an end is not read to its end.
+    assert!(read_secret("/dev/zero").is_err());
+}
+
+#[test]
+fn options_do_not_show_their_values() {
+    assert!(!format!("{:?}", options("DATABASE_URL", "marker")).contains("marker"));
 }

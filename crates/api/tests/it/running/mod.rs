@@ -8,6 +8,8 @@ mod demo;
 mod faults;
 mod file_loss;
 mod google;
+mod invalid_settings;
+mod libpq_environment;
 mod limits;
 mod logs;
 mod monitoring;

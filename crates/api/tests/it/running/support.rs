@@ -109,9 +109,9 @@ impl InProcess {
     pub(crate) fn start(world: &World) -> Self {
         let options = Options {
             listen: Some("127.0.0.1:0".into()),
-            database_url: world.get("DATABASE_URL"),
-            gmap_distance_matrix_api: world.get("GMAP_DISTANCE_MATRIX_API"),
-            request_timeout: world.get("REQUEST_TIMEOUT"),
+            database_url: world.get("DATABASE_URL").map(Into::into),
+            gmap_distance_matrix_api: world.get("GMAP_DISTANCE_MATRIX_API").map(Into::into),
+            request_timeout: world.get("REQUEST_TIMEOUT").map(Into::into),
             workers: Some("2".into()),
             ..Options::default()
         };

@@ -1,0 +1,94 @@
+//! The variables of libpq never decide where orders are.
+
+use std::fs;
+
+use order_test_postgres::{Server, ServerSettings};
+use rstest::rstest;
+
+use super::support::{Process, Store, World, order_api};
+
+/// What redirects libpq, or gives it another view of the database, where it may.
+#[rstest]
+#[case("PGHOSTADDR", "127.0.0.2")]
+#[case("PGHOST", "127.0.0.2")]
+#[case("PGPORT", "1")]
+#[case("PGUSER", "nobody")]
+#[case("PGDATABASE", "elsewhere")]
+#[case("PGOPTIONS", "-c search_path=elsewhere")]
+#[case("PGOPTIONS", "-c default_transaction_read_only=on")]
+#[case("PGTARGETSESSIONATTRS", "standby")]
+#[case("PGLOADBALANCEHOSTS", "nonsense")]
+#[case("PGCLIENTENCODING", "nonsense")]
+#[case("PGCONNECT_TIMEOUT", "nonsense")]
+#[case("PGAPPNAME", "elsewhere")]
+fn variable_of_libpq_leaves_orders_where_they_are(
+    #[case] name: &'static str,
+    #[case] value: &'static str,
+) {
+    let world = World::new(Store::Postgres).with(name, value);
+    let service = Process::start(&world);
+    service.client.place();
+    let mut session = world.database().session();
+    assert_eq!(session.number("SELECT count(*) FROM public.orders"), 1);
+    let connections = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND application_name = 'order-api'";
+    assert!(session.number(connections) >= 1);
+}
+
+#[test]
+fn service_file_leaves_orders_where_they_are() {
+    let world = World::new(Store::Postgres);
+    let file = world.directory().join("pg_service.conf");
+    let service = "[elsewhere]\nhostaddr=127.0.0.2\nport=1\noptions=-c search_path=elsewhere\n";
+    fs::write(&file, service).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    let world = world.with("PGSERVICE", "elsewhere").with("PGSERVICEFILE", file);
+    let service = Process::start(&world);
+    service.client.place();
+    assert_eq!(world.database().session().number("SELECT count(*) FROM public.orders"), 1);
+}
+
+/// All of libpq's variables name another server, and the address says as little as it can.
+#[rstest]
+#[case("postgres:///redirected")]
+#[case("postgres://127.0.0.1/redirected")]
+#[case("postgres://127.0.0.1:1/redirected")]
+#[case("postgres://order_api_test@127.0.0.2/redirected")]
+fn server_of_libpqs_variables_is_not_used(#[case] url: &str) {
+    let other = Server::start(ServerSettings::Fast);
+    let output = order_api()
+        .arg("migrate")
+        .envs(other.environment())
+        .env("PGHOSTADDR", "127.0.0.1")
+        .env("PGDATABASE", "redirected")
+        .env("DATABASE_URL", url)
+        .output()
+        .unwrap();
+    let mut session = order_test_postgres::Session::open(&other.url("postgres"));
+    let there = "SELECT count(*) FROM pg_database WHERE datname = 'redirected'";
+    assert_eq!(session.number(there), 0, "{output:?}");
+}
+
+/// The variable, and the file, apply to an address without a password.
+#[test]
+fn password_applies_to_an_address_without_one() {
+    let server = Server::start(ServerSettings::Fast);
+    let world = World::on_server(&server);
+    let create = "CREATE ROLE customer SUPERUSER LOGIN PASSWORD 'marker-password'";
+    world.database().server().execute(create);
+    let url =
+        format!("postgres://customer@127.0.0.1:{}/{}", server.port(), world.database().name());
+    let file = world.directory().join("password");
+    fs::write(&file, "marker-password\n").unwrap();
+    let run = |name: &str, value: &str, url: &str| {
+        let command = order_api().arg("migrate").env("DATABASE_URL", url).env(name, value).output();
+        command.unwrap().status.code()
+    };
+    let file = file.to_str().unwrap();
+    assert_eq!(run("DB_PASSWORD", "marker-password", &url), Some(0));
+    assert_eq!(run("DB_PASSWORD_FILE", file, &url), Some(0));
+    assert_eq!(run("DB_PASSWORD", "another", &url), Some(1));
+    // The password of the address is nearer to it.
+    let own = url.replace("customer@", "customer:marker-password@");
+    assert_eq!(run("DB_PASSWORD", "another", &own), Some(0));
+}
