@@ -17,7 +17,7 @@ use order_repo_sqlite::SqliteOrderRepo;
 
 use crate::{
     application::{Application, migrate},
-    descriptors, healthcheck, logging,
+    descriptors, healthcheck, logging, panics,
     settings::{DatabaseSettings, InvalidSetting, Options, SECRETS_HELP, Settings},
     shutdown::StopSignals,
 };
@@ -61,22 +61,40 @@ const EXIT_USAGE: u8 = 2;
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    panics::log_all();
+    let ended = panics::catch(|| Ok(run_command(arguments)));
+    let ended = ended.unwrap_or_else(|error| Err(Failure::of(&error, 1)));
+    logging::finish();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => exit_with_error(&failure),
+    }
+}
+
+/// Why the program ends with another exit code than 0.
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn of(error: &anyhow::Error, code: u8) -> Self {
+        Self { message: format!("{error:#}"), code }
+    }
+}
+
+fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
-        Err(error) => return answer_without_running(&error),
+        Err(error) => return end_without_running(&error),
     };
     let command = line.command.unwrap_or_default();
     let is_healthcheck = matches!(command, Command::Healthcheck);
-    let executed = execute(command, &line.options);
-    logging::finish();
-    match executed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // A health check says 0 or 1; Docker reserves 2.
-            let usage = error.is::<InvalidSetting>() && !is_healthcheck;
-            complain(&format!("{error:#}"), if usage { EXIT_USAGE } else { 1 })
-        }
-    }
+    execute(command, &line.options).map_err(|error| {
+        // A health check says 0 or 1; Docker reserves 2.
+        let usage = error.is::<InvalidSetting>() && !is_healthcheck;
+        Failure::of(&error, if usage { EXIT_USAGE } else { 1 })
+    })
 }
 
 fn execute(command: Command, options: &Options) -> anyhow::Result<()> {
@@ -134,18 +152,18 @@ fn serve(settings: &Settings) -> anyhow::Result<()> {
         };
         application.run_until_stopped(stop).await
     });
-    // Whoever stops a start does not wait for the database that it waits for.
+    // A caller that stops a start does not wait for the database that the start waits for.
     runtime.shutdown_background();
     served
 }
 
 /// Help and the version go out as clap has them. An error becomes one line that names the option
 /// but not what was given to it, which may be a secret.
-fn answer_without_running(error: &clap::Error) -> ExitCode {
+fn end_without_running(error: &clap::Error) -> Result<(), Failure> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A closed pipe is the reader's choice.
         let _ = error.print();
-        return ExitCode::SUCCESS;
+        return Ok(());
     }
     let option = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) if option.starts_with('-') => {
@@ -159,12 +177,13 @@ fn answer_without_running(error: &clap::Error) -> ExitCode {
         (_, Some(option)) => format!("{option} is not given as it must be"),
         (_, None) => "there is no such command".to_owned(),
     };
-    complain(&format!("{what}; see order-api --help"), EXIT_USAGE)
+    Err(Failure { message: format!("{what}; see order-api --help"), code: EXIT_USAGE })
 }
 
-/// One line on standard error.
-fn complain(what: &str, code: u8) -> ExitCode {
-    // Where there is no standard error, the exit code still tells.
-    let _ = writeln!(io::stderr(), "order-api: {what}");
-    ExitCode::from(code)
+/// Ends with one line on standard error, whatever the message consists of. Every message with which
+/// the program ends passes here.
+fn exit_with_error(failure: &Failure) -> ExitCode {
+    // Where there is no standard error, the exit code still says it.
+    let _ = writeln!(io::stderr(), "order-api: {}", logging::one_line(&failure.message));
+    ExitCode::from(failure.code)
 }

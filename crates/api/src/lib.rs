@@ -10,6 +10,7 @@ mod commands;
 mod descriptors;
 mod healthcheck;
 mod logging;
+mod panics;
 mod settings;
 mod shutdown;
 

@@ -76,6 +76,13 @@ fn clean(line: &[u8]) -> Cow<'_, [u8]> {
     cleaned.into_bytes().into()
 }
 
+/// The text as one line: white space becomes single spaces, and characters that hide a part of the
+/// text are written out.
+pub(crate) fn one_line(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    String::from_utf8_lossy(&clean(text.as_bytes())).into_owned()
+}
+
 /// Controls, the separators of lines and paragraphs, and what turns the direction of a text.
 fn is_treacherous(character: char) -> bool {
     character.is_control()
@@ -112,6 +119,13 @@ mod tests {
         let expected = "a\\u000d\\u000ab\\u001b[2Jc\\u2028d\\u0085e\\u202ef\\u2066g\\u0000h\
                         \\u007fi\\u0009j\n";
         assert_eq!(written(line), expected);
+    }
+
+    #[test]
+    fn any_text_becomes_one_line() {
+        let text = "\n could not\r\n\tconnect:\u{2028}\u{85} no \u{1b}[31mroute\u{202e}\n\n";
+        assert_eq!(one_line(text), "could not connect: no \\u001b[31mroute\\u202e");
+        assert_eq!(one_line(""), "");
     }
 
     #[test]

@@ -29,6 +29,8 @@ use self::{
     json::{JsonEvent, JsonMembers},
     lines::{Counted, OneLine},
 };
+pub(crate) use lines::one_line;
+
 use crate::settings::{InvalidSetting, LogFormat, LogSettings};
 
 /// How many lines may wait to be written, for each place.
@@ -44,8 +46,7 @@ static FULL: Mutex<Vec<ErrorCounter>> = Mutex::new(vec![]);
 /// Lines that a file or standard output did not take.
 static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Logs to standard output, and to files where that is set, from now on. A panic is logged like
-/// anything else.
+/// Logs to standard output, and to files where that is set, from now on.
 ///
 /// # Errors
 /// When the directory of the files cannot be made, or something logs already.
@@ -73,12 +74,7 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     }
     let started =
         tracing_subscriber::registry().with(places).with(EnvFilter::try_new(filter)?).try_init();
-    started.map_err(|error| anyhow::anyhow!(error))?;
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(panic.place = place, panic.message = panic.payload_as_str(), "panicked");
-    }));
-    Ok(())
+    started.map_err(|error| anyhow::anyhow!(error))
 }
 
 /// Writes what was logged, and logs nothing more. A place that takes nothing is not waited for

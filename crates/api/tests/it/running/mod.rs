@@ -5,6 +5,7 @@ mod commands;
 mod contract;
 mod crash;
 mod demo;
+mod exit_messages;
 mod faults;
 mod file_loss;
 mod google;
