@@ -8,16 +8,18 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{
     Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use order_repo_sqlite::SqliteOrderRepo;
+use tokio::runtime::Runtime;
 
 use crate::{
     application::{Application, migrate},
     descriptors, healthcheck, logging, panics,
+    reopening::ReopenSignals,
     settings::{DatabaseSettings, InvalidSetting, Options, SECRETS_HELP, Settings},
     shutdown::StopSignals,
 };
@@ -62,12 +64,36 @@ const EXIT_USAGE: u8 = 2;
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     panics::log_all();
-    let ended = panics::catch(|| Ok(run_command(arguments)));
+    let ended = panics::catch(|| {
+        // First of all: until they are caught, these signals terminate the process.
+        let process = Process::start()?;
+        Ok(run_command(arguments, process))
+    });
     let ended = ended.unwrap_or_else(|error| Err(Failure::of(&error, 1)));
     logging::finish();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => exit_with_error(&failure),
+    }
+}
+
+/// What every command starts with.
+struct Process {
+    /// Requests are served on the server's own threads; this one starts, stops and waits.
+    runtime: Runtime,
+    reopen: ReopenSignals,
+}
+
+impl Process {
+    fn start() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("the runtime cannot be started")?;
+        let reopen = runtime
+            .block_on(async { ReopenSignals::catch() })
+            .context("signals cannot be caught")?;
+        Ok(Self { runtime, reopen })
     }
 }
 
@@ -83,28 +109,31 @@ impl Failure {
     }
 }
 
-fn run_command(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+fn run_command(
+    arguments: impl IntoIterator<Item = OsString>,
+    process: Process,
+) -> Result<(), Failure> {
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => return end_without_running(&error),
     };
     let command = line.command.unwrap_or_default();
     let is_healthcheck = matches!(command, Command::Healthcheck);
-    execute(command, &line.options).map_err(|error| {
+    execute(command, &line.options, process).map_err(|error| {
         // A health check says 0 or 1; Docker reserves 2.
         let usage = error.is::<InvalidSetting>() && !is_healthcheck;
         Failure::of(&error, if usage { EXIT_USAGE } else { 1 })
     })
 }
 
-fn execute(command: Command, options: &Options) -> anyhow::Result<()> {
+fn execute(command: Command, options: &Options, process: Process) -> anyhow::Result<()> {
     let settings = || -> anyhow::Result<Settings> {
         let mut settings = Settings::parse(options, |name| std::env::var_os(name))?;
         settings.max_connections = settings.max_connections.min(descriptors::for_connections());
         Ok(settings)
     };
     match command {
-        Command::Serve => serve(&settings()?),
+        Command::Serve => serve(&settings()?, process),
         Command::Migrate => {
             let settings = settings()?;
             start_logging(&settings)?;
@@ -140,11 +169,11 @@ fn start_logging(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(settings: &Settings) -> anyhow::Result<()> {
+fn serve(settings: &Settings, process: Process) -> anyhow::Result<()> {
     start_logging(settings)?;
-    // Requests are served on the server's own threads; this one starts, stops and waits.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let Process { runtime, reopen } = process;
     let served = runtime.block_on(async {
+        tokio::spawn(reopen.reopen_log_files());
         let mut stop = pin!(StopSignals::catch()?.first());
         let application = tokio::select! {
             () = &mut stop => return Ok(()),

@@ -11,6 +11,7 @@ mod descriptors;
 mod healthcheck;
 mod logging;
 mod panics;
+mod reopening;
 mod settings;
 mod shutdown;
 

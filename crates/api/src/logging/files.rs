@@ -6,8 +6,8 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
-    sync::atomic::Ordering,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -33,6 +33,24 @@ struct Open {
     looked: Instant,
 }
 
+impl Open {
+    /// Whether another file, or none, is at the path by now. Looked up every [`LOOK_EVERY`].
+    fn has_moved_from(&mut self, path: &Path) -> bool {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return false;
+        }
+        self.looked = Instant::now();
+        let opened = self.file.metadata().map(|file| (file.dev(), file.ino()));
+        let there = fs::metadata(path).map(|file| (file.dev(), file.ino()));
+        opened.ok() != there.ok()
+    }
+
+    /// Whether the file has a name, which may be another one by now.
+    fn is_linked(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.nlink() > 0)
+    }
+}
+
 impl RotatingFile {
     /// Nothing is opened before there is a line to write.
     pub(super) fn new(path: PathBuf) -> Self {
@@ -52,31 +70,28 @@ impl RotatingFile {
         Ok(())
     }
 
-    /// The file, opened anew where somebody has removed it or put it aside.
+    /// The open file, reopened where it was moved or removed.
     fn opened(&mut self) -> io::Result<&mut Open> {
-        let gone = self.open.as_mut().is_some_and(|open| {
-            if open.looked.elapsed() < LOOK_EVERY {
-                return false;
-            }
-            open.looked = Instant::now();
-            let opened = open.file.metadata().map(|file| (file.dev(), file.ino()));
-            let there = fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
-            opened.ok() != there.ok()
-        });
-        if gone {
-            self.open = None;
-        }
-        match &mut self.open {
-            Some(open) => Ok(open),
-            closed => {
-                if let Some(directory) = self.path.parent() {
-                    fs::create_dir_all(directory)?;
-                }
-                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-                let bytes = file.metadata()?.len();
-                Ok(closed.insert(Open { file, bytes, looked: Instant::now() }))
+        if self.open.as_mut().is_none_or(|open| open.has_moved_from(&self.path)) {
+            let reopened = self.reopen();
+            // Lines of a file that was moved are not lost; those of one that was removed are.
+            if !self.open.as_ref().is_some_and(Open::is_linked) {
+                self.open = None;
+                reopened?;
             }
         }
+        self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Opens the file at the path, or creates it. Where that fails, the one that was open stays so.
+    fn reopen(&mut self) -> io::Result<()> {
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let bytes = file.metadata()?.len();
+        self.open = Some(Open { file, bytes, looked: Instant::now() });
+        Ok(())
     }
 
     /// Each file takes the place of the one before it. Where that cannot be done, the file grows
@@ -90,10 +105,9 @@ impl RotatingFile {
         for number in (1..KEPT).rev() {
             let _ = fs::rename(aside(number), aside(number + 1));
         }
-        match fs::rename(&self.path, aside(1)) {
-            Ok(()) => self.open = None,
+        if fs::rename(&self.path, aside(1)).and_then(|()| self.reopen()).is_err() {
             // As much again, before it is tried again.
-            Err(_) => self.open.iter_mut().for_each(|open| open.bytes = 0),
+            self.open.iter_mut().for_each(|open| open.bytes = 0);
         }
     }
 }
@@ -128,6 +142,38 @@ impl Write for RotatingFile {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A log file that one thread writes and another may reopen.
+#[derive(Clone)]
+pub(super) struct SharedFile(Arc<Mutex<RotatingFile>>);
+
+impl SharedFile {
+    pub(super) fn new(file: RotatingFile) -> Self {
+        Self(Arc::new(Mutex::new(file)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RotatingFile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        self.lock().reopen()
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.lock().path.clone()
+    }
+}
+
+impl Write for SharedFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lock().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock().flush()
     }
 }
 
@@ -187,6 +233,54 @@ mod tests {
         sleep(LOOK_EVERY);
         log.write_all(b"two\n").unwrap();
         assert_eq!(contents(&log), ["two\n"]);
+    }
+
+    #[test]
+    fn reopened_file_is_the_one_at_the_path() {
+        let (log, directory) = log(100);
+        let moved = directory.path().join("moved");
+        let mut file = SharedFile::new(log);
+        file.write_all(b"one\n").unwrap();
+        fs::rename(file.path(), &moved).unwrap();
+        file.reopen().unwrap();
+        file.write_all(b"two\n").unwrap();
+        assert_eq!(fs::read_to_string(moved).unwrap(), "one\n");
+        assert_eq!(contents(&file.lock()), ["two\n"]);
+    }
+
+    #[test]
+    fn file_that_cannot_be_reopened_is_written_where_it_is() {
+        let (log, directory) = log(100);
+        let (logs, moved) = (directory.path().join("logs"), directory.path().join("moved"));
+        let mut file = SharedFile::new(log);
+        file.write_all(b"one\n").unwrap();
+        fs::rename(&logs, &moved).unwrap();
+        fs::write(&logs, "a file where a directory must be").unwrap();
+        file.reopen().unwrap_err();
+        file.write_all(b"two\n").unwrap();
+        sleep(LOOK_EVERY);
+        file.write_all(b"three\n").unwrap();
+        assert_eq!(fs::read_to_string(moved.join("info.log")).unwrap(), "one\ntwo\nthree\n");
+
+        fs::remove_file(&logs).unwrap();
+        fs::rename(&moved, &logs).unwrap();
+        file.reopen().unwrap();
+        file.write_all(b"four\n").unwrap();
+        assert_eq!(contents(&file.lock()), ["one\ntwo\nthree\nfour\n"]);
+    }
+
+    #[test]
+    fn removed_file_that_cannot_be_created_loses_counted_lines() {
+        let (log, directory) = log(100);
+        let logs = directory.path().join("logs");
+        let mut file = SharedFile::new(log);
+        file.write_all(b"one\n").unwrap();
+        fs::remove_dir_all(&logs).unwrap();
+        fs::write(&logs, "a file where a directory must be").unwrap();
+        sleep(LOOK_EVERY);
+        let before = UNWRITTEN.load(Ordering::Relaxed);
+        file.write_all(b"two\n").unwrap_err();
+        assert!(UNWRITTEN.load(Ordering::Relaxed) > before);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tracing_subscriber::{
 };
 
 use self::{
-    files::RotatingFile,
+    files::{RotatingFile, SharedFile},
     json::{JsonEvent, JsonMembers},
     lines::{Counted, OneLine},
 };
@@ -43,6 +43,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 static WRITERS: Mutex<Vec<WorkerGuard>> = Mutex::new(vec![]);
 /// What found no room in a queue, for each place.
 static FULL: Mutex<Vec<ErrorCounter>> = Mutex::new(vec![]);
+/// The files that lines go to, for [`reopen_files`].
+static FILES: Mutex<Vec<SharedFile>> = Mutex::new(vec![]);
 /// Lines that a file or standard output did not take.
 static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 
@@ -68,13 +70,33 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
         std::fs::create_dir_all(directory).map_err(unusable)?;
         for level in [Level::INFO, Level::ERROR] {
             let name = format!("{}.log", level.as_str().to_lowercase());
-            let file = RotatingFile::new(directory.join(name));
+            let file = SharedFile::new(RotatingFile::new(directory.join(name)));
+            FILES.lock().unwrap_or_else(PoisonError::into_inner).push(file.clone());
             places.push(place(settings.format, level.into(), file));
         }
     }
     let started =
         tracing_subscriber::registry().with(places).with(EnvFilter::try_new(filter)?).try_init();
     started.map_err(|error| anyhow::anyhow!(error))
+}
+
+/// Opens the log files again at their paths, for a program that has moved them. A file that cannot
+/// be opened is logged, and its lines go on to where they went before. Blocks.
+pub(crate) fn reopen_files() {
+    // Copied: a slow disk must not keep the lock.
+    let files = FILES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut reopened = 0;
+    for file in &files {
+        match file.reopen() {
+            Ok(()) => reopened += 1,
+            Err(error) => tracing::error!(
+                log.file.path = %file.path().display(),
+                exception.message = %error,
+                "the log file cannot be reopened; its lines go on to where they went before"
+            ),
+        }
+    }
+    tracing::info!(files = reopened, "reopened the log files");
 }
 
 /// Writes what was logged, and logs nothing more. A place that takes nothing is not waited for

@@ -17,6 +17,7 @@ mod monitoring;
 mod race;
 mod read_only;
 mod readiness;
+mod reopening;
 mod restarts;
 mod secrets;
 mod service;

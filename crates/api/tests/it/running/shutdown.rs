@@ -12,7 +12,7 @@ use rstest::rstest;
 use super::support::{Process, Store, World};
 
 /// Sends a request but for the last byte of its body.
-fn half_a_request(service: &Process) -> TcpStream {
+pub(super) fn half_a_request(service: &Process) -> TcpStream {
     let mut stream = service.client.connect();
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
     write!(
