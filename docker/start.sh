@@ -6,6 +6,9 @@
 #   start.sh ARGUMENT...            order-api with these: migrate, config, --help ...
 set -eu
 
+# The service reopens its log files at these. Until it catches them they must not end anything.
+trap '' HUP USR1
+
 # Docker and Compose mount secrets here. A variable wins over its file, an empty file is none.
 secret() {
   eval "value=\${$1-} file=\${$1_FILE-}"
@@ -19,7 +22,12 @@ secret GMAP_TOKEN gmap_token
 [ "${1-serve}" = serve ] || exec order-api "$@"
 
 [ $# = 0 ] || shift
-order-api migrate "$@"
+order-api migrate "$@" &
+migration=$!
+# The first process of a container does not end at a signal that it does not catch.
+trap 'kill "$migration" 2>/dev/null; exit 143' TERM INT
+wait "$migration"
+trap - TERM INT
 if [ -n "${LOG_DIR-}" ]; then
   mkdir -p "$LOG_DIR"
   touch "$LOG_DIR/info.log" "$LOG_DIR/error.log"
