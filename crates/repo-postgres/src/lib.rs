@@ -23,6 +23,8 @@ mod listing;
 mod manager;
 mod open;
 mod placing;
+#[cfg(test)]
+mod plans;
 mod repo;
 mod schema;
 mod statement;

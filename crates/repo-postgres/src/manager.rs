@@ -15,7 +15,7 @@ use diesel::{
     r2d2::{ManageConnection, R2D2Connection},
 };
 
-use crate::{connection_info::ConnectionInfo, error::NoConnection};
+use crate::{connection_info::ConnectionInfo, error::NoConnection, statement::PLANNER_SETTINGS};
 
 /// What each connection is told first.
 ///
@@ -90,6 +90,7 @@ impl ManageConnection for Manager {
         let generation = self.current.number.load(Ordering::Relaxed);
         let mut postgres = PgConnection::establish(&self.libpq)?;
         postgres.batch_execute(PREPARE)?;
+        postgres.batch_execute(PLANNER_SETTINGS)?;
         Ok(PooledConnection { postgres, generation, current: Arc::clone(&self.current) })
     }
 

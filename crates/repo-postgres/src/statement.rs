@@ -30,6 +30,11 @@ pub(crate) fn each_its_row<R, T>(
     outcomes
 }
 
+/// What the planner is told on each connection: a table is reached by an index, however small it is
+/// when a statement is planned. A plan is kept, and the table may grow by a factor of 1,000 before
+/// statistics are gathered again.
+pub(crate) const PLANNER_SETTINGS: &str = "SET enable_seqscan = off";
+
 /// Which member it is that a statement knows by this number.
 pub(crate) fn index(n: i64) -> usize {
     usize::try_from(n - 1).expect("ordinality begins at 1")
@@ -52,9 +57,9 @@ macro_rules! statement {
     ) => {
         $(#[$doc])*
         #[derive(diesel::query_builder::QueryId)]
-        struct $name {
-            $first: Vec<$first_entry>,
-            $($array: Vec<$entry>,)*
+        pub(crate) struct $name {
+            pub(crate) $first: Vec<$first_entry>,
+            $(pub(crate) $array: Vec<$entry>,)*
         }
 
         impl diesel::query_builder::Query for $name {

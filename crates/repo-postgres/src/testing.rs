@@ -29,16 +29,6 @@ pub(crate) fn fill(session: &mut Session, orders: u32) {
     ));
 }
 
-/// How PostgreSQL goes about a statement whose arrays have one entry each, of this type and with
-/// this value: as it does once it has seen the statement several times, and plans it for any.
-pub(crate) fn plan(session: &mut Session, sql: &str, arguments: &[(&str, &str)]) -> String {
-    session.execute("SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL");
-    let types: Vec<_> = arguments.iter().map(|(of, _)| format!("{of}[]")).collect();
-    let values: Vec<_> = arguments.iter().map(|(_, value)| format!("'{{{value}}}'")).collect();
-    session.execute(&format!("PREPARE it ({}) AS {sql}", types.join(", ")));
-    session.plan(&format!("EXPLAIN EXECUTE it ({})", values.join(", ")))
-}
-
 /// A statement as PostgreSQL gets it.
 pub(crate) fn text(statement: &impl QueryFragment<Pg>) -> String {
     let shown = diesel::debug_query::<Pg, _>(statement).to_string();
