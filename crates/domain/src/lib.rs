@@ -20,8 +20,8 @@ pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use integer::InvalidInteger;
 pub use listing::{Cursor, Limit, ListQuery, Page, PageNumber, Window};
 pub use order::{
-    InvalidMetres, InvalidStatus, Metres, Order, OrderId, OrderState, OrderStatus, OrderSummary,
-    PlacedOrder, Timestamp,
+    InvalidMetres, InvalidStatus, InvalidTimestamp, Metres, Order, OrderId, OrderState,
+    OrderStatus, OrderSummary, PlacedOrder, Timestamp,
 };
 pub use orders::{Orders, PlaceError, Placing};
 pub use ports::{

@@ -73,14 +73,33 @@ impl TryFrom<i64> for Metres {
 }
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z, by the clock of the database.
+///
+/// From year 0000 to year 9999, which is what RFC 3339 can express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
+/// The instant lies outside the years 0000 to 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} microseconds since 1970 lie outside the years 0000 to 9999")]
+pub struct InvalidTimestamp(pub i64);
+
 impl Timestamp {
+    /// 0000-01-01T00:00:00Z.
+    pub const MIN_UNIX_MICROS: i64 = -62_167_219_200_000_000;
+
+    /// The last microsecond of 9999-12-31.
+    pub const MAX_UNIX_MICROS: i64 = 253_402_300_799_999_999;
+
     /// The instant so many microseconds after the epoch.
-    #[must_use]
-    pub fn from_unix_micros(micros: i64) -> Self {
-        Self(micros)
+    ///
+    /// # Errors
+    /// When it lies outside the years 0000 to 9999.
+    pub fn from_unix_micros(micros: i64) -> Result<Self, InvalidTimestamp> {
+        if (Self::MIN_UNIX_MICROS..=Self::MAX_UNIX_MICROS).contains(&micros) {
+            Ok(Self(micros))
+        } else {
+            Err(InvalidTimestamp(micros))
+        }
     }
 
     /// Microseconds since the epoch.
@@ -223,6 +242,17 @@ mod tests {
         assert_eq!(Metres::try_from(0).map(Metres::get), Ok(0));
         assert_eq!(Metres::try_from(-5), Err(InvalidMetres(-5)));
         assert_eq!(Metres::try_from(1 << 53), Err(InvalidMetres(1 << 53)));
+    }
+
+    #[test]
+    fn timestamp_is_within_the_years_of_rfc_3339() {
+        for micros in [Timestamp::MIN_UNIX_MICROS, -1, 0, Timestamp::MAX_UNIX_MICROS] {
+            assert_eq!(Timestamp::from_unix_micros(micros).map(Timestamp::unix_micros), Ok(micros));
+        }
+        let (before, after) = (Timestamp::MIN_UNIX_MICROS - 1, Timestamp::MAX_UNIX_MICROS + 1);
+        for micros in [i64::MIN, before, after, i64::MAX] {
+            assert_eq!(Timestamp::from_unix_micros(micros), Err(InvalidTimestamp(micros)));
+        }
     }
 
     #[rstest]

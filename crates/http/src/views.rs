@@ -1,7 +1,7 @@
 //! What clients get: the bodies of successful answers.
 
 use actix_web::{HttpResponse, http::header};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat};
 use order_domain::{
     Coordinates, Order, OrderState, OrderStatus, OrderSummary, PlacedOrder, Timestamp,
 };
@@ -96,9 +96,8 @@ fn pair(point: Coordinates) -> [String; 2] {
 
 /// RFC 3339 in UTC, always with six digits of a second.
 fn rfc3339(at: Timestamp) -> String {
-    // The calendar ends about the year 262,000; later instants are shown as its end.
     DateTime::from_timestamp_micros(at.unix_micros())
-        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+        .expect("the calendar has the years 0000 to 9999")
         .to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
@@ -212,8 +211,10 @@ mod tests {
 
     #[test]
     fn an_instant_has_six_digits_of_a_second() {
-        let micros = 1_795_428_930_123_456;
-        assert_eq!(rfc3339(Timestamp::from_unix_micros(micros)), "2026-11-23T10:15:30.123456Z");
-        assert_eq!(rfc3339(Timestamp::from_unix_micros(0)), "1970-01-01T00:00:00.000000Z");
+        let shown = |micros| rfc3339(Timestamp::from_unix_micros(micros).unwrap());
+        assert_eq!(shown(1_795_428_930_123_456), "2026-11-23T10:15:30.123456Z");
+        assert_eq!(shown(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(shown(Timestamp::MIN_UNIX_MICROS), "0000-01-01T00:00:00.000000Z");
+        assert_eq!(shown(Timestamp::MAX_UNIX_MICROS), "9999-12-31T23:59:59.999999Z");
     }
 }

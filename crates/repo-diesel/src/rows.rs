@@ -5,8 +5,8 @@
 
 use diesel::Queryable;
 use order_domain::{
-    Cause, Coordinates, Metres, Order, OrderId, OrderState, OrderStatus, OrderSummary, PlacedOrder,
-    Route, Timestamp,
+    Cause, Coordinates, InvalidTimestamp, Metres, Order, OrderId, OrderState, OrderStatus,
+    OrderSummary, PlacedOrder, Route, Timestamp,
 };
 
 /// A row that breaks a law of the domain.
@@ -144,19 +144,24 @@ impl TryFrom<OrderRow> for Order {
     fn try_from(row: OrderRow) -> Result<Self, CorruptRow> {
         let id = row.placed.id;
         let placed = PlacedOrder::try_from(row.placed)?;
-        let state = match (row.status.parse().map_err(CorruptRow::of(id))?, row.taken_at) {
+        let timestamp = |micros| {
+            Timestamp::from_unix_micros(micros).map_err(CorruptRow::of::<InvalidTimestamp>(id))
+        };
+        let created_at = timestamp(row.created_at)?;
+        let taken_at = row.taken_at.map(timestamp).transpose()?;
+        let state = match (row.status.parse().map_err(CorruptRow::of(id))?, taken_at) {
             (OrderStatus::Unassigned, None) => OrderState::Unassigned,
-            (OrderStatus::Taken, Some(at)) => {
-                OrderState::Taken { at: Timestamp::from_unix_micros(at) }
+            (OrderStatus::Taken, Some(at)) if at >= created_at => OrderState::Taken { at },
+            (OrderStatus::Taken, Some(_)) => {
+                return Err(CorruptRow::of(id)("it was taken before it was placed"));
             }
             (OrderStatus::Unassigned, Some(_)) => {
-                return Err(CorruptRow::of(id)("nobody has taken it, but it was taken at a time"));
+                return Err(CorruptRow::of(id)("it is unassigned, but was taken at a time"));
             }
             (OrderStatus::Taken, None) => {
                 return Err(CorruptRow::of(id)("it was taken, but at no time"));
             }
         };
-        let created_at = Timestamp::from_unix_micros(row.created_at);
         Ok(Self {
             id: placed.id,
             route: placed.route,

@@ -16,7 +16,7 @@ fn has(state: OrderState) -> MockOrderRepo {
         route: sample_route(),
         distance: metres(1_728_057),
         state,
-        created_at: Timestamp::from_unix_micros(1_795_428_930_123_456),
+        created_at: Timestamp::from_unix_micros(1_795_428_930_123_456).unwrap(),
     };
     let mut repo = MockOrderRepo::new();
     repo.expect_find()
@@ -39,7 +39,7 @@ async fn an_order_is_shown_with_all_that_is_kept_of_it() {
 
 #[actix_web::test]
 async fn a_taken_order_says_since_when() {
-    let at = Timestamp::from_unix_micros(1_795_428_931_000_000);
+    let at = Timestamp::from_unix_micros(1_795_428_931_000_000).unwrap();
 
     let answer = ask_repo(has(OrderState::Taken { at }), get("/orders/16/")).await;
 

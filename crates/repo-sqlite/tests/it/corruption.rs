@@ -13,6 +13,12 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
         ("origin_latitude = 91", false),
         ("status = 'TAKEN'", false),
         ("taken_at = created_at", false),
+        ("created_at = -9223372036854775808", false),
+        ("created_at = 9223372036854775807", false),
+        ("created_at = -62167219200000001", false),
+        ("created_at = 253402300800000000", false),
+        ("status = 'TAKEN', taken_at = 9223372036854775807", false),
+        ("status = 'TAKEN', taken_at = created_at - 1", false),
     ] {
         let world = World::new();
         let repo = world.open();

@@ -20,6 +20,13 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
         ("destination_longitude = 'NaN'", false),
         ("status = 'TAKEN'", false),
         ("taken_at = created_at", false),
+        ("created_at = '-infinity'", false),
+        ("created_at = 'infinity'", false),
+        ("created_at = '0002-12-31 BC'", false),
+        ("created_at = '10000-01-02'", false),
+        ("status = 'TAKEN', taken_at = 'infinity'", false),
+        ("status = 'TAKEN', taken_at = '-infinity'", false),
+        ("status = 'TAKEN', taken_at = created_at - interval '1 microsecond'", false),
     ] {
         let world = World::new();
         let repo = world.open();
