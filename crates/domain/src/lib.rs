@@ -10,6 +10,7 @@
 mod coordinates;
 mod idempotency;
 mod integer;
+mod keyed_calls;
 mod listing;
 mod order;
 mod orders;

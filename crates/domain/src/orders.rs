@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     DistanceError, DistanceOutcome, DistanceProvider, IdempotencyKey, ListQuery, NewOrder, Order,
     OrderId, OrderRepo, OrderSummary, PlaceOutcome, PlacedOrder, RepoError, Route, Take,
-    TakeOutcome,
+    TakeOutcome, keyed_calls::KeyedCalls,
 };
 
 /// The order service, over whatever keeps orders and whoever knows distances.
@@ -13,6 +13,7 @@ use crate::{
 pub struct Orders {
     repo: Arc<dyn OrderRepo>,
     distances: Arc<dyn DistanceProvider>,
+    calls: Arc<KeyedCalls>,
 }
 
 /// What became of a customer's wish to place an order.
@@ -33,7 +34,7 @@ pub enum Placing {
 pub enum PlaceError {
     /// The distance could not be had. Nothing was placed, and the key is free.
     #[error(transparent)]
-    Distance(#[from] DistanceError),
+    Distance(#[from] Arc<DistanceError>),
     /// The order could not be kept, or it is not known whether it was.
     #[error(transparent)]
     Repo(#[from] RepoError),
@@ -43,34 +44,76 @@ impl Orders {
     /// The service over these two adapters.
     #[must_use]
     pub fn new(repo: Arc<dyn OrderRepo>, distances: Arc<dyn DistanceProvider>) -> Self {
-        Self { repo, distances }
+        Self { repo, distances, calls: Arc::default() }
     }
 
     /// Places an order, once for each key.
     ///
-    /// The key is looked up first, so that a replay needs no provider and costs no call to it.
+    /// The key is looked up first, so that a replay does not call the provider. Concurrent requests
+    /// with one key share a call of it: at any time there is at most one for a key. Before a
+    /// failure of the provider or a missing route is reported, the key is looked up once more,
+    /// because another request may have placed its order meanwhile.
+    ///
     /// Only success is remembered: a failed placement leaves its key free.
     ///
     /// # Errors
-    /// When the provider or the repository cannot answer.
+    /// When the provider or the repository fails.
     pub async fn place(
         &self,
         route: Route,
         key: Option<IdempotencyKey>,
     ) -> Result<Placing, PlaceError> {
-        if let Some(key) = &key
-            && let Some(earlier) = self.repo.find_placement(key).await?
-        {
-            return Ok(Placing::again(earlier, &route));
+        if let Some(key) = key {
+            return self.place_once(route, key).await;
         }
-        let distance = match self.distances.distance(&route).await? {
-            DistanceOutcome::Found(distance) => distance,
-            DistanceOutcome::NoRoute => return Ok(Placing::NoRoute),
+        match self.distances.distance(&route).await.map_err(Arc::new)? {
+            DistanceOutcome::Found(distance) => {
+                self.store(NewOrder { route, distance, key: None }).await
+            }
+            DistanceOutcome::NoRoute => Ok(Placing::NoRoute),
+        }
+    }
+
+    async fn place_once(&self, route: Route, key: IdempotencyKey) -> Result<Placing, PlaceError> {
+        let call = loop {
+            // Joined before the lookup: a request that finds no order shares its call with the
+            // request that places it.
+            let call = self.calls.join(&key, route);
+            if let Some(earlier) = self.repo.find_placement(&key).await? {
+                call.close();
+                return Ok(Placing::again(earlier, &route));
+            }
+            if call.is_for(&route) {
+                break call;
+            }
+            call.leave_and_wait().await;
         };
-        Ok(match self.repo.place(NewOrder { route, distance, key }).await? {
+        let failure = match call.distance(&*self.distances).await {
+            Ok(DistanceOutcome::Found(distance)) => {
+                let placing = self.store(NewOrder { route, distance, key: Some(key) }).await?;
+                call.close();
+                return Ok(placing);
+            }
+            Ok(DistanceOutcome::NoRoute) => Ok(Placing::NoRoute),
+            Err(error) => Err(error.into()),
+        };
+        match self.repo.find_placement(&key).await? {
+            Some(earlier) => Ok(Placing::again(earlier, &route)),
+            None => failure,
+        }
+    }
+
+    async fn store(&self, order: NewOrder) -> Result<Placing, PlaceError> {
+        let route = order.route;
+        Ok(match self.repo.place(order).await? {
             PlaceOutcome::Placed(order) => Placing::Placed(order),
             PlaceOutcome::KeyUsed(earlier) => Placing::again(earlier, &route),
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn keyed_calls(&self) -> &Arc<KeyedCalls> {
+        &self.calls
     }
 
     /// Takes an order for the caller, if nobody has it.
@@ -107,7 +150,7 @@ impl Placing {
 
 #[cfg(test)]
 mod tests {
-    use mockall::predicate::eq;
+    use mockall::{Sequence, predicate::eq};
 
     use super::*;
     use crate::{
@@ -235,8 +278,61 @@ mod tests {
         let error = orders(MockOrderRepo::new(), distances).place(route(50.0), None).await;
 
         let error = error.unwrap_err();
-        assert!(matches!(error, PlaceError::Distance(DistanceError::Unavailable(_))));
+        let PlaceError::Distance(failure) = &error else { panic!("{error:?}") };
+        assert!(matches!(**failure, DistanceError::Unavailable(_)));
         assert_eq!(error.to_string(), "the distance provider does not answer");
+    }
+
+    fn unavailable() -> MockDistanceProvider {
+        let mut distances = MockDistanceProvider::new();
+        let failure = |_: &_| Err(DistanceError::Unavailable("timed out".into()));
+        distances.expect_distance().times(1).return_once(failure);
+        distances
+    }
+
+    /// A repository in which the key has no order at first, and this one later.
+    fn placed_meanwhile(earlier: Result<Option<PlacedOrder>, RepoError>) -> MockOrderRepo {
+        let mut repo = MockOrderRepo::new();
+        let mut lookups = Sequence::new();
+        let first = repo.expect_find_placement().times(1).in_sequence(&mut lookups);
+        first.return_once(|_| Ok(None));
+        let second = repo.expect_find_placement().times(1).in_sequence(&mut lookups);
+        second.return_once(move |_| earlier);
+        repo
+    }
+
+    #[tokio::test]
+    async fn order_placed_meanwhile_comes_before_a_failure() {
+        for (earlier, expected) in
+            [(placed(50.0), Placing::Replayed(placed(50.0))), (placed(51.0), Placing::KeyConflict)]
+        {
+            for distances in [unavailable(), says(DistanceOutcome::NoRoute)] {
+                let orders = orders(placed_meanwhile(Ok(Some(earlier))), distances);
+
+                assert_eq!(orders.place(route(50.0), Some(key())).await.unwrap(), expected);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn failure_is_reported_where_the_key_has_no_order() {
+        let unavailable = orders(placed_meanwhile(Ok(None)), unavailable());
+        let error = unavailable.place(route(50.0), Some(key())).await.unwrap_err();
+        assert!(matches!(error, PlaceError::Distance(_)), "{error:?}");
+
+        let no_route = orders(placed_meanwhile(Ok(None)), says(DistanceOutcome::NoRoute));
+        assert_eq!(no_route.place(route(50.0), Some(key())).await.unwrap(), Placing::NoRoute);
+    }
+
+    /// It is not known whether the key has an order, so a final failure would be wrong.
+    #[tokio::test]
+    async fn second_lookup_that_fails_is_reported() {
+        let down = placed_meanwhile(Err(RepoError::Unavailable("down".into())));
+        let orders = orders(down, says(DistanceOutcome::NoRoute));
+
+        let error = orders.place(route(50.0), Some(key())).await.unwrap_err();
+
+        assert!(matches!(error, PlaceError::Repo(RepoError::Unavailable(_))), "{error:?}");
     }
 
     #[tokio::test]

@@ -30,7 +30,9 @@ use crate::{
 /// Place an order
 ///
 /// With an `Idempotency-Key` the request is safe to repeat: the same key with the same body gets
-/// the first answer again and makes no second order.
+/// the first answer again and makes no second order. Concurrent requests with one key all return
+/// the one order, all but the first as replays. The key is looked up again before
+/// `route_not_found` or `distance_unavailable` is reported.
 #[utoipa::path(
     post,
     path = "/orders",

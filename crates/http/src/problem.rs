@@ -3,7 +3,7 @@
 //! The neighbour `code` has the table of what can be wrong; which form a client gets is chosen in
 //! `finish`.
 
-use std::{error::Error, fmt, iter};
+use std::{error::Error, fmt, iter, sync::Arc};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -293,8 +293,8 @@ impl From<RepoError> for Problem {
     }
 }
 
-impl From<DistanceError> for Problem {
-    fn from(error: DistanceError) -> Self {
+impl From<Arc<DistanceError>> for Problem {
+    fn from(error: Arc<DistanceError>) -> Self {
         Self::from(Code::DistanceUnavailable).caused_by(error)
     }
 }

@@ -29,7 +29,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "order-domain",
         ours: &[],
-        others: &["async-trait", "mockall", "thiserror"],
+        others: &["async-trait", "futures-util", "mockall", "thiserror"],
         tests: &["mockall", "proptest", "rstest", "tokio"],
     },
     Room {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod commands;
+mod concurrent_keys;
 mod contract;
 mod crash;
 mod demo;
