@@ -42,14 +42,25 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A service that file modes hold for. They do not for root, unless it gives up its capabilities.
-fn start(world: &World) -> Process {
+/// A line of shell that starts a service that file modes hold for. They do not for root, unless it
+/// gives up its capabilities.
+fn line(world: &World) -> &'static str {
     let file = world.directory().join("mode");
     fs::write(&file, "").unwrap();
     set_mode(&file, 0o444);
     let is_root = OpenOptions::new().write(true).open(&file).is_ok();
-    let line = "exec setpriv --inh-caps=-all --bounding-set=-all \"$0\"";
-    Process::start_by(world, if is_root { line } else { "exec \"$0\"" })
+    let unprivileged = "exec setpriv --inh-caps=-all --bounding-set=-all \"$0\"";
+    if is_root { unprivileged } else { "exec \"$0\"" }
+}
+
+fn start(world: &World) -> Process {
+    Process::start_by(world, line(world))
+}
+
+fn command(world: &World) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line(world), env!("CARGO_BIN_EXE_order-api")]).env_clear();
+    shell
 }
 
 #[rstest]
@@ -68,7 +79,9 @@ fn read_only_file_is_not_ready_until_it_can_be_written(
     until_ready(&service.client);
 
     if at_start {
-        service.stop();
+        // Killed, so that the files beside the database are left.
+        service.signal("KILL");
+        service.wait();
     }
     set_mode(&path, mode);
     if at_start {
@@ -82,6 +95,24 @@ fn read_only_file_is_not_ready_until_it_can_be_written(
     let placed = service.client.post(Some("key")).unwrap();
     assert_eq!((placed.status, placed.header("idempotency-replayed")), (200, None));
     assert!(service.client.place() > order);
+}
+
+/// Without the files beside it, which it cannot make, SQLite cannot read the database either.
+#[test]
+fn read_only_directory_without_a_log_ends_the_start_with_1() {
+    let world = World::new(Store::Sqlite);
+    start(&world).stop();
+    let data = world.directory().join("data");
+    for name in ["orders.db-wal", "orders.db-shm"] {
+        // SQLite has removed them where its connections were closed in time.
+        let _ = fs::remove_file(data.join(name));
+    }
+    set_mode(&data, 0o555);
+    let output = command(&world).env("DATABASE_URL", world.database_url()).output().unwrap();
+    set_mode(&data, 0o755);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.starts_with("order-api: the database ") && line.lines().count() == 1, "{line}");
 }
 
 /// SQLite gives the files that it keeps beside a read-only file the same mode.
