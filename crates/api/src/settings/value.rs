@@ -6,7 +6,7 @@ use super::InvalidSetting;
 
 /// The text that was given for a setting, by an option or a variable.
 ///
-/// [`set`] is the only access to it, so that no setting escapes the rule.
+/// The function `set` is the only access to it, so that no setting escapes the rule.
 #[derive(Clone, Default)]
 pub struct SettingValue(OsString);
 
