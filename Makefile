@@ -6,12 +6,15 @@ RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test 
 # Runs a command with a PostgreSQL of its own, which is gone afterwards.
 WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
+# Debian installs it outside the search path of ordinary users.
+FIND_PGBOUNCER = PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null
+
 # What `make image` builds: the service, or its tests.
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
 	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server bench bench-compare test-deps \
-	has-postgres openapi lint fmt doc clean
+	has-postgres has-pgbouncer openapi lint fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -39,13 +42,13 @@ endif
 docker-compose-down: ## Stop them; the orders are kept
 	deploy/compose.sh --profile test down
 
-test: has-postgres ## Run all tests, on a PostgreSQL that they start themselves
+test: has-postgres has-pgbouncer ## Run all tests, on a PostgreSQL that they start themselves
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace
 
 test-unit: ## Run the tests that need no PostgreSQL and do not start the service
 	$(CARGO) $(RUNNER) --locked --workspace -- --skip running:: --skip on_postgres::
 
-test-integration: has-postgres ## Run the others: on PostgreSQL, and with the service started
+test-integration: has-postgres has-pgbouncer ## Run the others: on PostgreSQL, and with the service started
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace -- running:: on_postgres::
 
 test-crash: has-postgres ## Kill the service and the database 20 times each, restart it 100 times
@@ -88,7 +91,7 @@ bench-compare: has-postgres ## Compare the release build with the binary BASE, i
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres
 	BASE="$(BASE)" tests/bench/run.sh
 
-test-deps: ## Install what tests need on Debian or Ubuntu, as root: PostgreSQL, Python
+test-deps: ## Install what tests need on Debian or Ubuntu, as root: PostgreSQL, PgBouncer, Python
 	tests/install-deps.sh
 
 # Before anything is compiled.
@@ -98,6 +101,13 @@ has-postgres:
 		$(MAKE) test-deps; \
 	fi
 	@crates/test-postgres/server-programs.sh >/dev/null
+
+has-pgbouncer:
+	@if ! $(FIND_PGBOUNCER) && [ "$$(id -u)" = 0 ]; then \
+		echo "PgBouncer is missing; installing it, because this is root: make test-deps"; \
+		$(MAKE) test-deps; \
+	fi
+	@$(FIND_PGBOUNCER) || { echo "PgBouncer is not installed. On Debian or Ubuntu: sudo make test-deps" >&2; exit 1; }
 
 openapi: ## Write docs/openapi.json anew
 	$(CARGO) run --locked --bin order-api -- openapi >docs/openapi.json.new

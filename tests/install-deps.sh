@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Rust and a C compiler, on Debian or Ubuntu: PostgreSQL's
-# server programs, Python with its venv module for those in Python, and the shell of SQLite. No
-# server is left running.
+# server programs, PgBouncer, Python with its venv module for those in Python, and the shell of SQLite.
+# No server is left running.
 set -eu
 
 if [ "$(id -u)" != 0 ]; then
@@ -9,16 +9,25 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 if ! command -v apt-get >/dev/null; then
-  echo "make test-deps knows only Debian and Ubuntu. Needed are PostgreSQL's server, in PATH, and Python 3 with venv." >&2
+  echo "make test-deps knows only Debian and Ubuntu. Needed are PostgreSQL's server and PgBouncer, in PATH, and Python 3 with venv." >&2
   exit 1
 fi
 
 # The package would create a server and start it. Servers that are there already are left alone.
 settings=/etc/postgresql-common/createcluster.d/order-api-tests.conf
-trap 'rm -f "$settings"' EXIT
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=
+trap 'rm -f "$settings" ${policy_is_ours:+"$policy"}' EXIT
 mkdir -p "$(dirname "$settings")"
 echo 'create_main_cluster = off' >"$settings"
 
+# PgBouncer's package starts it. This policy forbids that; one that exists already is left alone.
+if [ ! -e "$policy" ] && [ ! -x /usr/sbin/pgbouncer ]; then
+  policy_is_ours=yes
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
+
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends postgresql python3 python3-venv sqlite3
+apt-get install -y -qq --no-install-recommends postgresql pgbouncer python3 python3-venv sqlite3

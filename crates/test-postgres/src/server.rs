@@ -13,13 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-const SUPERUSER: &str = "order_api_test";
+pub(crate) const SUPERUSER: &str = "order_api_test";
 
 /// How long it may take a server to start or to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `nobody` on every Linux. Root may not run PostgreSQL.
-const UNPRIVILEGED: u32 = 65534;
+pub(crate) const UNPRIVILEGED: u32 = 65534;
 
 /// Stops the server and removes its directory when its standard input ends, which it does when
 /// the process that holds the other end is gone: finished, panicked or killed.
@@ -74,11 +74,18 @@ impl Server {
     /// Makes a server and starts it.
     #[must_use]
     pub fn start(settings: ServerSettings) -> Self {
+        let mut server = Self::new();
+        server.initialise(settings);
+        server.start_on_a_free_port();
+        server
+    }
+
+    /// A server that has a directory and neither data nor processes.
+    fn new() -> Self {
         let programs = server_programs();
         let directory = tempfile::Builder::new().prefix("order-api-postgres-").tempdir().unwrap();
         let directory = directory.keep();
-        // What this process makes belongs to whom it runs as.
-        let as_root = fs::metadata(&directory).unwrap().uid() == 0;
+        let as_root = is_root(&directory);
         if as_root {
             chown(&directory, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
         }
@@ -86,9 +93,31 @@ impl Server {
         let password = directory.file_name().unwrap().to_str().unwrap().to_owned();
         let mut server = Self { programs, directory, as_root, port: 0, password, keeper: None };
         server.keeper = Some(server.keep());
-        server.initialise(settings);
-        server.start_on_a_free_port();
         server
+    }
+
+    /// Makes a hot standby of this server and starts it.
+    #[must_use]
+    pub fn start_standby(&self) -> Self {
+        let mut standby = Self::new();
+        // The copy has the roles of the original.
+        standby.password.clone_from(&self.password);
+        let output = standby
+            .unprivileged(self.programs.join("pg_basebackup"))
+            .envs(self.environment())
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"])
+            .arg(standby.data())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        standby.start_on_a_free_port();
+        standby
+    }
+
+    /// Makes a primary of a standby.
+    pub fn promote(&self) {
+        let output = self.pg_ctl(&["promote"]);
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// The address of a database on it, with the superuser's name and password.
@@ -96,6 +125,11 @@ impl Server {
     pub fn url(&self, database: &str) -> String {
         let Self { port, password, .. } = self;
         format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{port}/{database}")
+    }
+
+    /// The password of the superuser.
+    pub(crate) fn password(&self) -> &str {
+        &self.password
     }
 
     /// Where it listens.
@@ -301,8 +335,13 @@ pub fn wait_for(
     }
 }
 
+/// Whether this process, which has made a directory, runs as root.
+pub(crate) fn is_root(directory: &Path) -> bool {
+    fs::metadata(directory).unwrap().uid() == 0
+}
+
 /// A process that has ended by itself meanwhile needs no signal.
-fn signal(name: &str, pid: &str) {
+pub(crate) fn signal(name: &str, pid: &str) {
     let kill = format!("kill -{name} {pid} 2>/dev/null || true");
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
