@@ -17,19 +17,20 @@ use diesel::{
 
 use crate::{connection_info::ConnectionInfo, error::NoConnection, statement::PLANNER_SETTINGS};
 
-/// What each connection is told first.
+/// The settings of every session that serves requests.
 ///
-/// The bounds keep one bad moment of the database from holding all connections; a server that has
-/// stopped to answer does not keep them, see `CALL_PATIENCE`. The isolation level is the one that
-/// the statements are written for: each sees what was committed before it began, and a row that
-/// was locked meanwhile is looked at again. What is answered must be durable, so a commit is never
-/// answered before it is on the disk; how many other disks it is on is for the operator to say.
-/// Compiling a query costs more than any of these statements takes.
-const PREPARE: &str = "SET statement_timeout = '5s'; SET lock_timeout = '2s'; \
-                       SET idle_in_transaction_session_timeout = '5s'; \
-                       SET default_transaction_isolation = 'read committed'; SET jit = off; \
-                       SELECT set_config('synchronous_commit', 'on', false) \
-                       WHERE current_setting('synchronous_commit') = 'off'";
+/// The timeouts keep a disturbance of the database from holding all connections. They do not help
+/// against a server that stops responding; the deadline of a request does. The isolation level is
+/// the one that the statements are written for: each sees what was committed before it began, and
+/// reads a row again that was locked meanwhile. A response must be durable, so a commit waits at
+/// least for the disk and for the standbys that the operator requires. The level is set in every
+/// session, also where it is not raised, so that a reload of the server's settings cannot lower it.
+/// Compiling a query takes longer than any of these statements.
+const SESSION_SETTINGS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '2s'; \
+     SET idle_in_transaction_session_timeout = '5s'; \
+     SET default_transaction_isolation = 'read committed'; SET jit = off; \
+     SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
+         WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
 /// Connections are not condemned more often than this. One that is younger and says the same
 /// speaks for the server, not for itself, and replacing it would take it from those who read.
@@ -89,7 +90,7 @@ impl ManageConnection for Manager {
         // Read first: what is condemned while it is made shall not be taken for new.
         let generation = self.current.number.load(Ordering::Relaxed);
         let mut postgres = PgConnection::establish(&self.libpq)?;
-        postgres.batch_execute(PREPARE)?;
+        postgres.batch_execute(SESSION_SETTINGS)?;
         postgres.batch_execute(PLANNER_SETTINGS)?;
         Ok(PooledConnection { postgres, generation, current: Arc::clone(&self.current) })
     }

@@ -239,34 +239,63 @@ async fn calls_that_queue_are_served_while_the_server_is_slow() {
     }
 }
 
-/// Whatever the database is set to. How many other disks it is on stays the operator's choice.
+/// Whatever the database is set to. That a standby has applied it stays the operator's choice.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_answered_is_on_the_disk() {
     let world = World::new();
     world.open();
-    for (set, expected) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
+    for (set, expected) in [
+        ("off", "on"),
+        ("local", "on"),
+        ("remote_write", "on"),
+        ("on", "on"),
+        ("remote_apply", "remote_apply"),
+    ] {
         world.database.server().execute(&format!(
             "ALTER DATABASE \"{}\" SET synchronous_commit = {set}",
             world.database.name()
         ));
-        assert_eq!(setting_of(&world, "synchronous_commit").await, expected);
+        assert_eq!(setting_of(&world.database, "synchronous_commit").await, expected, "{set}");
     }
 }
 
-/// A setting of the repository's own sessions. It shows only from inside, so one of its
-/// statements is made to tell.
-async fn setting_of(world: &World, name: &str) -> String {
-    let repo = world.open();
-    let mut raw = world.raw();
-    raw.execute(
-        "DROP TABLE IF EXISTS told; CREATE TABLE told (name text, value text); \
-         CREATE OR REPLACE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             INSERT INTO told SELECT name, setting FROM pg_settings; RETURN NEW; END $$; \
-         CREATE OR REPLACE TRIGGER tell AFTER INSERT ON orders \
-             FOR EACH ROW EXECUTE FUNCTION tell()",
+/// A session without a setting of its own takes over what the server is set to later.
+#[tokio::test(flavor = "multi_thread")]
+async fn reload_does_not_lower_the_durability_of_open_connections() {
+    let server = Server::start(ServerSettings::Fast);
+    let database = TestDb::on_server(&server);
+    let repo = PgOrderRepo::open(
+        &ConnectionInfo::parse(&database.url()).unwrap(),
+        NonZero::new(1).unwrap(),
     );
+    let repo = repo.unwrap();
     place(&repo, new_order(1)).await;
-    raw.text(&format!("SELECT value FROM told WHERE name = '{name}'"))
+    database.server().execute("ALTER SYSTEM SET synchronous_commit = off");
+    database.server().execute("SELECT pg_reload_conf()");
+    let is_off = || database.session().text("current_setting('synchronous_commit')") == "off";
+    wait_for(Duration::from_mins(1), is_off, || "the settings are not reloaded".to_owned());
+    assert_eq!(setting_seen_by(&repo, &database, "synchronous_commit").await, "on");
+}
+
+async fn setting_of(database: &TestDb, name: &str) -> String {
+    let info = ConnectionInfo::parse(&database.url()).unwrap();
+    let repo = PgOrderRepo::open(&info, NonZero::new(8).unwrap()).unwrap();
+    setting_seen_by(&repo, database, name).await
+}
+
+/// A setting of the repository's own sessions. It shows only from inside, so one of its
+/// statements is made to record it.
+async fn setting_seen_by(repo: &PgOrderRepo, database: &TestDb, name: &str) -> String {
+    let mut raw = database.session();
+    raw.execute(
+        "DROP TABLE IF EXISTS recorded; CREATE TABLE recorded (name text, value text); \
+         CREATE OR REPLACE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO recorded SELECT name, setting FROM pg_settings; RETURN NEW; END $$; \
+         CREATE OR REPLACE TRIGGER record AFTER INSERT ON orders \
+             FOR EACH ROW EXECUTE FUNCTION record()",
+    );
+    place(repo, new_order(1)).await;
+    raw.text(&format!("SELECT value FROM recorded WHERE name = '{name}'"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,6 +309,6 @@ async fn every_connection_is_bounded() {
         ("jit", "off"),
         ("application_name", "order-api"),
     ] {
-        assert_eq!(setting_of(&world, name).await, value, "{name}");
+        assert_eq!(setting_of(&world.database, name).await, value, "{name}");
     }
 }
