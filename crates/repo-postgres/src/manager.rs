@@ -1,15 +1,16 @@
-//! Makes connections for the pool, and tells which are of use no more.
+//! Makes connections for the pools, and decides which of them may serve no longer.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     thread::panicking,
     time::{Duration, Instant},
 };
 
 use diesel::{
+    PgConnection,
     connection::SimpleConnection,
     prelude::*,
     r2d2::{ManageConnection, R2D2Connection},
@@ -32,18 +33,26 @@ const SESSION_SETTINGS: &str = "SET statement_timeout = '5s'; SET lock_timeout =
      SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
          WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
-/// Connections are not condemned more often than this. One that is younger and says the same
-/// speaks for the server, not for itself, and replacing it would take it from those who read.
-const CONDEMN_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// The longest lifetime of a connection. Within it a service follows an address that leads to
+/// another server, and leaves a server that is a leader no longer and was never told.
+pub(crate) const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
 
-/// A connection, and how old it is.
+/// Connections that are made together end apart: their lifetimes differ by up to a quarter.
+const LIFETIME_STEPS: u32 = 8;
+
+/// Connections are not invalidated more often than this. One that is younger and reports the same
+/// speaks for the server, not for itself, and replacing it would take it from the reads.
+const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A connection, and until when it serves.
 pub(crate) struct PooledConnection {
     pub(crate) postgres: PgConnection,
     generation: u64,
     current: Arc<Generation>,
+    expires_at: Instant,
 }
 
-/// Connections of earlier generations are of use no more.
+/// Connections of earlier generations are invalid.
 #[derive(Default)]
 struct Generation {
     number: AtomicU64,
@@ -51,20 +60,24 @@ struct Generation {
 }
 
 impl PooledConnection {
-    /// Lets no call meet this connection again, nor any that is as old. To be called when it says
-    /// what another server, or the same one later, may not say.
+    /// Lets no request use this connection again, nor any that is as old. To be called when the
+    /// server reports what another server, or the same one later, may not report.
     pub(crate) fn condemn(&self) {
         let mut since = self.current.since.lock().unwrap_or_else(PoisonError::into_inner);
-        let just_now = since.is_some_and(|since| since.elapsed() < CONDEMN_AT_MOST_EVERY);
-        // Where somebody else did it already, the connections made since then may be good.
-        if !just_now && !self.is_condemned() {
+        let just_now = since.is_some_and(|since| since.elapsed() < MIN_INVALIDATION_INTERVAL);
+        // Where another caller did it already, the connections made since then may be good.
+        if !just_now && !self.is_invalid() {
             self.current.number.fetch_add(1, Ordering::Relaxed);
             *since = Some(Instant::now());
         }
     }
 
-    fn is_condemned(&self) -> bool {
+    fn is_invalid(&self) -> bool {
         self.generation != self.current.number.load(Ordering::Relaxed)
+    }
+
+    fn is_expired(&self) -> bool {
+        Instant::now() >= self.expires_at
     }
 }
 
@@ -73,12 +86,25 @@ impl PooledConnection {
 #[derive(Clone)]
 pub(crate) struct Manager {
     libpq: String,
+    lifetime: Duration,
     current: Arc<Generation>,
+    opened: Arc<AtomicU32>,
 }
 
 impl Manager {
     pub(crate) fn new(info: &ConnectionInfo) -> Self {
-        Self { libpq: info.for_libpq(), current: Arc::default() }
+        Self {
+            libpq: info.for_libpq(),
+            lifetime: CONNECTION_LIFETIME,
+            current: Arc::default(),
+            opened: Arc::default(),
+        }
+    }
+
+    /// The lifetime of the next connection.
+    fn next_lifetime(&self) -> Duration {
+        let step = self.opened.fetch_add(1, Ordering::Relaxed) % LIFETIME_STEPS;
+        self.lifetime * (4 * LIFETIME_STEPS - step) / (4 * LIFETIME_STEPS)
     }
 }
 
@@ -87,19 +113,21 @@ impl ManageConnection for Manager {
     type Error = NoConnection;
 
     fn connect(&self) -> Result<PooledConnection, NoConnection> {
-        // Read first: what is condemned while it is made shall not be taken for new.
+        // Read first: a connection that is invalidated while it is made must not be taken for new.
         let generation = self.current.number.load(Ordering::Relaxed);
+        let expires_at = Instant::now() + self.next_lifetime();
         let mut postgres = PgConnection::establish(&self.libpq)?;
         postgres.batch_execute(SESSION_SETTINGS)?;
         postgres.batch_execute(PLANNER_SETTINGS)?;
-        Ok(PooledConnection { postgres, generation, current: Arc::clone(&self.current) })
+        let current = Arc::clone(&self.current);
+        Ok(PooledConnection { postgres, generation, current, expires_at })
     }
 
     /// Notices without a round trip that the server has closed the connection, as it does when it
-    /// stops. libpq reads what has arrived; the first look takes in the server's last words, the
-    /// second the end of the stream.
+    /// stops. libpq reads what has arrived: first the server's last message, then the end of the
+    /// stream.
     fn is_valid(&self, connection: &mut PooledConnection) -> Result<(), NoConnection> {
-        if connection.is_condemned() {
+        if connection.is_invalid() || connection.is_expired() {
             return Err(NoConnection::new("the connection is too old"));
         }
         for _ in 0..2 {
@@ -108,7 +136,72 @@ impl ManageConnection for Manager {
         Ok(())
     }
 
+    /// r2d2 ends only idle connections by their age; one that is always in use is ended here.
     fn has_broken(&self, connection: &mut PooledConnection) -> bool {
-        panicking() || connection.is_condemned() || connection.postgres.is_broken()
+        panicking()
+            || connection.is_invalid()
+            || connection.is_expired()
+            || connection.postgres.is_broken()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    mod on_postgres {
+        use std::{collections::BTreeSet, num::NonZero, thread};
+
+        use diesel::r2d2::Pool;
+        use order_test_postgres::TestDb;
+
+        use crate::{manager::*, open::pool};
+
+        fn manager(lifetime: Duration) -> (TestDb, Manager) {
+            let database = TestDb::new();
+            database.create();
+            let info = ConnectionInfo::parse(&database.url()).unwrap();
+            (database, Manager { lifetime, ..Manager::new(&info) })
+        }
+
+        fn backend(connection: &mut PooledConnection) -> i32 {
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"))
+                .get_result(&mut connection.postgres)
+                .unwrap()
+        }
+
+        fn single(manager: Manager) -> Pool<Manager> {
+            pool(manager, NonZero::new(1).unwrap())
+        }
+
+        #[test]
+        fn connection_that_is_always_in_use_is_replaced() {
+            let (_database, manager) = manager(Duration::from_millis(500));
+            let pool = single(manager);
+            let began = Instant::now();
+            let mut backends = BTreeSet::new();
+            while backends.len() < 3 {
+                assert!(began.elapsed() < Duration::from_mins(1), "{backends:?}");
+                backends.insert(backend(&mut pool.get().unwrap()));
+            }
+        }
+
+        #[test]
+        fn idle_connection_is_replaced_at_the_end_of_its_lifetime() {
+            let (_database, manager) = manager(Duration::from_millis(500));
+            let pool = single(manager);
+            let before = backend(&mut pool.get().unwrap());
+            thread::sleep(Duration::from_millis(600));
+            assert_ne!(backend(&mut pool.get().unwrap()), before);
+            assert!(pool.max_lifetime().is_some_and(|limit| limit <= Duration::from_mins(5)));
+        }
+
+        #[test]
+        fn connections_that_are_made_together_expire_apart() {
+            let (_database, manager) = manager(CONNECTION_LIFETIME);
+            let ends =
+                (0..LIFETIME_STEPS).map(|_| manager.next_lifetime()).collect::<BTreeSet<_>>();
+            assert_eq!(ends.len(), LIFETIME_STEPS as usize);
+            assert_eq!(ends.last(), Some(&CONNECTION_LIFETIME));
+            assert!(ends.first() >= Some(&(CONNECTION_LIFETIME * 3 / 4)), "{ends:?}");
+        }
     }
 }

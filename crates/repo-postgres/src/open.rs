@@ -18,7 +18,7 @@ use crate::{
     blocking::CONNECTION_PATIENCE,
     connection_info::ConnectionInfo,
     error::{NoConnection, OpenError},
-    manager::Manager,
+    manager::{CONNECTION_LIFETIME, Manager},
     schema::pg_database,
 };
 
@@ -41,6 +41,8 @@ pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
         // Costs no round trip, see `Manager`.
         .test_on_check_out(true)
         .connection_timeout(CONNECTION_PATIENCE)
+        // Of idle connections; `Manager` limits that of the others.
+        .max_lifetime(Some(CONNECTION_LIFETIME))
         // The calls that wait for a connection in vain tell why.
         .error_handler(Box::new(NopErrorHandler))
         .build_unchecked(manager)
