@@ -22,16 +22,37 @@ pub enum OpenError {
     /// The tables cannot be brought up to date.
     #[error("the database cannot be migrated")]
     Migrate(#[source] Cause),
+    /// A connection pooler shares sessions between clients.
+    #[error(transparent)]
+    SharedSession(Cause),
 }
 
-/// Why there is no connection. libpq's message goes over several lines; this is one.
+/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct NoConnection(String);
+pub(crate) enum NoConnection {
+    /// libpq's message has several lines; this has one.
+    #[error("{0}")]
+    Failed(String),
+    /// The session may serve other clients between two statements. See `session`.
+    #[error(
+        "the database is behind a connection pooler in transaction or statement mode; set it to \
+         session mode (PgBouncer: pool_mode = session) or connect to the server directly"
+    )]
+    SharedSession,
+}
 
 impl NoConnection {
     pub(crate) fn new(text: &str) -> Self {
-        Self(text.split_whitespace().collect::<Vec<_>>().join(" "))
+        Self::Failed(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl From<NoConnection> for OpenError {
+    fn from(error: NoConnection) -> Self {
+        match error {
+            NoConnection::SharedSession => Self::SharedSession(error.into()),
+            NoConnection::Failed(_) => Self::Connect(error.into()),
+        }
     }
 }
 

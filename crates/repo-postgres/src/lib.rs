@@ -5,7 +5,8 @@
 //!
 //! - `connection_info` reads where the database is, and hides its password;
 //! - `open` creates the database, migrates it and opens the pool;
-//! - `manager` makes connections, and knows which of them are of use no more;
+//! - `session` sets up a session and verifies that no pooler shares it;
+//! - `manager` makes connections, and decides which of them may serve no longer;
 //! - `blocking` is the only place where diesel runs: on threads of its own, one statement a
 //!   transaction;
 //! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
@@ -27,6 +28,7 @@ mod placing;
 mod plans;
 mod repo;
 mod schema;
+mod session;
 mod statement;
 mod taking;
 #[cfg(test)]

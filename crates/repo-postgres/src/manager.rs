@@ -12,11 +12,15 @@ use std::{
 use diesel::{
     PgConnection,
     connection::SimpleConnection,
-    prelude::*,
     r2d2::{ManageConnection, R2D2Connection},
 };
 
-use crate::{connection_info::ConnectionInfo, error::NoConnection, statement::PLANNER_SETTINGS};
+use crate::{
+    connection_info::ConnectionInfo,
+    error::NoConnection,
+    session::{self, SessionMarker},
+    statement::PLANNER_SETTINGS,
+};
 
 /// The settings of every session that serves requests.
 ///
@@ -44,12 +48,18 @@ const LIFETIME_STEPS: u32 = 8;
 /// speaks for the server, not for itself, and replacing it would take it from the reads.
 const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A connection, and until when it serves.
+/// How often a connection in use is checked to have its own session still. A pooler can be changed
+/// to transaction mode while it has connections.
+const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A connection whose session is its own.
 pub(crate) struct PooledConnection {
     pub(crate) postgres: PgConnection,
     generation: u64,
     current: Arc<Generation>,
     expires_at: Instant,
+    marker: SessionMarker,
+    checked_at: Instant,
 }
 
 /// Connections of earlier generations are invalid.
@@ -79,6 +89,15 @@ impl PooledConnection {
     fn is_expired(&self) -> bool {
         Instant::now() >= self.expires_at
     }
+
+    /// Checks now and then that the session is the same as before.
+    fn verify_session(&mut self) -> Result<(), NoConnection> {
+        if self.checked_at.elapsed() >= SESSION_CHECK_INTERVAL {
+            self.marker.verify(&mut self.postgres)?;
+            self.checked_at = Instant::now();
+        }
+        Ok(())
+    }
 }
 
 /// Makes connections. Clones share the generation: a server that became read-only invalidates the
@@ -89,6 +108,7 @@ pub(crate) struct Manager {
     lifetime: Duration,
     current: Arc<Generation>,
     opened: Arc<AtomicU32>,
+    verifying: Arc<Mutex<()>>,
 }
 
 impl Manager {
@@ -98,6 +118,7 @@ impl Manager {
             lifetime: CONNECTION_LIFETIME,
             current: Arc::default(),
             opened: Arc::default(),
+            verifying: Arc::default(),
         }
     }
 
@@ -116,11 +137,12 @@ impl ManageConnection for Manager {
         // Read first: a connection that is invalidated while it is made must not be taken for new.
         let generation = self.current.number.load(Ordering::Relaxed);
         let expires_at = Instant::now() + self.next_lifetime();
-        let mut postgres = PgConnection::establish(&self.libpq)?;
+        let (mut postgres, marker) = session::open(&self.libpq, &self.verifying)?;
         postgres.batch_execute(SESSION_SETTINGS)?;
         postgres.batch_execute(PLANNER_SETTINGS)?;
         let current = Arc::clone(&self.current);
-        Ok(PooledConnection { postgres, generation, current, expires_at })
+        let checked_at = Instant::now();
+        Ok(PooledConnection { postgres, generation, current, expires_at, marker, checked_at })
     }
 
     /// Notices without a round trip that the server has closed the connection, as it does when it
@@ -142,6 +164,7 @@ impl ManageConnection for Manager {
             || connection.is_invalid()
             || connection.is_expired()
             || connection.postgres.is_broken()
+            || connection.verify_session().is_err()
     }
 }
 
@@ -150,7 +173,7 @@ mod tests {
     mod on_postgres {
         use std::{collections::BTreeSet, num::NonZero, thread};
 
-        use diesel::r2d2::Pool;
+        use diesel::{prelude::*, r2d2::Pool};
         use order_test_postgres::TestDb;
 
         use crate::{manager::*, open::pool};
@@ -202,6 +225,19 @@ mod tests {
             assert_eq!(ends.len(), LIFETIME_STEPS as usize);
             assert_eq!(ends.last(), Some(&CONNECTION_LIFETIME));
             assert!(ends.first() >= Some(&(CONNECTION_LIFETIME * 3 / 4)), "{ends:?}");
+        }
+
+        /// As by a pooler that is changed to transaction mode while it has connections.
+        #[test]
+        fn connection_that_lost_its_session_is_dropped() {
+            let (_database, manager) = manager(CONNECTION_LIFETIME);
+            let mut connection = manager.connect().unwrap();
+            thread::sleep(SESSION_CHECK_INTERVAL);
+            assert!(!manager.has_broken(&mut connection));
+            connection.postgres.batch_execute("SET order_api.session = 'another'").unwrap();
+            assert!(!manager.has_broken(&mut connection), "it was checked a moment ago");
+            thread::sleep(SESSION_CHECK_INTERVAL);
+            assert!(manager.has_broken(&mut connection));
         }
     }
 }

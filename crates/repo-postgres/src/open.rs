@@ -1,6 +1,6 @@
 //! From an address to open connections: the database, the tables, the pool.
 
-use std::num::NonZero;
+use std::{num::NonZero, sync::Mutex};
 
 use diesel::{
     connection::SimpleConnection,
@@ -20,6 +20,7 @@ use crate::{
     error::{NoConnection, OpenError},
     manager::{CONNECTION_LIFETIME, Manager},
     schema::pg_database,
+    session,
 };
 
 /// The tables, step by step. A database may have steps that are not here: a newer program made
@@ -49,7 +50,8 @@ pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
 }
 
 fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {
-    Ok(PgConnection::establish(&info.for_libpq())?)
+    let (connection, _) = session::open(&info.for_libpq(), &Mutex::default())?;
+    Ok(connection)
 }
 
 /// First the database itself: who may not create one, or not see others, must not need to. Which
@@ -57,9 +59,14 @@ fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {
 fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
     let first = match establish(info) {
         Ok(connection) => return Ok(connection),
-        Err(first) => OpenError::Connect(first.into()),
+        Err(shared @ NoConnection::SharedSession) => return Err(shared.into()),
+        Err(first) => OpenError::from(first),
     };
-    let Ok(mut server) = establish(&info.with_database("postgres")) else { return Err(first) };
+    let mut server = match establish(&info.with_database("postgres")) {
+        Ok(server) => server,
+        Err(shared @ NoConnection::SharedSession) => return Err(shared.into()),
+        Err(NoConnection::Failed(_)) => return Err(first),
+    };
     let Ok(there) = has_database(&mut server, info.database()) else { return Err(first) };
     // Where several start at once, one creates it and the others' attempts fail. Or it is there by
     // now; then the second attempt to connect tells what else is wrong.
@@ -69,7 +76,8 @@ fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
     {
         return Err(OpenError::Create(NoConnection::from(error).into()));
     }
-    establish(info).map_err(|error| OpenError::Connect(error.into()))
+    drop(server);
+    Ok(establish(info)?)
 }
 
 fn has_database(server: &mut PgConnection, name: &str) -> QueryResult<bool> {

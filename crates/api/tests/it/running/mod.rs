@@ -15,6 +15,7 @@ mod libpq_environment;
 mod limits;
 mod logs;
 mod monitoring;
+mod poolers;
 mod race;
 mod read_only;
 mod readiness;

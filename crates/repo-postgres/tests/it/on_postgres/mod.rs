@@ -4,6 +4,7 @@ mod expiry;
 mod faults;
 mod locks;
 mod opening;
+mod poolers;
 mod stalls;
 mod tables;
 mod world;
