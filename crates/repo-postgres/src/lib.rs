@@ -11,6 +11,7 @@
 //!   transaction;
 //! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
 //!   outcome each, so that callers can share a statement. `statement` is what they have in common;
+//! - `status` asks whether the database accepts changes;
 //! - `schema` is the tables as diesel sees them;
 //! - `error` names what went wrong, and what that means to the port.
 //!
@@ -30,6 +31,7 @@ mod repo;
 mod schema;
 mod session;
 mod statement;
+mod status;
 mod taking;
 #[cfg(test)]
 mod testing;

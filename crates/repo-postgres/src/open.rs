@@ -5,7 +5,7 @@ use std::{num::NonZero, sync::Mutex};
 use diesel::{
     connection::SimpleConnection,
     dsl::exists,
-    migration::{Migration, MigrationSource, MigrationVersion},
+    migration::{Migration, MigrationSource},
     pg::Pg,
     prelude::*,
     r2d2::{NopErrorHandler, Pool},
@@ -111,21 +111,28 @@ fn migrate(connection: &mut PgConnection) -> Result<(), Cause> {
     })
 }
 
-/// Whether the database has all steps. Asking diesel would create its table of steps.
-pub(crate) fn is_current(connection: &mut PgConnection) -> QueryResult<bool> {
-    let table = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS value";
-    if !diesel::sql_query(table).get_result::<Flag>(connection)?.value {
+/// Whether all known migrations are applied. Asking diesel would create its table of migrations.
+fn is_current(connection: &mut PgConnection) -> QueryResult<bool> {
+    if !has_migrations_table(connection)? {
         return Ok(false);
     }
     let query = "SELECT version AS value FROM __diesel_schema_migrations";
     let applied: Vec<Line> = diesel::sql_query(query).load(connection)?;
-    let steps: Vec<Box<dyn Migration<Pg>>> =
+    let is_applied = |version: &String| applied.iter().any(|line| line.value == *version);
+    Ok(known_versions().iter().all(is_applied))
+}
+
+/// Whether the table exists in which diesel notes applied migrations.
+pub(crate) fn has_migrations_table(connection: &mut PgConnection) -> QueryResult<bool> {
+    let query = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS value";
+    Ok(diesel::sql_query(query).get_result::<Flag>(connection)?.value)
+}
+
+/// The versions of the migrations that this program knows.
+pub(crate) fn known_versions() -> Vec<String> {
+    let migrations: Vec<Box<dyn Migration<Pg>>> =
         MIGRATIONS.migrations().expect("they were read when this was compiled");
-    Ok(steps.iter().all(|step| {
-        applied
-            .iter()
-            .any(|line| MigrationVersion::from(line.value.as_str()) == step.name().version())
-    }))
+    migrations.iter().map(|migration| migration.name().version().to_string()).collect()
 }
 
 #[derive(QueryableByName)]

@@ -16,12 +16,13 @@ use order_repo_diesel::{
 use crate::{
     blocking::{Calls, Kind, Sizes, Store},
     connection_info::ConnectionInfo,
-    error::{OpenError, StoreError},
+    error::OpenError,
     listing::{find_all, list_all},
     manager::Manager,
     open,
     placing::{find_placements, place_all},
     statement::Outcomes,
+    status::report_status,
     taking::take_all,
 };
 
@@ -72,7 +73,7 @@ pub struct PgOrderRepo {
     listing: Calls<ListQuery, Vec<OrderSummary>>,
     deep_listing: Calls<ListQuery, Vec<OrderSummary>>,
     finding: Calls<OrderId, Option<Order>>,
-    checking: Calls<(), bool>,
+    checking: Calls<(), StoreStatus>,
 }
 
 impl PgOrderRepo {
@@ -109,8 +110,8 @@ impl PgOrderRepo {
                 shared.spread(orders)
             }),
             checking: store.queue(read, reads(width::CHECKING), few, |connection, all| {
-                let current = open::is_current(connection).map_err(StoreError::from);
-                all.iter().map(|()| current.clone()).collect()
+                let status = report_status(connection);
+                all.iter().map(|()| status.clone()).collect()
             }),
             store,
         }
@@ -178,7 +179,10 @@ impl OrderRepo for PgOrderRepo {
 #[async_trait]
 impl Readiness for PgOrderRepo {
     async fn check(&self) -> Result<StoreStatus, RepoError> {
-        let current = self.checking.ask(()).await?;
-        Ok(if current { StoreStatus::Ready } else { StoreStatus::MigrationsPending })
+        match self.checking.ask(()).await {
+            // A second session was read-only as well.
+            Err(RepoError::Refused(_)) => Ok(StoreStatus::ReadOnly),
+            status => status,
+        }
     }
 }

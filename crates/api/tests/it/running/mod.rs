@@ -25,5 +25,6 @@ mod secrets;
 mod service;
 mod shutdown;
 mod slow_clients;
+mod standby;
 mod support;
 mod wire;

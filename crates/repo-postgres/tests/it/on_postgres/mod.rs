@@ -5,6 +5,7 @@ mod faults;
 mod locks;
 mod opening;
 mod poolers;
+mod readiness;
 mod stalls;
 mod tables;
 mod world;
