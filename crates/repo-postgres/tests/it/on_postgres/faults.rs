@@ -307,6 +307,7 @@ async fn every_connection_is_bounded() {
         ("idle_in_transaction_session_timeout", "5000"),
         ("default_transaction_isolation", "read committed"),
         ("jit", "off"),
+        ("enable_seqscan", "off"),
         ("application_name", "order-api"),
     ] {
         assert_eq!(setting_of(&world.database, name).await, value, "{name}");
