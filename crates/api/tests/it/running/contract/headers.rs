@@ -87,14 +87,27 @@ fn all_answers_carry_their_content_length_and_no_transfer_encoding() {
     }
 }
 
-/// Refuses a parameter whose name makes the body of the refusal this large.
+/// The longest name of an unknown parameter that is not cut in a message.
+const MAX_NAME_CHARS: usize = 64;
+const LETTERS: &str = "abcdefghijklmnopqrst";
+
+/// An error whose body has this size, because it names unknown parameters, at most 20.
 fn body_of(service: &Process, size: usize, accepted: Option<&str>) -> Told {
-    let refusal = |name: &str| {
-        let ask = Ask::new(&format!("GET /orders?page=1&limit=1&{name}=1"));
-        accepted.map_or(ask.clone(), |accepted| ask.header("Accept-Encoding", accepted))
+    let shortest = |count| service.client.ask(&unknown_parameters(count, 0)).body.len();
+    let fits = |count: &usize| shortest(*count) + count * (MAX_NAME_CHARS - 1) >= size;
+    let count = (1..=20).find(fits).expect("20 names are enough");
+    let ask = unknown_parameters(count, size - shortest(count));
+    service.client.ask(&accepted.map_or(ask.clone(), |it| ask.header("Accept-Encoding", it)))
+}
+
+/// A request with so many unknown parameters, whose names have so many characters more than needed.
+fn unknown_parameters(count: usize, extra: usize) -> Ask {
+    let name = |n: usize| {
+        let length = 1 + extra / count + usize::from(n < extra % count);
+        LETTERS[n..=n].repeat(length)
     };
-    let least = service.client.ask(&refusal("x")).body.len();
-    service.client.ask(&refusal(&"x".repeat(size - least + 1)))
+    let parameters: String = (0..count).map(|n| format!("&{}=1", name(n))).collect();
+    Ask::new(&format!("GET /orders?page=1&limit=1{parameters}"))
 }
 
 fn unzip(packed: &[u8]) -> Vec<u8> {
@@ -120,7 +133,7 @@ fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
 ) {
     let world = World::new(Store::Sqlite);
     let service = Process::start(&world);
-    for size in [1024, 1025, 8000] {
+    for size in [1024, 1025, 1800] {
         let plain = body_of(&service, size, None);
         assert_eq!((plain.body.len(), plain.header("content-encoding")), (size, None));
         let packed = body_of(&service, size, Some(accepted));
@@ -138,12 +151,13 @@ fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
 fn a_list_of_1_kib_and_more_is_compressed_for_clients_that_accept_gzip() {
     let world = World::new(Store::Sqlite);
     let service = Process::start(&world);
-    for _ in 0..30 {
+    for _ in 0..200 {
         service.client.place();
     }
     let ask = Ask::new("GET /orders?page=1&limit=1000");
     let plain = service.client.ask(&ask);
     let packed = service.client.ask(&ask.header("Accept-Encoding", "gzip, deflate, br"));
+    assert!(plain.body.len() > 8000, "{}", plain.body.len());
     assert_eq!(plain.header("content-encoding"), None);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(packed.header("content-type"), Some("application/json"));
