@@ -1,15 +1,15 @@
 # Bare `make` prints the targets.
 
 CARGO ?= cargo
-# nextest where it is installed, else the runner that comes with cargo.
+# nextest if it is installed, else the runner of cargo.
 RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test --all-targets)
-# Runs a command with a PostgreSQL of its own, which is gone afterwards.
+# Runs a command with a temporary PostgreSQL server.
 WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
 # Debian installs it outside the search path of ordinary users.
 FIND_PGBOUNCER = PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null
 
-# What `make image` builds: the service, or its tests.
+# The image that `make image` builds: the service, or its tests.
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
@@ -20,10 +20,10 @@ BUILD_TARGET ?= builder
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
-run: ## Build and run the service on 127.0.0.1:8080, orders in data/orders.db
+run: ## Build and run the service on 127.0.0.1:8080, with its orders in data/orders.db
 	$(CARGO) run --locked --bin order-api
 
-image: ## Build the image BUILD_TARGET: builder, the service, or test_builder, its tests
+image: ## Build the image BUILD_TARGET: builder (the service) or test_builder (its tests)
 	docker build --file docker/Dockerfile --target $(BUILD_TARGET) \
 		--build-arg BUILD_TARGET=$(BUILD_TARGET) \
 		$(foreach name,RUST_IMAGE RUNTIME_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name)))) \
@@ -39,16 +39,16 @@ else
 	deploy/compose.sh up --detach
 endif
 
-docker-compose-down: ## Stop them; the orders are kept
+docker-compose-down: ## Stop the containers; the orders are kept
 	deploy/compose.sh --profile test down
 
-test: has-postgres has-pgbouncer ## Run all tests, on a PostgreSQL that they start themselves
+test: has-postgres has-pgbouncer ## Run all tests, with a temporary PostgreSQL server
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace
 
 test-unit: ## Run the tests that need no PostgreSQL and do not start the service
 	$(CARGO) $(RUNNER) --locked --workspace -- --skip running:: --skip on_postgres::
 
-test-integration: has-postgres has-pgbouncer ## Run the others: on PostgreSQL, and with the service started
+test-integration: has-postgres has-pgbouncer ## Run the other tests: on PostgreSQL, and with the service started
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace -- running:: on_postgres::
 
 test-crash: has-postgres ## Kill the service and the database 20 times each, restart it 100 times
@@ -56,60 +56,60 @@ test-crash: has-postgres ## Kill the service and the database 20 times each, res
 		RESTART_ROUNDS=$(or $(RESTART_ROUNDS),100) \
 		$(CARGO) $(RUNNER) --locked --workspace -- running::crash:: running::restarts::
 
-test-live: ## Ask Google's real API once; needs GMAP_TOKEN
-	@test -n "$$GMAP_TOKEN" || { echo "GMAP_TOKEN is not set: it must hold a key of Google Maps" >&2; exit 1; }
-	@echo "This asks Google once. It counts towards the limit and the bill of the key in GMAP_TOKEN."
+test-live: ## Send one request to Google's API; needs GMAP_TOKEN
+	@test -n "$$GMAP_TOKEN" || { echo "GMAP_TOKEN is not set: set it to a Google Maps API key" >&2; exit 1; }
+	@echo "This sends one request to Google. It counts towards the quota and the bill of GMAP_TOKEN."
 	$(CARGO) test --locked -p order-distance-google --features live live::
 
-test-api: has-postgres ## Hold the API against its document with Schemathesis, EXAMPLES (100) each
+test-api: has-postgres ## Check the API against its OpenAPI document with Schemathesis, EXAMPLES=100
 	$(WITH_POSTGRES) tests/api/run.sh
 
-test-monitoring: ## Hold the files for Prometheus and Grafana against a running service
+test-monitoring: ## Check the files for Prometheus and Grafana against a running service
 	$(CARGO) build --locked --bin order-api
 	tests/monitoring/run.sh
 
-test-deploy: has-postgres ## Try what deploys the service, PARTS of files, nginx, and containers where Docker runs
+test-deploy: has-postgres ## Test the deployment, PARTS="files nginx containers cost"; the third needs Docker
 	$(CARGO) build --locked --bin order-api --bin with-postgres
 	deploy/test.sh $(PARTS)
 
-test-docs: ## Use the documentation page in Chromium, which must be installed, as a person does
+test-docs: ## Test the documentation page in Chromium, which must be installed
 	tests/docs/run.sh
 
 test-load: ## Load a running service with Locust; web page on 127.0.0.1:8089, or HEADLESS=1
 	tests/load/run.sh
 
-test-load-server: has-postgres ## Run the service for the load test, on a PostgreSQL that is gone afterwards
+test-load-server: has-postgres ## Run the service for the load test, with a temporary PostgreSQL server
 	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable \
 		sh -c 'DATABASE_URL=$${TEST_DATABASE_URL%/*}/TestDB exec $(CARGO) run --locked --bin order-api'
 
-bench: has-postgres ## Measure the release build against pgbench, 7 minutes; writes docs/benchmarks.md
+bench: has-postgres ## Compare the release build with pgbench, 7 minutes; writes docs/benchmarks.md
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres
 	tests/bench/run.sh
 
 bench-compare: has-postgres ## Compare the release build with the binary BASE, in turn, 4 minutes
-	@test -x "$(BASE)" || { echo "BASE must name another build of order-api" >&2; exit 1; }
+	@test -x "$(BASE)" || { echo "BASE is not an executable file: set it to another build of order-api" >&2; exit 1; }
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres
 	BASE="$(BASE)" tests/bench/run.sh
 
-test-deps: ## Install what tests need on Debian or Ubuntu, as root: PostgreSQL, PgBouncer, Python
+test-deps: ## Install what the tests need, as root on Debian or Ubuntu: PostgreSQL, PgBouncer, Python
 	tests/install-deps.sh
 
-# Before anything is compiled.
+# Checked before anything is compiled.
 has-postgres:
 	@if ! crates/test-postgres/server-programs.sh >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
-		echo "PostgreSQL's server is missing; installing it, because this is root: make test-deps"; \
+		echo "the PostgreSQL server is not installed; installing it with make test-deps"; \
 		$(MAKE) test-deps; \
 	fi
 	@crates/test-postgres/server-programs.sh >/dev/null
 
 has-pgbouncer:
 	@if ! $(FIND_PGBOUNCER) && [ "$$(id -u)" = 0 ]; then \
-		echo "PgBouncer is missing; installing it, because this is root: make test-deps"; \
+		echo "PgBouncer is not installed; installing it with make test-deps"; \
 		$(MAKE) test-deps; \
 	fi
 	@$(FIND_PGBOUNCER) || { echo "PgBouncer is not installed. On Debian or Ubuntu: sudo make test-deps" >&2; exit 1; }
 
-openapi: ## Write docs/openapi.json anew
+openapi: ## Update docs/openapi.json
 	$(CARGO) run --locked --bin order-api -- openapi >docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
@@ -124,5 +124,5 @@ fmt: ## Format all sources
 doc: ## Build the documentation of the crates and open it
 	$(CARGO) doc --locked --workspace --no-deps --open
 
-clean: ## Remove what was built; the orders in data/ stay
+clean: ## Remove all build results; the orders in data/ are kept
 	$(CARGO) clean

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Tries what deploys the service. The binaries have to be built before: cargo build --bin order-api --bin with-postgres
+# Tests the deployment files. Build the binaries first:
+#   cargo build --bin order-api --bin with-postgres
 #
 #   test.sh [PART...]
 #
-#   files        the files of docker/ and deploy/, by the tools that know their kinds, and the backup
+#   files        the files of docker/ and deploy/, with the linters for their formats, and the backup
 #                of the embedded database as docs/operations.md describes it; needs sqlite3
-#   nginx        the service behind a real nginx, an old and a new one, on loopback; RESTART_ROUNDS of
-#                rolling restarts
+#   nginx        the service behind a real nginx, an old and a new version, on loopback;
+#                RESTART_ROUNDS of rolling restarts
 #   containers   the images and Compose, on a Docker engine
-#   cost         requests a second with and without nginx; needs wrk and a release build
+#   cost         requests per second with and without nginx; needs wrk and a release build
 #
-# Without a part it tries the first two, and the third where an engine runs. RUST_IMAGE, RUNTIME_IMAGE,
-# POSTGRES_IMAGE and NGINX_IMAGE choose other images than the public ones.
+# Without a part it runs the first two, and the third if a Docker engine is available. RUST_IMAGE,
+# RUNTIME_IMAGE, POSTGRES_IMAGE and NGINX_IMAGE replace the public images.
 #
-# Uses nginx where it is installed, else that of Debian's package, unpacked below target/. Installing
-# it would start a server for all addresses.
+# Uses the installed nginx, or else Debian's package, unpacked below target/. Installing the package
+# would start a server on all addresses.
 set -euo pipefail
 
 # shellcheck disable=SC2034 # for tests/lib.sh
@@ -29,7 +30,7 @@ if [ ${#parts[@]} = 0 ]; then
   if docker version >/dev/null 2>&1; then
     parts+=(containers)
   else
-    echo "$name: no Docker engine answers: the images and Compose are not tried" >&2
+    echo "$name: no Docker engine is available: the images and Compose are not tested" >&2
   fi
 fi
 
@@ -37,7 +38,7 @@ fi
 need_python
 make_venv "$venv" requirements.txt
 
-# Runs a command with nginx in its path and a PostgreSQL of its own.
+# Runs a command with nginx in its path and a temporary PostgreSQL server.
 with_nginx() {
   need_nginx
   "$target/debug/with-postgres" --durable "$@"
@@ -58,6 +59,6 @@ for part in "${parts[@]}"; do
       with_nginx "$venv/bin/python" cost.py
       ;;
     containers) "${pytest[@]}" test_containers.py ;;
-    *) die "there is no part $part: files, nginx, containers or cost" ;;
+    *) die "unknown part $part: expected files, nginx, containers or cost" ;;
   esac
 done

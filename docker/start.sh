@@ -1,15 +1,16 @@
 #!/bin/sh
-# The entry of the deployment image: makes the database and its tables, prepares the log files, and
-# becomes the service, so that signals reach it. Ends at the first error.
+# The entry point of the deployment image: creates the database and its tables, prepares the log
+# files, and executes the service in this process, so that it receives signals. Exits at the first
+# error.
 #
-#   start.sh [serve [OPTION...]]    the service
-#   start.sh ARGUMENT...            order-api with these: migrate, config, --help ...
+#   start.sh [serve [OPTION...]]    runs the service
+#   start.sh ARGUMENT...            runs order-api with these arguments: migrate, config, --help ...
 set -eu
 
-# The service reopens its log files at these. Until it catches them they must not end anything.
+# The service reopens its log files at these signals. Until it catches them they must not end it.
 trap '' HUP USR1
 
-# Docker and Compose mount secrets here. A variable wins over its file, an empty file is none.
+# Docker and Compose mount secrets here. A variable takes precedence; an empty file is ignored.
 secret() {
   eval "value=\${$1-} file=\${$1_FILE-}"
   if [ -z "$value$file" ] && [ -s "/run/secrets/$2" ]; then
@@ -24,7 +25,7 @@ secret GMAP_TOKEN gmap_token
 [ $# = 0 ] || shift
 order-api migrate "$@" &
 migration=$!
-# The first process of a container does not end at a signal that it does not catch.
+# The kernel ignores a signal that the first process of a container does not catch.
 trap 'kill "$migration" 2>/dev/null; exit 143' TERM INT
 wait "$migration"
 trap - TERM INT

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The entry of nginx's container. How nginx finds the applications depends on its version: from 1.27.3
-# on it looks names up again that are in its lists of servers. Older ones do so only for names in
-# variables, which costs a new connection for each request. See upstream.*.template.
+# The entry point of nginx's container. From 1.27.3 on, nginx resolves the names in its server lists
+# again. Older versions resolve only names in variables, which costs a new connection for each
+# request. See upstream.*.template.
 set -eu
 
 version=$(nginx -v 2>&1 | sed 's|.*nginx/\([0-9.]*\).*|\1|')
@@ -11,5 +11,5 @@ if [ "$newest" = "$version" ]; then
 else
   export WEB_UPSTREAM=lookup
 fi
-# The image's own, which fills in the templates. Only tests name another.
+# The entry point of the public image, which fills in the templates. Only tests set another.
 exec "${ENTRYPOINT:-/docker-entrypoint.sh}" "$@"

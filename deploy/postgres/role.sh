@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs once, when the database's volume is made: makes the role that the service logs in as, which may
-# create databases and nothing more. The superuser `postgres` has the same password until then, and
-# none after: it is let in on the container's own socket only.
+# Runs once, when the volume of the database is created: creates the role of the service, which may
+# create databases and has no other privilege. The superuser `postgres` has the same password until
+# then, and none afterwards: it can log in only on the container's own socket.
 set -eu
 
 psql -v ON_ERROR_STOP=1 -q -U postgres -d postgres \
