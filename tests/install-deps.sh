@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what the tests need beside Rust and a C compiler, on Debian or Ubuntu: PostgreSQL's
-# server programs, PgBouncer, Python with its venv module for those in Python, and the shell of SQLite.
-# No server is left running.
+# Installs on Debian or Ubuntu what the tests need besides Rust and a C compiler: the PostgreSQL
+# server programs, PgBouncer, Python with its venv module, and the shell of SQLite. Leaves no server
+# running.
 set -eu
 
 if [ "$(id -u)" != 0 ]; then
@@ -9,11 +9,12 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 if ! command -v apt-get >/dev/null; then
-  echo "make test-deps knows only Debian and Ubuntu. Needed are PostgreSQL's server and PgBouncer, in PATH, and Python 3 with venv." >&2
+  echo "make test-deps supports only Debian and Ubuntu." >&2
+  echo "Install the PostgreSQL server and PgBouncer, in PATH, and Python 3 with venv." >&2
   exit 1
 fi
 
-# The package would create a server and start it. Servers that are there already are left alone.
+# Keeps the package from creating and starting a server. Existing servers are not changed.
 settings=/etc/postgresql-common/createcluster.d/order-api-tests.conf
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
@@ -21,7 +22,7 @@ trap 'rm -f "$settings" ${policy_is_ours:+"$policy"}' EXIT
 mkdir -p "$(dirname "$settings")"
 echo 'create_main_cluster = off' >"$settings"
 
-# PgBouncer's package starts it. This policy forbids that; one that exists already is left alone.
+# Keeps the package of PgBouncer from starting it. An existing policy is not changed.
 if [ ! -e "$policy" ] && [ ! -x /usr/sbin/pgbouncer ]; then
   policy_is_ours=yes
   printf '#!/bin/sh\nexit 101\n' >"$policy"

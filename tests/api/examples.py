@@ -1,4 +1,4 @@
-"""Every example in the OpenAPI document fits its schema. Reads the document on standard input."""
+"""Checks that every example in the OpenAPI document, read on standard input, fits its schema."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ import jsonschema_rs
 
 
 def described(node, path="#"):
-    """Each place that has a schema and examples of it: media types, parameters, schemas."""
+    """Yields each place with a schema and examples of it: media types, parameters, schemas."""
     if isinstance(node, list):
         for at, value in enumerate(node):
             yield from described(value, f"{path}/{at}")

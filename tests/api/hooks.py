@@ -1,8 +1,8 @@
-"""What the OpenAPI document cannot say, told to Schemathesis.
+"""Extends Schemathesis with a rule that the OpenAPI document cannot express.
 
-A list needs exactly one of `page` and `before`. OpenAPI describes each parameter of a query by
-itself, so to the document a request with both, or with neither, is valid. Such requests are sent
-all the same, and count as what they are: invalid.
+A list needs exactly one of `page` and `before`. OpenAPI describes each query parameter separately,
+so by the document a request with both, or with neither, is valid. Such requests are sent, and count
+as invalid.
 """
 
 import atexit
@@ -43,6 +43,6 @@ def after_call(context, case, response):
 
 
 @atexit.register
-def tell_how_often_each_operation_was_tried():
+def print_requests_by_operation():
     for operation, count in sorted(requests.items()):
         print(f"{count:7} x {operation}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The outside judge: Schemathesis makes requests from the OpenAPI document, valid ones and invalid
-# ones, and compares each answer with the document. Over SQLite and PostgreSQL, in both forms of
-# errors. To be run with a PostgreSQL, as libpq's variables name it:
+# Schemathesis generates valid and invalid requests from the OpenAPI document and compares each
+# response with the document, on SQLite and PostgreSQL, in both error formats. Needs a PostgreSQL
+# server, configured by libpq's variables:
 #
 #   cargo run --bin with-postgres -- tests/api/run.sh
 #
@@ -22,7 +22,7 @@ scratch=$(mktemp -d)
 service=
 trap '[ -z "$service" ] || stop_service; rm -rf "$scratch"' EXIT
 
-judge() {
+check() {
   "$venv/bin/schemathesis" --config-file tests/api/schemathesis.toml run "$HOST/openapi.json" \
     --max-examples "${EXAMPLES:-100}" --checks all "$@"
 }
@@ -30,14 +30,14 @@ judge() {
 for database in "sqlite://$scratch/orders.db" "$(test_database)"; do
   start_service "$database" >"$scratch/log"
   echo "$name: $database, precise errors"
-  judge --header 'Accept: application/problem+json'
-  # By default nearly every error is a 400, also that of a request that is valid: an order that is
-  # taken or not there. So that a valid request is accepted cannot be told from the status.
+  check --header 'Accept: application/problem+json'
+  # By default nearly every error has status 400, also for a valid request, for example for an order
+  # that is taken or does not exist. So the status does not show that a valid request was accepted.
   echo "$name: $database, default errors"
-  judge --exclude-checks positive_data_acceptance --warnings off
+  check --exclude-checks positive_data_acceptance --warnings off
   stop_service
   service=
-  # Others' lines tell of requests that are not HTTP; ours of defects.
+  # Lines of dependencies report requests that are not HTTP; lines of the service report defects.
   if grep '"level":"ERROR".*"target":"order_' "$scratch/log"; then
     die "the service has logged errors, see above"
   fi

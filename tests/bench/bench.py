@@ -1,7 +1,7 @@
-"""Measures the service against PostgreSQL's own benchmark tool, and writes down what it found.
+"""Measures the service and PostgreSQL's own benchmark tool, and writes a report.
 
-Both sides do the same job on the same server, in turn, several rounds; a ratio is the median of the
-ratios of the rounds. Run by `make bench`, which gives it a PostgreSQL of its own.
+Both execute the same job on the same server, in turn, several rounds; a ratio is the median of the
+ratios of the rounds. Run by `make bench`, which starts a temporary PostgreSQL server.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import jobs
 from jobs import Job
-from report import Figure, Line, write
+from report import Figure, JobResult, write
 from service import database_url, google, load, psql, server_program, service
 from sides import Pgbench, Result, wrk
 
@@ -26,7 +26,7 @@ STARTS = 11
 
 @dataclass
 class Bench:
-    """What all measurements share."""
+    """The state that all measurements share."""
 
     binary: str
     folder: Path
@@ -42,7 +42,7 @@ class Bench:
         self.one_client = Pgbench(program, clients=1)
 
     def prepared(self, database: str, orders: int) -> str:
-        """Makes a database with so many orders, and gives its address."""
+        """Creates a database with this number of orders and returns its URL."""
         url = database_url(database)
         subprocess.run([self.binary, "migrate"], env={"DATABASE_URL": url}, check=True, stdout=subprocess.DEVNULL)
         load(database, orders)
@@ -52,7 +52,7 @@ class Bench:
         return service(self.binary, url, self.log, **settings)
 
     def in_turn(self, sides: dict) -> dict[str, list[Result]]:
-        """Runs each side once a round."""
+        """Runs each side once per round."""
         results = {side: [] for side in sides}
         for _ in range(self.rounds):
             for side, run in sides.items():
@@ -60,7 +60,7 @@ class Bench:
         return results
 
     def fresh(self, database: str, job: Job) -> int:
-        """Orders for one run of a job that takes some; the first one's id."""
+        """Adds the orders that one run takes, and returns the first id."""
         if not job.orders_a_second:
             return 0
         wanted = 1 if job.contested else job.orders_a_second * self.seconds
@@ -77,7 +77,7 @@ class Bench:
         return run
 
     def against_pgbench(self, address: str, database: str, job: Job, measured: dict, alike: Job | None = None):
-        """One job on both sides; and another way to do the same in SQL, where there is one."""
+        """Measures one job on both sides, and an alternative in SQL if there is one."""
         sides = {
             "pgbench": self.pgbench(self.one_thread, database, job),
             "service": self.wrk(address, job, database),
@@ -110,11 +110,11 @@ def ratio(one: list[Result], other: list[Result], of=A_SECOND) -> float:
 
 def show(name: str, results: dict[str, list[Result]]) -> None:
     medians = ", ".join(f"{side} {median(of):,.0f}" for side, of in results.items())
-    print(f"{name}: {medians} a second", flush=True)
+    print(f"{name}: {medians} per second", flush=True)
 
 
 def measure(bench: Bench):
-    """All of it. Gives the lines of the table, and single figures."""
+    """Measures everything. Returns the rows of the table, and single figures."""
     measured: dict[str, dict[str, list[Result]]] = {}
     url = bench.prepared("bench", jobs.ORDERS)
     many = bench.prepared("many", jobs.MANY_ORDERS)
@@ -131,7 +131,7 @@ def measure(bench: Bench):
                     "list, no log": bench.wrk(quiet.address, jobs.LIST),
                 }
             )
-        show("what the server can do at most", results)
+        show("constant body and list, with and without log", results)
         measured[jobs.CONSTANT.name] = {"service": results["constant"]}
         share_of_constant = ratio(results["list"], results["constant"])
         share_of_quiet = {
@@ -201,19 +201,19 @@ def measure(bench: Bench):
     latency = ratio(alone["service"], alone["pgbench"], MEDIAN_TIME)
     figures = [
         Figure(
-            "One client alone, place: the median latency, to that of the same statement",
+            "Place with a single client: median latency, relative to the same statement in pgbench",
             f"{median(alone['service'], MEDIAN_TIME):.2f} ms to {median(alone['pgbench'], MEDIAN_TIME):.2f} ms",
             latency,
             at_most=2.0,
         ),
-        Figure("List, to a constant body from the same server", None, share_of_constant, at_least=0.5),
-        Figure("SQLite to PostgreSQL, place", a_second(places["SQLite"]), ratio(places["SQLite"], places["PostgreSQL"]), at_least=0.6),
-        Figure("SQLite to PostgreSQL, list", a_second(lists["SQLite"]), ratio(lists["SQLite"], lists["PostgreSQL"])),
-        Figure("Place with a stub of Google that answers at once, to the estimate", a_second(providers["google"]), ratio(providers["google"], providers["geodesic"])),
-        Figure("With the request log to without, list", None, share_of_quiet["list"]),
-        Figure("With the request log to without, health check", None, share_of_quiet["health check"]),
-        Figure("Memory at its peak, in MiB", None, memory, at_most=64.0),
-        Figure("From the start to ready on a database with orders, in ms", None, statistics.median(starts), at_most=300.0),
+        Figure("List, relative to a constant body from the same server", None, share_of_constant, at_least=0.5),
+        Figure("Place on SQLite, relative to PostgreSQL", a_second(places["SQLite"]), ratio(places["SQLite"], places["PostgreSQL"]), at_least=0.6),
+        Figure("List on SQLite, relative to PostgreSQL", a_second(lists["SQLite"]), ratio(lists["SQLite"], lists["PostgreSQL"])),
+        Figure("Place with a stub of Google, relative to the estimate", a_second(providers["google"]), ratio(providers["google"], providers["geodesic"])),
+        Figure("List with the request log, relative to none", None, share_of_quiet["list"]),
+        Figure("Health check with the request log, relative to none", None, share_of_quiet["health check"]),
+        Figure("Peak memory, in MiB", None, memory, at_most=64.0),
+        Figure("From start to ready, on a database with orders, in ms", None, statistics.median(starts), at_most=300.0),
     ]
     return lines, figures
 
@@ -222,10 +222,10 @@ def a_second(results: list[Result]) -> str:
     return f"{median(results):,.0f}/s"
 
 
-def line(name: str, of: dict[str, list[Result]], goal: float | None) -> Line:
+def line(name: str, of: dict[str, list[Result]], goal: float | None) -> JobResult:
     service = of["service"]
     others = [of[side] for side in ("pgbench", "pgbench, 2 threads") if side in of]
-    return Line(
+    return JobResult(
         name,
         median(service),
         median(service, MEDIAN_TIME),

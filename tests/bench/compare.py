@@ -1,7 +1,7 @@
 """Compares two builds of the service: the same jobs on the same database, in turn, several rounds.
 
-Prints, for each job, the median of the ratios of the rounds. Run by `make bench-compare`, which gives
-it a PostgreSQL of its own.
+Prints, for each job, the median of the ratios of the rounds. Run by `make bench-compare`, which starts
+a temporary PostgreSQL server.
 """
 
 import argparse

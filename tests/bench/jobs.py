@@ -1,11 +1,11 @@
-"""What is measured: the jobs, each as `pgbench` does it and as a client of the service asks for it."""
+"""The jobs that are measured, each as a script of `pgbench` and as requests to the service."""
 
 from dataclasses import dataclass
 from string import Template
 
-# The table with which reading is measured, and that for the cursor at any depth.
+# The size of the table for reads, and of the table for the cursor.
 ORDERS, MANY_ORDERS = 100_000, 3_000_000
-# Deep pages of 10: the last ones of the table, so that few requests are equal.
+# Deep pages of 10 orders: the last ones of the table, so that few requests are equal.
 DEEP = (4_901, 5_000)
 
 COLUMNS = (
@@ -20,21 +20,21 @@ SELECT 50 + mod(n, 1000) / 1000.0, 12.70758, 59.436487, 24.747193, 1000000 + mod
 FROM generate_series(1, %d) AS n;
 """
 
-# A client of pgbench takes its own orders: every so many'th, from its own number on.
+# Each client of pgbench takes its own orders: it starts at its number and advances by :clients.
 NEXT_ID = "\\set id :base + :n * :clients + :client_id\n\\set n :n + 1\n"
 UPDATE = "UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now() WHERE id = :id"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One kind of work. `sql` is None where the database does none; `lua` makes wrk's requests."""
+    """One kind of request. `sql` is None if it does not use the database; `lua` is wrk's script."""
 
     name: str
     sql: str | None
     lua: str
-    # So many orders that nobody has taken are needed for a second, by either side its own.
+    # Unassigned orders that each side needs per second.
     orders_a_second: int = 0
-    # All requests ask for the first of these orders. One gets it, the others are refused.
+    # All requests take the first of these orders. One succeeds, the others are rejected.
     contested: bool = False
 
 
@@ -64,7 +64,7 @@ end
 
 
 def random_lua(low: int, high: int, path: str) -> str:
-    """Requests for `path`, in which %d is a random number."""
+    """Returns a script that requests `path`, in which %d is a random number."""
     return f"""
 function init() math.randomseed(os.time() + tonumber(tostring({{}}):match("0x(%x+)"), 16)) end
 function request() return wrk.format("GET", string.format("{path}", math.random({low}, {high}))) end

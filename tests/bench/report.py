@@ -1,4 +1,4 @@
-"""Writes down what was measured: a table, a chart, and the machine it was measured on."""
+"""Writes the report: a table, a chart, and a description of the machine."""
 
 import os
 import platform
@@ -14,23 +14,27 @@ from service import psql
 MARKDOWN = """\
 # Benchmarks
 
-Written by `make bench` on {date}. [performance.md](performance.md) says what makes it so, and how it was found.
+Written by `make bench` on {date}. [performance.md](performance.md) explains the results.
 
-![Requests a second, to what pgbench reaches with one plain statement for each]({svg})
+![Requests per second, relative to pgbench with one plain statement for each]({svg})
 
-## Against PostgreSQL's own benchmark tool
+## Relative to PostgreSQL's own benchmark tool
 
 {table}
 
-* **order-api**: requests a second over HTTP, from `wrk` with 64 connections, median of {rounds} rounds of {seconds} s; and how long
-  a request took, median and 99th percentile, in milliseconds. The service has its default settings: every
-  request is logged (to `/dev/null`, so that the disk has no part in it), counted and has an id.
-* **pgbench**: transactions a second of the plainest SQL for the same job, prepared (`-M prepared`), 32 clients, no HTTP. Its
-  default is one thread (`-j 1`); with two (`-j 2`) it can use both cores for cheap statements.
-* **Ratio**: the service to pgbench, median of the ratios of the rounds, in which both run in turn. **Goal**: what it should be, to pgbench with its default.
-* Both work on the same server, which writes as safely as PostgreSQL does by default, with {orders} orders, and share its machine: load, service and database.
-* Deep pages are random ones of the last 100; the cursor begins anywhere; each take is of an order that nobody has, on either side. Of
-  the contested order each run had one winner.
+* **order-api**: HTTP requests per second, from `wrk` with 64 connections, median of {rounds} rounds of
+  {seconds} s; and the duration of a request, median and 99th percentile, in milliseconds. The service
+  has its default settings: every request is logged (to `/dev/null`, to exclude the disk), counted,
+  and has an id.
+* **pgbench**: transactions per second of the plainest SQL for the same job, prepared
+  (`-M prepared`), 32 clients, no HTTP. Its default is one thread (`-j 1`); with two (`-j 2`) it can
+  use both cores for cheap statements.
+* **Ratio**: the service relative to pgbench, median of the ratios of the rounds, in which both run
+  in turn. **Goal**: the required ratio to pgbench with its default.
+* Both use the same server, which has PostgreSQL's default durability, with
+  {orders} orders. Load generator, service and database share the machine.
+* Deep pages are random ones of the last 100; the cursor begins anywhere; each take is of an
+  unassigned order, on both sides. The contested order had one winner in each run.
 
 ## More
 
@@ -40,17 +44,18 @@ Written by `make bench` on {date}. [performance.md](performance.md) says what ma
 
 {machine}
 
-## What the numbers mean
+## Interpretation
 
-They compare in one run, on one machine, what shares it; they do not say what another machine does. Single runs differ by a
-quarter, the 99th percentile by a factor of three. The service passes the tool that asks the same database for the same rows
-because it does not ask once for each request: requests that wait together share a statement, and a commit.
+The figures compare programs that share one machine in one run; they do not predict another machine.
+Single runs differ by a quarter, the 99th percentile by a factor of three. The service exceeds the
+tool that requests the same rows from the same database because requests that wait at the same time
+share a statement and a commit.
 """
 
 
 @dataclass(frozen=True)
-class Line:
-    """One job. `others` are what pgbench reached, and the ratio of the service to that."""
+class JobResult:
+    """The result of one job. `others` are the results of pgbench, with the ratio of the service."""
 
     name: str
     a_second: float
@@ -93,7 +98,7 @@ def markdown_table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def table(lines: list[Line]) -> str:
+def table(lines: list[JobResult]) -> str:
     head = ["Job", "order-api", "p50 / p99", "pgbench", "Ratio", "pgbench -j 2", "Ratio", "Goal"]
     rows = []
     for line in lines:
@@ -143,8 +148,8 @@ def machine() -> str:
 WIDTH, LABEL, BAR, GAP, TOP, RIGHT = 860, 270, 22, 14, 70, 170
 
 
-def chart(lines: list[Line]) -> str:
-    """Bars for the ratio of the service to pgbench with its default, and a line where that is."""
+def chart(lines: list[JobResult]) -> str:
+    """Draws a bar for each ratio of the service to pgbench with its default, and a line at 1."""
     lines = [line for line in lines if line.others]
     longest = max(line.others[0][1] for line in lines)
     scale = (WIDTH - LABEL - RIGHT) / max(longest, 1)
@@ -155,7 +160,7 @@ def chart(lines: list[Line]) -> str:
         "<style>text{fill:#1f2328}.bar{fill:#2f6f9f}.line{stroke:#b3541e;stroke-width:2;stroke-dasharray:4 3}"
         ".note{fill:#59636e;font-size:12px}.back{fill:#ffffff}</style>",
         f'<rect class="back" width="{WIDTH}" height="{height}"/>',
-        '<text x="16" y="24" font-size="16" font-weight="bold">Requests a second, to pgbench with one plain statement each</text>',
+        '<text x="16" y="24" font-size="16" font-weight="bold">Requests per second, relative to pgbench with one plain statement each</text>',
         f'<text class="note" x="{one:.0f}" y="{TOP - 12}" text-anchor="middle">pgbench = 1</text>',
     ]
     for at, line in enumerate(lines):
@@ -170,13 +175,16 @@ def chart(lines: list[Line]) -> str:
             f'<tspan class="note">{number(line.a_second)} : {number(other)}</tspan></text>'
         )
     parts.append(f'<line class="line" x1="{one:.1f}" x2="{one:.1f}" y1="{TOP - 6}" y2="{height - 26}"/>')
-    note = f"The service over HTTP, 64 connections; pgbench without, 32 clients, prepared, one thread. {cores()} cores for all."
+    note = (
+        "The service over HTTP, 64 connections; pgbench without HTTP, 32 clients, prepared, one thread. "
+        f"{cores()} cores in total."
+    )
     parts.append(f'<text class="note" x="16" y="{height - 8}">{note}</text></svg>')
     return "\n".join(parts) + "\n"
 
 
-def write(folder: Path, lines: list[Line], figures: list[Figure], rounds: int, seconds: int) -> str:
-    """Writes the page and the chart. Gives the tables, to be printed."""
+def write(folder: Path, lines: list[JobResult], figures: list[Figure], rounds: int, seconds: int) -> str:
+    """Writes the page and the chart. Returns the tables."""
     (folder / "benchmarks.svg").write_text(chart(lines))
     page = MARKDOWN.format(
         date=date.today(),

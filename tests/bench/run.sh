@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The benchmark: the service against pgbench, on a PostgreSQL of its own with default durability. About
-# seven minutes, in which the machine should have nothing else to do.
+# The benchmark: the service against pgbench, on a temporary PostgreSQL server with default durability.
+# Takes about seven minutes on an otherwise idle machine.
 #
-# OUTPUT (docs) is where benchmarks.md and benchmarks.svg go; ROUNDS (5) and SECONDS_EACH (2) say how much is measured.
-# The binaries have to be built before: cargo build --release --bin order-api --bin with-postgres
-# With PROFILE=debug it tries itself on others; what it measures then means nothing.
-# With BASE=BINARY it compares the service with another build of it instead, and writes no file.
+# OUTPUT (docs) is the folder for benchmarks.md and benchmarks.svg; ROUNDS (5) and SECONDS_EACH (2)
+# set the extent. Build the binaries first:
+#   cargo build --release --bin order-api --bin with-postgres
+# With PROFILE=debug it uses debug builds, to test the benchmark itself; the results are meaningless.
+# With BASE=BINARY it compares the service with another build instead, and writes no file.
 set -euo pipefail
 
 # shellcheck disable=SC2034 # for tests/lib.sh
@@ -15,14 +16,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 binaries=$target/${PROFILE:-release}
 
 for program in order-api with-postgres; do
-  [ -x "$binaries/$program" ] || die "$binaries/$program is missing: cargo build --release --bin order-api --bin with-postgres"
+  [ -x "$binaries/$program" ] || die "$binaries/$program is missing: cargo build --release --bin $program"
 done
 command -v wrk >/dev/null || die "wrk is missing: apt-get install wrk"
 command -v python3 >/dev/null || die "python3 is missing: apt-get install python3"
-# It stands in for Google.
+# nginx replaces Google.
 need_nginx
 
-# A server that is there already may be set to be less durable, and has other work.
+# An existing server may be less durable and may have other load.
 with_postgres=(env -u TEST_DATABASE_URL "$binaries/with-postgres" --durable python3)
 arguments=(--binary "$binaries/order-api" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-2}")
 if [ -n "${BASE:-}" ]; then

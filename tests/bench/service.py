@@ -1,4 +1,4 @@
-"""What is measured stands here: databases with orders, the service, and a stub of Google."""
+"""The measured programs: databases with orders, the service, and a stub of Google."""
 
 import os
 import re
@@ -13,8 +13,8 @@ from pathlib import Path
 from jobs import LOAD
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-# Longer than a start can take on a busy machine.
-PATIENCE = 30
+# Longer than a start takes on a busy machine.
+TIMEOUT_S = 30
 
 
 def psql(database: str, sql: str) -> str:
@@ -23,7 +23,7 @@ def psql(database: str, sql: str) -> str:
 
 
 def server_program(name: str) -> str:
-    """A program of the server's version: Debian keeps them out of the path."""
+    """Returns a program of the server's version: Debian does not put them into the path."""
     folder = psql("postgres", "SELECT setting FROM pg_config WHERE name = 'BINDIR'").strip()
     return str(Path(folder) / name)
 
@@ -33,7 +33,7 @@ def database_url(database: str) -> str:
 
 
 def load(database: str, orders: int) -> int:
-    """Adds so many orders that nobody has taken. Gives the first id."""
+    """Adds this number of unassigned orders and returns the first id."""
     first = int(psql(database, "SELECT coalesce(max(id), 0) + 1 FROM orders"))
     psql(database, LOAD % orders)
     psql(database, "VACUUM ANALYZE orders")
@@ -47,12 +47,12 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def wait_until_it_answers(address: str, path: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + PATIENCE
+def wait_until_it_responds(address: str, path: str, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         try:
-            with DIRECT.open(f"http://{address}{path}", timeout=PATIENCE) as answer:
-                answer.read()
+            with DIRECT.open(f"http://{address}{path}", timeout=TIMEOUT_S) as response:
+                response.read()
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
@@ -61,7 +61,7 @@ def wait_until_it_answers(address: str, path: str, process: subprocess.Popen) ->
 
 
 class Service:
-    """The service, running with its default settings but for its address and its database."""
+    """A process of the service with default settings, except for its address and its database."""
 
     def __init__(self, binary: str, database: str, log: Path, **settings: str):
         self.address = f"127.0.0.1:{free_port()}"
@@ -69,24 +69,24 @@ class Service:
         environment = {name: os.environ[name] for name in names if name in os.environ}
         environment |= {"LISTEN": self.address, "DATABASE_URL": database, **settings}
         began = time.monotonic()
-        # The request log goes where it costs what writing it costs, and no disk.
+        # The request log is written to /dev/null, which costs the write but no disk.
         with open(os.devnull, "w") as nowhere, log.open("w") as errors:
             self.process = subprocess.Popen([binary], env=environment, stdout=nowhere, stderr=errors)
         try:
-            wait_until_it_answers(self.address, "/readyz", self.process)
+            wait_until_it_responds(self.address, "/readyz", self.process)
         except OSError as error:
             self.stop()
-            raise RuntimeError(f"the service does not answer: {log.read_text()}") from error
+            raise RuntimeError(f"the service does not respond: {log.read_text()}") from error
         self.seconds_to_ready = time.monotonic() - began
 
     def peak_memory(self) -> float:
-        """The most memory it had so far, in MiB."""
+        """Returns the peak memory in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT_S)
 
 
 @contextmanager
@@ -117,14 +117,14 @@ http {
 
 @contextmanager
 def google(folder: Path):
-    """A web server that answers like Google Maps, always the same, at once. Gives its address."""
+    """Starts a web server that returns one Google Maps response immediately; yields its URL."""
     nginx = shutil.which("nginx")
     address = f"127.0.0.1:{free_port()}"
     (folder / "nginx.conf").write_text(GOOGLE % address)
     process = subprocess.Popen([nginx, "-p", str(folder), "-e", "errors.log", "-c", str(folder / "nginx.conf")])
     try:
-        wait_until_it_answers(address, "/", process)
+        wait_until_it_responds(address, "/", process)
         yield f"http://{address}/maps/api/distancematrix/json"
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT_S)

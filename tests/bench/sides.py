@@ -10,52 +10,52 @@ from jobs import Job
 
 @dataclass(frozen=True)
 class Result:
-    """What one short run gave."""
+    """The result of one short run."""
 
     a_second: float
-    # Milliseconds; of many clients of pgbench both are the mean, for its log would slow it down.
+    # In milliseconds. For many clients of pgbench both are the mean, because its log would slow it.
     median: float
     p99: float
 
 
-def read_wrk(said: str, contested: bool) -> Result:
-    """Reads what wrk printed. A run with errors is none; of a contested order there is one winner."""
-    if "Socket errors" in said:
-        raise RuntimeError(f"the load was not served:\n{said}")
-    requests = int(re.search(r"(\d+) requests in", said)[1])
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
-    refused = int(refused[1]) if refused else 0
-    if refused != (requests - 1 if contested else 0):
-        raise RuntimeError(f"{refused} of {requests} requests were refused:\n{said}")
+def parse_wrk(output: str, contested: bool) -> Result:
+    """Parses the output of wrk. Raises if requests failed; a contested order has one winner."""
+    if "Socket errors" in output:
+        raise RuntimeError(f"requests failed:\n{output}")
+    requests = int(re.search(r"(\d+) requests in", output)[1])
+    rejected = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    rejected = int(rejected[1]) if rejected else 0
+    if rejected != (requests - 1 if contested else 0):
+        raise RuntimeError(f"{rejected} of {requests} requests were rejected:\n{output}")
     quantiles = {
         quantile: float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-        for quantile, value, unit in re.findall(r"^ +(\d+)%\s+([\d.]+)(us|ms|s)$", said, re.M)
+        for quantile, value, unit in re.findall(r"^ +(\d+)%\s+([\d.]+)(us|ms|s)$", output, re.M)
     }
-    return Result(float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]), quantiles["50"], quantiles["99"])
+    return Result(float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]), quantiles["50"], quantiles["99"])
 
 
 def wrk(address: str, job: Job, folder: Path, seconds: int, connections: int = 64, base: int = 0) -> Result:
-    """One run of wrk, which takes the orders from `base` on."""
+    """Runs wrk once. A take begins at the order `base`."""
     script = folder / "requests.lua"
     script.write_text(job.lua)
     threads = min(2, connections)
     command = ["wrk", "--latency", "--threads", str(threads), "--connections", str(connections)]
     command += ["--duration", f"{seconds}s", "--script", str(script), f"http://{address}"]
-    said = subprocess.run([*command, "--", str(base), str(threads)], capture_output=True, text=True, check=True)
-    return read_wrk(said.stdout, job.contested)
+    output = subprocess.run([*command, "--", str(base), str(threads)], capture_output=True, text=True, check=True)
+    return parse_wrk(output.stdout, job.contested)
 
 
 @dataclass(frozen=True)
 class Pgbench:
-    """PostgreSQL's benchmark tool, as it is run here."""
+    """PostgreSQL's benchmark tool, with its options."""
 
     program: str
     clients: int = 32
-    # Its own threads. One is its default.
+    # The number of its threads; its default is one.
     threads: int = 1
 
     def run(self, database: str, job: Job, folder: Path, seconds: int, base: int = 0) -> Result:
-        """One run, which takes the orders from `base` on."""
+        """Runs pgbench once. A take begins at the order `base`."""
         script, log = folder / "job.sql", folder / "pgbench_log"
         script.write_text(job.sql)
         for old in folder.glob(log.name + "*"):
@@ -66,12 +66,12 @@ class Pgbench:
             command += ["--define", f"{name}={value}"]
         if self.clients == 1:
             command += ["--log", "--log-prefix", str(log)]
-        said = subprocess.run([*command, database], capture_output=True, text=True, check=True).stdout
-        if not re.search(r"number of failed transactions: 0 ", said):
-            raise RuntimeError(f"pgbench failed:\n{said}")
-        a_second = float(re.search(r"^tps = ([\d.]+)", said, re.M)[1])
+        output = subprocess.run([*command, database], capture_output=True, text=True, check=True).stdout
+        if not re.search(r"number of failed transactions: 0 ", output):
+            raise RuntimeError(f"pgbench failed:\n{output}")
+        a_second = float(re.search(r"^tps = ([\d.]+)", output, re.M)[1])
         if self.clients > 1:
-            mean = float(re.search(r"^latency average = ([\d.]+) ms", said, re.M)[1])
+            mean = float(re.search(r"^latency average = ([\d.]+) ms", output, re.M)[1])
             return Result(a_second, mean, mean)
         # The third column of the log is the time of a transaction in microseconds.
         lines = (line for file in folder.glob(log.name + "*") for line in file.open())

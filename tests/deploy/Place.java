@@ -8,7 +8,8 @@ import java.util.concurrent.Semaphore;
 
 /**
  * Places orders with the HTTP client of Java and its defaults, which offer HTTP/2 with each request:
- * {@code java Place.java URL COUNT CONCURRENCY}. Prints what failed, and exits with 1 if anything did.
+ * {@code java Place.java URL COUNT CONCURRENCY}. Prints the failures, and exits with 1 if there are
+ * any.
  */
 class Place {
     private static final String BODY =

@@ -1,6 +1,6 @@
-"""What nginx costs, and what an old one costs that cannot keep connections to the service.
+"""Measures the cost of nginx, with a new version and an old one without keep-alive upstreams.
 
-Requests a second in one run, the sides in turn: the service alone, behind a new nginx, and behind an
+Prints requests per second of one run, in turn: the service alone, behind a new nginx, and behind an
 old one.
 """
 
@@ -19,9 +19,9 @@ ADDRESS = "127.0.0.2"
 
 def requests_a_second(address: str, path: str) -> float:
     command = ["wrk", "--threads", "1", "--connections", "64", "--duration", f"{SECONDS}s"]
-    said = subprocess.run([*command, f"http://{address}{path}"], capture_output=True, text=True, check=True)
-    assert "Non-2xx" not in said.stdout, said.stdout
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", said.stdout)[1])
+    output = subprocess.run([*command, f"http://{address}{path}"], capture_output=True, text=True, check=True)
+    assert "Non-2xx" not in output.stdout, output.stdout
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output.stdout)[1])
 
 
 def measure(sides: dict[str, str], path: str):
@@ -32,7 +32,7 @@ def measure(sides: dict[str, str], path: str):
     print(path)
     for side, values in measured.items():
         ratio = statistics.median(value / alone for value, alone in zip(values, measured["alone"]))
-        print(f"  {side:24} {statistics.median(values):8.0f} a second, {ratio:.2f} of the service alone")
+        print(f"  {side:24} {statistics.median(values):8.0f} per second, {ratio:.2f} of the service alone")
 
 
 def main():

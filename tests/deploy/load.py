@@ -1,4 +1,4 @@
-"""Clients that place, take and read orders all the time, and remember what they were told."""
+"""Clients that place, take and read orders continuously, and record the responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -31,34 +31,34 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 class Client:
-    """One connection, opened anew when the other side has ended it."""
+    """One connection, reopened if the server has closed it."""
 
     def __init__(self, address: str, timeout: float = 30):
         self.connection = http.client.HTTPConnection(*host_and_port(address), timeout=timeout)
 
-    def ask(self, method: str, path: str, body=None, headers=None) -> Answer:
+    def request(self, method: str, path: str, body=None, headers=None) -> Response:
         try:
             if body is not None and not isinstance(body, (bytes, str)):
                 body = json.dumps(body)
             self.connection.request(method, path, body, headers or {})
-            answer = self.connection.getresponse()
-            names = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, names, answer.read())
+            response = self.connection.getresponse()
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Response(response.status, names, response.read())
         except BaseException:
             self.connection.close()
             raise
 
-    def get(self, path: str, headers=None) -> Answer:
-        return self.ask("GET", path, headers=headers)
+    def get(self, path: str, headers=None) -> Response:
+        return self.request("GET", path, headers=headers)
 
-    def place(self, key: str | None = None) -> Answer:
-        return self.ask("POST", "/orders", ROUTE, JSON | keyed(key))
+    def place(self, key: str | None = None) -> Response:
+        return self.request("POST", "/orders", ROUTE, JSON | keyed(key))
 
-    def take(self, order: int, key: str | None = None) -> Answer:
-        return self.ask("PATCH", f"/orders/{order}", {"status": "TAKEN"}, JSON | keyed(key))
+    def take(self, order: int, key: str | None = None) -> Response:
+        return self.request("PATCH", f"/orders/{order}", {"status": "TAKEN"}, JSON | keyed(key))
 
     def all_orders(self) -> dict[int, str]:
-        """The status of every order, by the cursor."""
+        """Returns the status of every order, read by the cursor."""
         orders, before = {}, 2**63 - 1
         while page := self.get(f"/orders?before={before}&limit=1000").json:
             for order in page:
@@ -74,16 +74,16 @@ def keyed(key: str | None) -> dict[str, str]:
 
 @dataclass
 class Load:
-    """Requests by several clients at a time, until told to stop.
+    """Requests of several concurrent clients, until the context ends.
 
-    GET, POST and PATCH with a key; and `keyless` also POST without, which nobody may send twice.
+    GET, POST and PATCH with a key; with `keyless` also POST without a key, which no proxy may repeat.
     """
 
     address: str
     clients: int = 8
-    # Where the server itself goes away, a client does what the README tells it to: ask again, with
-    # the same key. Elsewhere nothing is asked twice.
-    patience: float = 0
+    # If the server itself is stopped, a client repeats its request with the same key for this many
+    # seconds, as docs/api.md describes. By default no request is repeated.
+    retry_seconds: float = 0
     keyless: bool = False
     done: Counter = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
@@ -125,21 +125,21 @@ class Load:
                 with self.lock:
                     self.left.append(left.json["id"])
 
-    def succeed(self, method: str, ask) -> Answer | None:
-        deadline = time.monotonic() + self.patience
+    def succeed(self, method: str, send) -> Response | None:
+        deadline = time.monotonic() + self.retry_seconds
         while True:
-            asked = time.monotonic()
+            sent_at = time.monotonic()
             try:
-                answer = ask()
-                if answer.status == 200:
+                response = send()
+                if response.status == 200:
                     with self.lock:
                         self.done[method] += 1
-                    return answer
-                problem = f"{answer.status} {answer.body[:200]!r}"
+                    return response
+                problem = f"{response.status} {response.body[:200]!r}"
             except (OSError, http.client.HTTPException) as error:
                 problem = repr(error)
             if time.monotonic() > deadline:
-                self.fail(f"{method}: {problem} after {time.monotonic() - asked:.2f} s")
+                self.fail(f"{method}: {problem} after {time.monotonic() - sent_at:.2f} s")
                 return None
             time.sleep(0.1)
 
@@ -148,16 +148,16 @@ class Load:
             self.failed.append(what)
 
     def verify(self):
-        """Nothing has failed, nothing is lost, and nothing has happened twice."""
+        """Asserts that no request failed, no order is lost, and no change happened twice."""
         assert not self.failed, f"{len(self.failed)} of {self.done} failed: {self.failed[:5]}"
         orders = Client(self.address).all_orders()
         lost = [order for order in self.placed if orders.get(order) != "TAKEN"]
         lost += [order for order in self.left if orders.get(order) != "UNASSIGNED"]
-        assert not lost, f"{len(lost)} orders are lost or not as they were left: {lost[:5]}"
-        made = len(orders) - self.before
-        told = {*self.placed, *self.left}
-        assert made == len(told), f"{len(told)} orders were told of, {made} were made"
-        assert self.placed, "nobody has placed an order"
+        assert not lost, f"{len(lost)} orders are lost or have the wrong status: {lost[:5]}"
+        added = len(orders) - self.before
+        acknowledged = {*self.placed, *self.left}
+        assert added == len(acknowledged), f"{len(acknowledged)} acknowledged, {added} stored"
+        assert self.placed, "no order was placed"
 
     def summary(self) -> str:
         done = ", ".join(f"{number} {method}" for method, number in sorted(self.done.items()))

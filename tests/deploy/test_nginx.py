@@ -1,4 +1,4 @@
-"""What nginx does in front of the service, held against a real one. See nginx.py for the parts."""
+"""Tests nginx as the proxy of the service, with a real nginx. nginx.py has the fixtures."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from nginx import BINARIES, Applications, Names, Nginx, Stub, wait_for
 
 PROBLEM = {"Accept": "application/problem+json"}
 ONE, TWO, THREE, FOUR = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
-# Three restarts each: 34 rounds are a hundred.
+# Each round has three restarts, so 34 rounds have a hundred.
 ROUNDS = int(os.environ.get("RESTART_ROUNDS", "2"))
 
 
@@ -37,7 +37,7 @@ def applications(names, tmp_path_factory):
 
 @pytest.fixture
 def one(applications):
-    """One application, on the first address."""
+    """One application, with the first address."""
     if list(applications.running) != [ONE]:
         applications.kill_all()
         applications.start(ONE)
@@ -62,53 +62,53 @@ def client(nginx, one):
     return nginx.client()
 
 
-def is_own_error(answer, status: int, code: str, headers):
-    """An answer of nginx's in the form that was asked for."""
-    assert answer.status == status
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["vary"] == "Accept"
-    assert answer.headers["server"] == "nginx"
-    assert answer.headers["x-request-id"]
-    assert ("retry-after" in answer.headers) == (status in (429, 502, 503, 504))
+def is_own_error(response, status: int, code: str, headers):
+    """Asserts that nginx itself returned an error in the requested format."""
+    assert response.status == status
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["vary"] == "Accept"
+    assert response.headers["server"] == "nginx"
+    assert response.headers["x-request-id"]
+    assert ("retry-after" in response.headers) == (status in (429, 502, 503, 504))
     if headers:
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert list(answer.json) == ["type", "title", "status", "detail", "code"]
-        assert (answer.json["code"], answer.json["status"]) == (code, status)
-        assert answer.json["type"] == f"urn:order-api:problem:{code}"
+        assert response.headers["content-type"] == "application/problem+json"
+        assert list(response.json) == ["type", "title", "status", "detail", "code"]
+        assert (response.json["code"], response.json["status"]) == (code, status)
+        assert response.json["type"] == f"urn:order-api:problem:{code}"
     else:
-        assert answer.headers["content-type"] == "application/json"
-        assert list(answer.json) == ["error"] and answer.json["error"]
+        assert response.headers["content-type"] == "application/json"
+        assert list(response.json) == ["error"] and response.json["error"]
 
 
-both_forms = pytest.mark.parametrize("headers", [{}, PROBLEM])
+both_formats = pytest.mark.parametrize("headers", [{}, PROBLEM])
 
 
 def test_the_configuration_is_valid(nginx):
     warnings = [line for line in nginx.test().splitlines() if "[warn]" in line]
-    # The form of `http2` that old ones know, too.
+    # Old versions accept only this form of `http2`.
     assert all('"listen ... http2" directive is deprecated' in warning for warning in warnings)
 
 
-def test_applications_are_found_as_the_version_can(nginx):
-    said = subprocess.run([nginx.binary, "-v"], capture_output=True, text=True).stderr
-    version = tuple(map(int, said.rpartition("/")[2].split()[0].split(".")))
+def test_upstream_method_matches_the_version(nginx):
+    output = subprocess.run([nginx.binary, "-v"], capture_output=True, text=True).stderr
+    version = tuple(map(int, output.rpartition("/")[2].split()[0].split(".")))
     assert version >= (1, 22)
     assert nginx.settings["WEB_UPSTREAM"] == ("resolve" if version >= (1, 27, 3) else "lookup")
 
 
-def test_connections_to_the_service_are_kept_where_the_version_can(nginx, client, one):
+def test_connections_to_the_service_are_kept_if_supported(nginx, client, one):
     for _ in range(20):
         assert client.get("/healthcheck").status == 200
-    asking = one.client(ONE)
+    metrics_client = one.client(ONE)
 
     def others() -> int:
-        page = asking.get("/metrics").body.decode()
+        page = metrics_client.get("/metrics").body.decode()
         return int(re.search(r"^orders_http_connections (\d+)", page, re.M)[1]) - 1
 
     if nginx.settings["WEB_UPSTREAM"] == "resolve":
         assert 1 <= others() < 20
-    # Before the service would end them.
-    wait_for(lambda: others() == 0, "none is open", 5)
+    # Earlier than the service closes them.
+    wait_for(lambda: others() == 0, "no connection is open", 5)
 
 
 def test_orders_are_placed_taken_and_listed(client):
@@ -122,11 +122,11 @@ def test_orders_are_placed_taken_and_listed(client):
     assert listed.json == [{"id": order, "distance": 1258740, "status": "TAKEN"}]
     assert listed.headers["link"].startswith("</orders?")
     assert listed.headers["cache-control"] == "no-store"
-    assert client.ask("HEAD", "/healthcheck").body == b""
+    assert client.request("HEAD", "/healthcheck").body == b""
     assert client.get("/docs").headers["location"] == "/docs/"
     assert client.get("/docs/").status == 200
     assert client.get("/openapi.json").json["openapi"].startswith("3.1")
-    # What the service says is passed on as it is.
+    # Errors of the service are not changed.
     unknown = client.get("/nowhere", PROBLEM)
     assert (unknown.status, unknown.json["code"]) == (404, "unknown_path")
 
@@ -155,7 +155,7 @@ def test_a_connection_that_offers_an_upgrade_stays_open(nginx, client, one, thro
             assert "Upgrade" not in response.headers
 
 
-# The requests above have the bytes of this client, so nothing is untested where Java is missing.
+# The requests above have the bytes of this client, so they replace it where Java is not installed.
 if shutil.which("java"):
 
     def test_the_client_of_java_loses_no_request(one):
@@ -165,12 +165,12 @@ if shutil.which("java"):
         assert (java.returncode, java.stdout) == (0, ""), java.stderr
 
 
-def test_no_version_is_told(client):
+def test_responses_do_not_name_the_version(client):
     for path in ("/healthcheck", "/metrics", "/nowhere"):
         assert client.get(path).headers["server"] == "nginx"
 
 
-def test_json_is_compressed_for_who_asks(client):
+def test_json_is_compressed_for_clients_that_accept_gzip(client):
     plain = client.get("/openapi.json")
     packed = client.get("/openapi.json", {"Accept-Encoding": "gzip"})
     assert "content-encoding" not in plain.headers
@@ -181,7 +181,7 @@ def test_json_is_compressed_for_who_asks(client):
     assert "content-encoding" not in small.headers
 
 
-@both_forms
+@both_formats
 @pytest.mark.parametrize(
     "path",
     [
@@ -189,7 +189,7 @@ def test_json_is_compressed_for_who_asks(client):
         "/orders/../metrics", "/./readyz/", "/livez%2f", "/metrics//",
     ],
 )  # fmt: skip
-def test_what_is_for_operators_is_closed(client, path, headers):
+def test_operator_paths_are_closed(client, path, headers):
     is_own_error(client.get(path, headers), 404, "unknown_path", headers)
 
 
@@ -197,28 +197,28 @@ def test_the_health_check_stays_open(client):
     assert client.get("/healthcheck").json == {"data": "hello world."}
 
 
-@both_forms
+@both_formats
 def test_a_body_has_at_most_16_kib(client, headers):
     whole = json.dumps(ROUTE).encode()
     padded = whole + b" " * (16 * 1024 - len(whole))
-    assert client.ask("POST", "/orders", padded, JSON | headers).status == 200
-    refused = client.ask("POST", "/orders", padded + b" ", JSON | headers)
-    is_own_error(refused, 413, "payload_too_large", headers)
+    assert client.request("POST", "/orders", padded, JSON | headers).status == 200
+    rejected = client.request("POST", "/orders", padded + b" ", JSON | headers)
+    is_own_error(rejected, 413, "payload_too_large", headers)
 
 
-@both_forms
-def test_headers_have_a_bound(client, headers):
-    refused = client.get("/orders?page=1&limit=1", headers | {"X-Long": "x" * 9000})
-    is_own_error(refused, 431, "invalid_request", headers)
+@both_formats
+def test_headers_are_limited(client, headers):
+    rejected = client.get("/orders?page=1&limit=1", headers | {"X-Long": "x" * 9000})
+    is_own_error(rejected, 431, "invalid_request", headers)
 
 
-def raw(address: str, request: bytes, patience: float = 30) -> bytes:
-    with socket.create_connection(host_and_port(address), patience) as connection:
+def raw(address: str, request: bytes, timeout: float = 30) -> bytes:
+    with socket.create_connection(host_and_port(address), timeout) as connection:
         connection.sendall(request)
-        answer = b""
+        response = b""
         while more := connection.recv(65536):
-            answer += more
-        return answer
+            response += more
+        return response
 
 
 @pytest.mark.parametrize(
@@ -233,9 +233,9 @@ def raw(address: str, request: bytes, patience: float = 30) -> bytes:
         (b"GET /" + b"x" * 9000 + b" HTTP/1.1", 414),
     ],
 )
-def test_what_nginx_refuses_is_told_in_json(nginx, client, request_line, status):
-    answer = raw(nginx.address, request_line + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
-    head, _, body = answer.partition(b"\r\n\r\n")
+def test_errors_of_nginx_are_json(nginx, client, request_line, status):
+    response = raw(nginx.address, request_line + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     assert f" {status} ".encode() in head.splitlines()[0]
     assert json.loads(body)["error"]
     assert (b"\r\nAllow: GET, HEAD, PATCH, POST" in head) == (status == 405)
@@ -244,7 +244,7 @@ def test_what_nginx_refuses_is_told_in_json(nginx, client, request_line, status)
 @pytest.mark.parametrize(
     "sent", [b"GET /orders", b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"]
 )
-def test_who_is_too_slow_is_cut_off(nginx, client, sent):
+def test_slow_clients_are_disconnected(nginx, client, sent):
     began = time.monotonic()
     raw(nginx.address, sent)
     assert 4 < time.monotonic() - began < 12
@@ -255,10 +255,10 @@ def test_a_request_keeps_its_id(client, one):
     assert mine.headers["x-request-id"] == "mine-1"
     generated = client.get("/healthcheck").headers["x-request-id"]
     assert len(generated) == 32
-    refused = client.get("/healthcheck", {"X-Request-Id": "not sane"})
-    assert len(refused.headers["x-request-id"]) == 32
+    rejected = client.get("/healthcheck", {"X-Request-Id": "not valid"})
+    assert len(rejected.headers["x-request-id"]) == 32
     log = lambda: (one.directory / f"{ONE}.log").read_text()
-    wait_for(lambda: '"request.id":"mine-1"' in log() and generated in log(), "both are logged")
+    wait_for(lambda: '"request.id":"mine-1"' in log() and generated in log(), "both ids are logged")
     closed = client.get("/metrics", {"X-Request-Id": "mine-2"})
     assert closed.headers["x-request-id"] == "mine-2"
 
@@ -294,21 +294,21 @@ def test_a_key_and_a_body_are_in_no_log(nginx, client):
     assert "a-secret-key" not in "".join(nginx.access_log()) + nginx.errors()
 
 
-@both_forms
-def test_one_address_has_a_rate(binary, names, one, tmp_path, headers):
+@both_formats
+def test_requests_of_one_address_are_rate_limited(binary, names, one, tmp_path, headers):
     with Nginx(binary, tmp_path, names, one.port, WEB_RATE="5", WEB_BURST="10").running() as nginx:
-        answers = [nginx.client().get("/healthcheck", headers) for _ in range(40)]
-        refused = [answer for answer in answers if answer.status == 429]
-        # The burst and the first, and what a second or two bring.
-        assert 11 <= 40 - len(refused) <= 25
-        is_own_error(refused[0], 429, "rate_limited", headers)
-        assert refused[0].headers["retry-after"] == "1"
+        responses = [nginx.client().get("/healthcheck", headers) for _ in range(40)]
+        rejected = [response for response in responses if response.status == 429]
+        # The burst, the first request, and the rate of one or two seconds.
+        assert 11 <= 40 - len(rejected) <= 25
+        is_own_error(rejected[0], 429, "rate_limited", headers)
+        assert rejected[0].headers["retry-after"] == "1"
         time.sleep(1)
         assert nginx.client().get("/healthcheck").status == 200
 
 
-@both_forms
-def test_one_address_has_a_number_of_requests_at_a_time(binary, names, one, tmp_path, headers):
+@both_formats
+def test_concurrent_requests_of_one_address_are_limited(binary, names, one, tmp_path, headers):
     one.announce(FOUR)
     with (
         Stub(FOUR, one.port, hangs=True) as stub,
@@ -316,7 +316,7 @@ def test_one_address_has_a_number_of_requests_at_a_time(binary, names, one, tmp_
     ):
         for _ in range(2):
             threading.Thread(target=lambda: quietly(nginx.client(), "/healthcheck"), daemon=True).start()
-        wait_for(lambda: len(stub.requests) == 2, "two requests hang")
+        wait_for(lambda: len(stub.requests) == 2, "two requests are pending")
         is_own_error(nginx.client().get("/healthcheck", headers), 429, "rate_limited", headers)
 
 
@@ -327,23 +327,23 @@ def quietly(client: Client, path: str):
         pass
 
 
-@both_forms
+@both_formats
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "a"}])
 @pytest.mark.parametrize(
     ("method", "code"),
     [("GET", "service_unavailable"), ("POST", "outcome_unknown"), ("PATCH", "outcome_unknown")],
 )
-def test_a_service_that_is_not_there_is_told(nginx, client, one, method, code, key, headers):
+def test_unreachable_service_is_reported(nginx, client, one, method, code, key, headers):
     one.announce()
     one.settle()
     path, body = {"GET": ("/orders/1", None), "POST": ("/orders", ROUTE)}.get(
         method, ("/orders/1", {"status": "TAKEN"})
     )
-    answer = client.ask(method, path, body, JSON | headers | key)
-    is_own_error(answer, 502, code, headers)
+    response = client.request(method, path, body, JSON | headers | key)
+    is_own_error(response, 502, code, headers)
 
 
-def test_a_service_that_does_not_answer_is_told(binary, names, one, tmp_path):
+def test_unresponsive_service_is_reported(binary, names, one, tmp_path):
     one.announce(FOUR)
     with (
         Stub(FOUR, one.port, hangs=True),
@@ -352,8 +352,8 @@ def test_a_service_that_does_not_answer_is_told(binary, names, one, tmp_path):
         is_own_error(nginx.client().place(), 504, "outcome_unknown", {})
 
 
-class TestBreakingOff:
-    """One of two applications reads each request and then breaks off."""
+class TestInterruptedRequests:
+    """One of two applications reads each request and closes the connection."""
 
     REQUESTS = 20
 
@@ -364,12 +364,12 @@ class TestBreakingOff:
             one.settle()
             yield stub
 
-    def test_what_changes_nothing_is_asked_elsewhere(self, client, stub):
+    def test_reads_are_retried_elsewhere(self, client, stub):
         for _ in range(self.REQUESTS):
             assert client.get("/orders?page=1&limit=1").status == 200
         assert stub.requests
 
-    def test_what_has_a_key_is_asked_elsewhere_and_happens_once(self, client, one, stub):
+    def test_changes_with_a_key_are_retried_and_happen_once(self, client, one, stub):
         before = len(one.client(ONE).all_orders())
         for number in range(self.REQUESTS):
             placed = client.place(f"{id(stub)}-{number}")
@@ -379,28 +379,28 @@ class TestBreakingOff:
         assert stub.requests
         assert len(one.client(ONE).all_orders()) == before + self.REQUESTS
 
-    def test_a_change_without_a_key_is_not_asked_twice(self, client, one, stub):
+    def test_changes_without_a_key_are_not_retried(self, client, one, stub):
         before = len(one.client(ONE).all_orders())
-        answers = [client.place() for _ in range(self.REQUESTS)]
-        refused = [answer for answer in answers if answer.status != 200]
-        assert refused and len(refused) == len(stub.requests)
-        for answer in refused:
-            is_own_error(answer, 502, "outcome_unknown", {})
-        placed = self.REQUESTS - len(refused)
+        responses = [client.place() for _ in range(self.REQUESTS)]
+        rejected = [response for response in responses if response.status != 200]
+        assert rejected and len(rejected) == len(stub.requests)
+        for response in rejected:
+            is_own_error(response, 502, "outcome_unknown", {})
+        placed = self.REQUESTS - len(rejected)
         assert len(one.client(ONE).all_orders()) == before + placed
-        # A take that is not known to have happened is not tried again behind the client's back.
+        # nginx does not repeat a take whose outcome is unknown.
         order = one.client(ONE).place().json["id"]
         stub.requests.clear()
         while not stub.requests:
             assert one.client(ONE).get(f"/orders/{order}").json["status"] == "UNASSIGNED"
-            answer = client.take(order)
-            if answer.status == 200:
+            response = client.take(order)
+            if response.status == 200:
                 order = one.client(ONE).place().json["id"]
-        is_own_error(answer, 502, "outcome_unknown", {})
+        is_own_error(response, 502, "outcome_unknown", {})
         assert one.client(ONE).get(f"/orders/{order}").json["status"] == "UNASSIGNED"
 
 
-def test_who_cannot_be_reached_is_passed_over_whatever_is_asked(client, one):
+def test_unreachable_applications_are_skipped_for_every_method(client, one):
     one.announce(FOUR, "127.0.0.6", "127.0.0.7", "127.0.0.8", ONE)
     one.settle()
     for _ in range(20):
@@ -409,22 +409,22 @@ def test_who_cannot_be_reached_is_passed_over_whatever_is_asked(client, one):
         assert client.take(placed.json["id"]).status == 200
 
 
-def test_an_application_that_was_replaced_is_found(client, one):
+def test_replaced_application_is_found(client, one):
     one.start(TWO)
     one.announce(TWO)
     one.kill(ONE)
-    wait_for(lambda: client.get("/healthcheck").status == 200, "the new one is found")
+    wait_for(lambda: client.get("/healthcheck").status == 200, "the new application is found")
     one.start(ONE)
     one.kill(TWO)
 
 
-def test_tls_is_ready_to_be_enabled(nginx, client):
+def test_tls_can_be_enabled(nginx, client):
     trust = ssl.create_default_context(cafile=nginx.settings["WEB_TLS_CERTIFICATE"])
     connection = http.client.HTTPSConnection(*host_and_port(nginx.tls_address), context=trust)
     connection.request("GET", "/healthcheck")
-    answer = connection.getresponse()
-    assert json.loads(answer.read()) == {"data": "hello world."}
-    assert "max-age" in answer.getheader("strict-transport-security")
+    response = connection.getresponse()
+    assert json.loads(response.read()) == {"data": "hello world."}
+    assert "max-age" in response.getheader("strict-transport-security")
     connection.request("GET", "/metrics")
     closed = connection.getresponse()
     assert closed.status == 404 and closed.getheader("strict-transport-security")
@@ -455,7 +455,7 @@ def test_a_rolling_restart_loses_no_request(nginx, three, capsys):
         for _ in range(ROUNDS):
             for address in (ONE, TWO, THREE):
                 three.stop(address)
-                # Docker's name server forgets a container when it has ended.
+                # Docker's name server removes a container that has exited.
                 three.announce(*three.running)
                 three.start(address)
                 three.announce(*three.running)
@@ -464,9 +464,9 @@ def test_a_rolling_restart_loses_no_request(nginx, three, capsys):
         print(f" {ROUNDS * 3} restarts, {load.summary()}", end=" ")
 
 
-def test_killing_an_application_loses_nothing(nginx, three):
-    # What was cut off in the database may hold its row for a moment: `order_busy`.
-    with Load(nginx.address, patience=5) as load:
+def test_killed_application_loses_no_order(nginx, three):
+    # An interrupted statement may hold its row lock for a moment: `order_busy`.
+    with Load(nginx.address, retry_seconds=5) as load:
         for address in (ONE, TWO, THREE):
             time.sleep(1)
             three.kill(address)
@@ -475,7 +475,7 @@ def test_killing_an_application_loses_nothing(nginx, three):
     load.verify()
 
 
-def test_its_own_health_is_told_inside_only(nginx, client):
+def test_health_of_nginx_is_visible_inside_only(nginx, client):
     inside = Client(f"127.0.0.1:{nginx.settings['WEB_HEALTH_PORT']}")
     assert inside.get("/healthcheck").json == {"status": "live"}
     assert client.get("/healthcheck").json == {"data": "hello world."}

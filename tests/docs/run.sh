@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The documentation page in a real browser that reaches nothing but the service: the page loads,
-# and "Try it out" places an order, takes it, and lists it. Needs Chromium and its driver.
+# Tests the documentation page in a real browser that can reach only the service: the page loads, and
+# "Try it out" places an order, takes it, and lists it. Needs Chromium and its driver.
 #
-# SCREENSHOT names a file for a picture of the page.
+# SCREENSHOT is the path of an optional screenshot of the page.
 set -euo pipefail
 
 name=test-docs

@@ -1,4 +1,4 @@
-"""Uses the documentation page as a person does. The only argument is the address of the service."""
+"""Uses the documentation page like a user. The only argument is the address of the service."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 60  # seconds, on a machine that is busy
+TIMEOUT_S = 60
 
 
 def start_browser():
@@ -18,17 +18,17 @@ def start_browser():
     options.binary_location = shutil.which("chromium")
     options.add_argument("--headless=new")
     options.add_argument("--window-size=1100,1760")
-    # No name but the service's address is found, as on a machine without a network.
+    # Resolves no host but the service's, as on a machine without a network.
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     options.add_argument("--no-proxy-server")
-    # Small in containers.
+    # /dev/shm is small in containers.
     options.add_argument("--disable-dev-shm-usage")
     if os.geteuid() == 0:
-        # Chromium's sandbox refuses root.
+        # Chromium's sandbox does not run as root.
         options.add_argument("--no-sandbox")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_page_load_timeout(PATIENCE)
+    driver.set_page_load_timeout(TIMEOUT_S)
     return driver
 
 
@@ -37,13 +37,13 @@ class Page:
         self.driver = driver
 
     def find(self, selector):
-        """The element, once it is there and can be used."""
+        """Waits for the element and returns it."""
 
         def ready(driver):
             found = driver.find_elements(By.CSS_SELECTOR, selector)
             return found[0] if found and found[0].is_displayed() and found[0].is_enabled() else None
 
-        waiting = WebDriverWait(self.driver, PATIENCE)
+        waiting = WebDriverWait(self.driver, TIMEOUT_S)
         return waiting.until(ready, f"{selector} does not appear")
 
     def click(self, selector):
@@ -52,7 +52,7 @@ class Page:
         element.click()
 
     def try_out(self, operation, parameters):
-        """Sends the request that the page proposes, with these parameters; the JSON of its answer."""
+        """Sends the proposed request with these parameters and returns the JSON of the response."""
         block = f"#operations-orders-{operation}"
         self.click(f"{block} .opblock-summary-control")
         self.click(f"{block} .try-out__btn")
@@ -61,15 +61,15 @@ class Page:
             field.clear()
             field.send_keys(str(value))
         self.click(f"{block} .execute")
-        answer = f"{block} .live-responses-table tbody .response"
-        status = self.find(f"{answer} > .response-col_status").text.split()[0]
-        body = self.find(f"{answer} > .response-col_description .microlight").text
+        response = f"{block} .live-responses-table tbody .response"
+        status = self.find(f"{response} > .response-col_status").text.split()[0]
+        body = self.find(f"{response} > .response-col_description .microlight").text
         assert status == "200", f"{operation}: {status} {body}"
         return json.loads(body)
 
 
 def requested(driver):
-    """The addresses that the page asked, by the browser's own account."""
+    """Yields the addresses that the page requested, from the log of the browser."""
     for entry in driver.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
@@ -98,18 +98,18 @@ def main(host):
         listed = page.try_out("list_orders", {})
         assert listed == [{**placed, "status": "TAKEN"}], listed
 
-        # The service says the same to others.
+        # The service returns the same to other clients.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"{host}/orders?page=1&limit=20", timeout=PATIENCE) as answer:
-            assert json.load(answer) == listed
+        with direct.open(f"{host}/orders?page=1&limit=20", timeout=TIMEOUT_S) as response:
+            assert json.load(response) == listed
 
-        asked = list(requested(driver))
-        assert any(url.endswith("/openapi.json") for url in asked), asked
-        outside = [url for url in asked if not url.startswith((f"{host}/", "data:"))]
-        assert not outside, f"the page asked others: {outside}"
+        urls = list(requested(driver))
+        assert any(url.endswith("/openapi.json") for url in urls), urls
+        outside = [url for url in urls if not url.startswith((f"{host}/", "data:"))]
+        assert not outside, f"the page requested other addresses: {outside}"
         severe = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
         assert not severe, severe
-        print(f"the page made {len(asked)} requests, all to the service; an order was placed and taken")
+        print(f"the page sent {len(urls)} requests, all to the service")
     finally:
         driver.quit()
 

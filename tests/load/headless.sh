@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The load test as CI runs it: starts a service with a test database, loads it without a web page,
-# and stops it. To be run with a PostgreSQL, which TEST_DATABASE_URL names:
+# The load test in CI: starts a service with a test database, loads it without a web page, and stops
+# it. Needs a PostgreSQL server, which TEST_DATABASE_URL names:
 #
 #   cargo run --bin with-postgres -- --durable tests/load/headless.sh
 set -euo pipefail

@@ -1,29 +1,29 @@
-"""The load test: many clients list orders, and all try to take the same one.
+"""The load test: many clients list orders, and all of them try to take the same one.
 
-It goes in rounds. Clients list orders and meet at a starting line. When all are there (or have
-waited long enough) one of them places an order, and all try to take it at the same instant. An
-order that at least two clients raced for counts as contested. Rounds repeat, so a long run contests
+A run consists of rounds. Clients list orders and wait for the next round. When all are waiting, or
+after a timeout, one of them places an order, and all try to take it at the same instant. An order
+that at least two clients tried to take counts as contested. Rounds repeat, so a long run contests
 many orders, and the database needs no preparation.
 
-Nothing is mocked: the service works, places orders and keeps them. Give it a test database. With
-`DISTANCE_PROVIDER=google` each round is one question to Google.
+Nothing is mocked: the service places and stores orders. Use a test database. With
+`DISTANCE_PROVIDER=google` each round sends one request to Google.
 
-The run fails, with exit code 1 and the causes in its last lines, when
+The run fails, with exit code 1 and the causes in its last lines, if
 
-* a contested order has not exactly one winner, or is not TAKEN afterwards;
-* a winner that asks again is not told, by a replay, that it won;
-* a take is answered with anything but 200, 400, or 503 with `Retry-After` (`overloaded`);
-* a list fails, is no array of orders with ids descending, or shows a taken order as free;
+* a contested order does not have exactly one winner, or is not TAKEN afterwards;
+* a winner that repeats its take does not receive a replay;
+* a take has a status other than 200, 400, or 503 with `Retry-After` (`overloaded`);
+* a list fails, is not an array of orders with descending ids, or shows a taken order as unassigned;
 * an order cannot be placed;
-* no order was contested or none listed: a test that tried nothing has shown nothing.
+* no order was contested or listed.
 
-A client whose connection broke does not know whether it won. It repeats with its
-Idempotency-Key, and learns it: a winner's repeat is answered as a replay, and is the same win. The
-broken connection itself is a failure. What is still open when the run ends is settled in the same
-way, from the last client or after all have stopped.
+A client whose connection broke does not know whether it won. It repeats the take with its
+Idempotency-Key: a winner receives a replay, which is the same win. The broken connection itself is
+a failure. Contests that are open when the run ends are settled in the same way, by the last client
+or after all have stopped.
 
-The rounds are synchronised in memory, so it runs in one process; distributed modes are refused.
-Start it with `make test-load`, or `tests/load/run.sh`, which tells its settings.
+The rounds are synchronised in memory, so the test runs in one process and rejects distributed
+modes. Start it with `make test-load`, or with `tests/load/run.sh`, which describes its settings.
 """
 
 import json
@@ -42,36 +42,36 @@ from locust import FastHttpUser, between, events, task
 from locust.contrib.fasthttp import FastHttpSession, LocustBadStatusCode
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner
 
-# How long the first at the starting line waits for the others.
-PATIENCE_S = 1.0
-# How often a request whose outcome is not known is repeated.
+# How long the first client of a round waits for the others.
+ROUND_TIMEOUT_S = 1.0
+# How often a request with an unknown outcome is repeated.
 REPEATS = 3
-# How long the end of a run may take to settle what is open.
-SETTLE_S = 20
-# More than the service's REQUEST_TIMEOUT, so that the service gives up first and says why.
+# How long open contests are settled at the end of a run.
+SETTLE_TIMEOUT_S = 20
+# More than the service's REQUEST_TIMEOUT, so that the service reports its timeout first.
 TIMEOUT_S = 20.0
-# How many of the latest contested orders are remembered, to look for them in lists.
-REMEMBERED = 500
+# The number of recent contests that are kept, to check their orders in lists.
+MAX_RECENT = 500
 
 LIST_PAGE = "/orders?page={n}&limit={n}"
 LIST_CURSOR = "/orders?before={id}&limit={n}"
 ONE = "/orders/{id}"
 JSON = {"Content-Type": "application/json"}
 
-# The HTTP client repeats a GET by itself when the connection breaks. That would hide failures.
+# The HTTP client repeats a GET if the connection breaks, which would hide failures.
 assert hasattr(geventhttpclient.client, "_may_retry_after_send_error")
 geventhttpclient.client._may_retry_after_send_error = lambda method: False
 
 
 class Contest:
-    """A starting line, then an order, and all who try to take it."""
+    """One round: the waiting clients, the order, and the clients that try to take it."""
 
     def __init__(self):
         self.racers = 0
         self.opened = False
         self.go = Event()
         self.order = None
-        # Clients are known by their Idempotency-Keys.
+        # Clients are identified by their Idempotency-Keys.
         self.takers = set()
         self.unknown = set()
         self.winners = set()
@@ -79,43 +79,43 @@ class Contest:
         self.counted = False
 
 
-class Arena:
-    """What all clients of a run share: the starting line, and the books."""
+class Run:
+    """The state that all clients of a run share: the next contest, and the counters."""
 
     def __init__(self, begun=False):
         self.begun = begun
         self.stopping = False
-        self.line = Contest()
+        self.next_contest = Contest()
         self.newest = 0
         self.open = {}
         self.recent = OrderedDict()
         self.contested = self.one_winner = self.takers = 0
         self.lists = self.requests = 0
-        self.refusals = Counter()
+        self.rejections = Counter()
         self.failures = Counter()
 
     def fail(self, response, cause):
-        """Books a failed request, here and in Locust's statistics."""
+        """Counts a failed request, here and in Locust's statistics."""
         response.failure(cause)
         self.failures[cause] += 1
 
-    def refused(self, message):
-        # Messages of the contract are few; others must not fill the memory.
-        known = message in self.refusals or len(self.refusals) < 20
-        self.refusals[message if known else "(other messages)"] += 1
+    def count_rejection(self, message):
+        # Bounded, because unexpected messages could be many.
+        known = message in self.rejections or len(self.rejections) < 20
+        self.rejections[message if known else "(other messages)"] += 1
 
 
-arena = Arena()
-# One bad run fails the process, also when its web page has started good ones since.
+run = Run()
+# One failed run fails the process, even if later runs of the web page pass.
 verdicts = []
-last_words = ""
+final_summary = ""
 
 
-def answered(response):
-    """The status of an answer that arrived whole, else None; its body as JSON, else None."""
-    arena.requests += 1
+def parse_response(response):
+    """Returns the status, None if the connection broke, and the body as JSON, None if it is not."""
+    run.requests += 1
     error = response.request_meta["exception"]
-    # A bad status is an answer, all else is none.
+    # A bad status is a response, every other error is not.
     if error and not isinstance(error, LocustBadStatusCode):
         return None, None
     try:
@@ -138,17 +138,17 @@ def is_overloaded(response, status):
     return status == 503 and response.headers.get("Retry-After") is not None
 
 
-def pause_asked_for(response):
+def retry_after_seconds(response):
     text = str(response.headers.get("Retry-After"))
     return min(int(text), 2) if text.isdecimal() else 1
 
 
-def somewhere():
+def random_point():
     return [f"{random.uniform(52.4, 52.6):.6f}", f"{random.uniform(13.2, 13.6):.6f}"]
 
 
 def fault_in_order(item):
-    """What is wrong with an order as lists and placements show it, or None."""
+    """Returns what is wrong with an order of a list or a placement, or None."""
     if not isinstance(item, dict) or set(item) != {"id", "distance", "status"}:
         return f"is not {{id, distance, status}}: {str(item)[:80]}"
     if type(item["id"]) is not int or item["id"] < 1:
@@ -161,20 +161,20 @@ def fault_in_order(item):
 
 
 def fault_in_list(body, limit, below, only, began):
-    """What is wrong with a list, or None."""
+    """Returns what is wrong with a list, or None."""
     if not isinstance(body, list):
-        return f"is no array: {str(body)[:80]}"
+        return f"is not an array: {str(body)[:80]}"
     if len(body) > limit:
         return "is longer than its limit"
     for item in body:
         if fault := fault_in_order(item):
             return f"has an order that {fault}"
         if below is not None and item["id"] >= below:
-            return "is not sorted: ids must descend, and stay below the cursor"
+            return "is not sorted: ids must descend, and be below the cursor"
         below = item["id"]
         if only and item["status"] != only:
             return f"of {only} has another status"
-        contest = arena.recent.get(item["id"])
+        contest = run.recent.get(item["id"])
         taken = contest and contest.won_at and contest.won_at < began
         if taken and item["status"] != "TAKEN":
             return f"shows the taken order {item['id']} as {item['status']}"
@@ -182,11 +182,11 @@ def fault_in_list(body, limit, below, only, began):
 
 
 def take(client, contest, key):
-    """Tries once to take the order. Whether it won is in the contest's books."""
+    """Tries once to take the order, and records the outcome in the contest."""
     first = key not in contest.takers
     was_unknown = key in contest.unknown
     contest.takers.add(key)
-    # Also when this client is killed before the answer.
+    # Recorded before the response, in case this client is stopped.
     contest.unknown.add(key)
     what = f"PATCH {ONE}"
     with client.patch(
@@ -196,12 +196,12 @@ def take(client, contest, key):
         name=ONE,
         catch_response=True,
     ) as response:
-        status, body = answered(response)
+        status, body = parse_response(response)
         row = response.request_meta
 
         if status is None:
             row["name"] += " (broken)"
-            arena.fail(response, broken(response, what))
+            run.fail(response, broken(response, what))
         elif status == 200:
             replayed = response.headers.get("Idempotency-Replayed") == "true"
             row["name"] += " (replayed)" if replayed else " (won)"
@@ -212,47 +212,47 @@ def take(client, contest, key):
             if len(contest.winners) > 1:
                 count = len(contest.winners)
                 if contest.counted and count == 2:
-                    arena.one_winner -= 1
-                arena.fail(response, f"order {contest.order} has {count} winners")
+                    run.one_winner -= 1
+                run.fail(response, f"order {contest.order} has {count} winners")
             elif again and not replayed:
-                arena.fail(response, f"order {contest.order} was taken twice by its winner")
+                run.fail(response, f"order {contest.order} was taken twice by its winner")
             elif first and replayed:
-                arena.fail(response, f"{what}: a first take was answered as a replay")
+                run.fail(response, f"{what}: a first take received a replay")
             elif body != {"status": "SUCCESS"}:
-                arena.fail(response, unexpected(what, status, body))
+                run.fail(response, unexpected(what, status, body))
             else:
                 response.success()
         elif is_overloaded(response, status):
             row["name"] += " (overloaded)"
-            # This request changed nothing; of an earlier one that broke it says nothing.
+            # This request changed nothing; an earlier one that broke may have.
             if not was_unknown:
                 contest.unknown.discard(key)
-            arena.refused("503 overloaded")
+            run.count_rejection("503 overloaded")
             response.success()
         elif status == 400:
             row["name"] += " (lost)"
             contest.unknown.discard(key)
             message = body.get("error") if isinstance(body, dict) else None
             if key in contest.winners:
-                arena.fail(response, f"order {contest.order}: its winner was told: {message}")
+                run.fail(response, f"order {contest.order}: its winner received: {message}")
             elif not isinstance(message, str) or not message:
-                arena.fail(response, f"{what}: a refusal without an error message")
+                run.fail(response, f"{what}: a rejection without an error message")
             else:
-                arena.refused(f"400 {message}")
+                run.count_rejection(f"400 {message}")
                 response.success()
         else:
             row["name"] += " (failed)"
-            # A failure of the service may come after the change.
+            # A failure of the service may follow the change.
             if status < 500:
                 contest.unknown.discard(key)
-            arena.fail(response, unexpected(what, status, body))
+            run.fail(response, unexpected(what, status, body))
 
 
 def settle(client, contest, deadline=None):
-    """Makes sure that the order has its one winner, and that the service says so too."""
+    """Finds the winner of the order, and checks that the service shows the order as taken."""
     for repeat in range(REPEATS):
-        # A winner may be one whose connection broke, or whose refusal said that the outcome is not
-        # known. And who all were told that somebody is busy with the order may try again.
+        # The winner may have lost its connection, or received an unknown outcome. Without a winner,
+        # all clients may have received `order_busy`, so all of them try again.
         keys = set(contest.unknown) if contest.winners else set(contest.takers)
         if keys:
             gevent.sleep(0.2 * repeat)
@@ -267,61 +267,61 @@ def settle(client, contest, deadline=None):
 
     what = f"GET {ONE}"
     with client.get(f"/orders/{contest.order}", name=ONE, catch_response=True) as response:
-        status, body = answered(response)
+        status, body = parse_response(response)
         if status is None:
-            arena.fail(response, broken(response, what))
+            run.fail(response, broken(response, what))
             return False
         if status != 200 or not isinstance(body, dict):
-            arena.fail(response, unexpected(what, status, body))
+            run.fail(response, unexpected(what, status, body))
             return False
         shown = body.get("status")
         if not contest.winners:
-            arena.fail(response, f"order {contest.order} has no winner, and is {shown}")
+            run.fail(response, f"order {contest.order} has no winner, and is {shown}")
         elif body.get("id") != contest.order or shown != "TAKEN" or not body.get("taken_at"):
-            arena.fail(response, f"order {contest.order} has a winner, and is shown as {body}")
+            run.fail(response, f"order {contest.order} has a winner, and is shown as {body}")
         else:
             response.success()
 
-    arena.open.pop(contest.order, None)
+    run.open.pop(contest.order, None)
     if len(contest.takers) > 1 and not contest.counted:
         contest.counted = True
-        arena.contested += 1
-        arena.takers += len(contest.takers)
-        arena.one_winner += len(contest.winners) == 1
+        run.contested += 1
+        run.takers += len(contest.takers)
+        run.one_winner += len(contest.winners) == 1
     return True
 
 
 class Client(FastHttpUser):
-    """Lists orders like an administrator, races for them like a courier."""
+    """Lists orders like an administrator, and takes them like a courier."""
 
     wait_time = between(0.05, 0.25)
     network_timeout = TIMEOUT_S
     connection_timeout = TIMEOUT_S
     default_headers = {"User-Agent": "order-api-load-test"}
-    # One connection for each client, and it is kept.
+    # One persistent connection for each client.
     concurrency = 1
 
     def on_start(self):
         self.identity = uuid4().hex
 
     @task
-    def look_and_race(self):
-        self.look()
+    def list_and_race(self):
+        self.walk()
         self.race()
 
     # ---- listing
 
-    def look(self):
+    def walk(self):
         limit = random.choice((5, 20, 100))
         only = random.choice((None, None, "UNASSIGNED", "TAKEN"))
         more = f"&status={only}" if only else ""
-        if arena.newest and random.random() < 0.25:
-            below = random.randint(1, arena.newest)
+        if run.newest and random.random() < 0.25:
+            below = random.randint(1, run.newest)
             target = f"/orders?before={below}&limit={limit}{more}"
         else:
             below = None
             target = f"/orders?page={random.choice((1, 1, 1, 2, 7))}&limit={limit}{more}"
-        # Half of them look at one page, the others follow the links a little.
+        # Half of the clients read one page, the others follow the links.
         for _ in range(random.choice((1, 1, 2, 3))):
             items, target = self.list(target, limit, below, only)
             if not target:
@@ -329,47 +329,47 @@ class Client(FastHttpUser):
             below = items[-1]["id"]
 
     def list(self, target, limit, below, only):
-        """One page: its orders, and where the next one is."""
+        """Reads one page; returns its orders and the target of its next link."""
         began = time.monotonic()
         name = LIST_PAGE if "page=" in target else LIST_CURSOR
         what = f"GET {name}"
         with self.client.get(target, name=name, catch_response=True) as response:
-            status, body = answered(response)
+            status, body = parse_response(response)
             if status is None:
-                arena.fail(response, broken(response, what))
+                run.fail(response, broken(response, what))
             elif is_overloaded(response, status):
                 response.request_meta["name"] += " (overloaded)"
                 response.success()
             elif status != 200:
-                arena.fail(response, unexpected(what, status, body))
+                run.fail(response, unexpected(what, status, body))
             elif fault := fault_in_list(body, limit, below, only, began):
-                arena.fail(response, f"{what}: the list {fault}")
+                run.fail(response, f"{what}: the list {fault}")
             else:
                 link = response.headers.get("Link") or ""
                 found = re.search(r'<(/orders/?\?[^>]*)>; *rel="next"', link)
                 if found and len(body) < limit:
-                    arena.fail(response, f"{what}: a short page has a next one")
+                    run.fail(response, f"{what}: a short page has a next link")
                     return body, None
                 response.success()
-                arena.lists += 1
+                run.lists += 1
                 return body, found and found[1]
         return [], None
 
     # ---- racing
 
     def race(self):
-        contest = arena.line
+        contest = run.next_contest
         contest.racers += 1
         opener = whole = False
         try:
-            if contest.racers < self.environment.runner.user_count and not arena.stopping:
-                contest.go.wait(PATIENCE_S)
+            if contest.racers < self.environment.runner.user_count and not run.stopping:
+                contest.go.wait(ROUND_TIMEOUT_S)
             if contest.opened:
                 contest.go.wait()
-            elif contest.racers > 1 and not arena.stopping:
+            elif contest.racers > 1 and not run.stopping:
                 opener = contest.opened = True
-                # Who comes from now on is too late for this one.
-                arena.line = Contest()
+                # Later clients join the next contest.
+                run.next_contest = Contest()
                 self.place(contest)
                 contest.go.set()
             if contest.order:
@@ -379,7 +379,7 @@ class Client(FastHttpUser):
             contest.racers -= 1
             if opener:
                 contest.go.set()
-            # Who was killed sends nothing more. Such a contest is settled when the run ends.
+            # A stopped client sends no more requests; its contest is settled when the run ends.
             if whole and contest.order and contest.racers == 0:
                 settle(self.client, contest)
 
@@ -389,50 +389,50 @@ class Client(FastHttpUser):
             if self.key_for(contest) not in contest.unknown:
                 break
             gevent.sleep(0.1)
-        # Some winners ask again: it is the same win.
+        # Some winners repeat their take: it is the same win.
         if self.key_for(contest) in contest.winners and random.random() < 0.25:
             take(self.client, contest, self.key_for(contest))
-        # Some come back to an older order: it must stay taken, and its winner must stay its winner.
-        if random.random() < 0.05 and len(arena.recent) > 1:
-            old = random.choice(list(arena.recent.values()))
-            if old.order not in arena.open:
+        # Some clients take an older order again: it must stay taken, with the same winner.
+        if random.random() < 0.05 and len(run.recent) > 1:
+            old = random.choice(list(run.recent.values()))
+            if old.order not in run.open:
                 try:
                     take(self.client, old, self.key_for(old))
                 finally:
                     if self.key_for(old) in old.unknown:
-                        arena.open[old.order] = old
+                        run.open[old.order] = old
 
     def key_for(self, contest):
-        """A key for each client and order. It is a secret: who knows it can pass for the winner."""
+        """Returns a key for this client and order. It is a secret: it proves the win."""
         return f"{self.identity}-{contest.order}"
 
     def place(self, contest):
-        wish = json.dumps({"origin": somewhere(), "destination": somewhere()})
+        payload = json.dumps({"origin": random_point(), "destination": random_point()})
         headers = {**JSON, "Idempotency-Key": uuid4().hex}
         what = "POST /orders"
         for repeat in range(1 + REPEATS):
-            older = arena.newest
+            older = run.newest
             with self.client.post(
-                "/orders", data=wish, headers=headers, name="/orders", catch_response=True
+                "/orders", data=payload, headers=headers, name="/orders", catch_response=True
             ) as response:
-                status, body = answered(response)
+                status, body = parse_response(response)
                 if status is None:
-                    arena.fail(response, broken(response, what))
+                    run.fail(response, broken(response, what))
                 elif is_overloaded(response, status) and repeat < REPEATS:
                     response.request_meta["name"] += " (overloaded)"
                     response.success()
-                    pause = pause_asked_for(response)
+                    pause = retry_after_seconds(response)
                 elif status != 200:
-                    arena.fail(response, unexpected(what, status, body))
+                    run.fail(response, unexpected(what, status, body))
                     return
                 elif fault := fault_in_order(body):
-                    arena.fail(response, f"{what}: the order {fault}")
+                    run.fail(response, f"{what}: the order {fault}")
                     return
                 elif body["status"] != "UNASSIGNED":
-                    arena.fail(response, f"{what}: a new order is {body['status']}")
+                    run.fail(response, f"{what}: a new order is {body['status']}")
                     return
                 elif body["id"] <= older:
-                    arena.fail(response, f"{what}: the id {body['id']} after {older}")
+                    run.fail(response, f"{what}: the id {body['id']} after {older}")
                     return
                 else:
                     response.success()
@@ -441,46 +441,46 @@ class Client(FastHttpUser):
             gevent.sleep(pause if status else 0.1)
         else:
             return
-        arena.newest = max(arena.newest, contest.order)
-        arena.open[contest.order] = contest
-        arena.recent[contest.order] = contest
-        if len(arena.recent) > REMEMBERED:
-            arena.recent.popitem(last=False)
+        run.newest = max(run.newest, contest.order)
+        run.open[contest.order] = contest
+        run.recent[contest.order] = contest
+        if len(run.recent) > MAX_RECENT:
+            run.recent.popitem(last=False)
 
 
 # ---- the run
 
 
 @events.init.add_listener
-def refuse_to_be_distributed(environment, runner, **_):
+def reject_distributed_modes(environment, runner, **_):
     if not isinstance(runner, LocalRunner):
         logging.error(
-            "This test runs in one process: its clients meet at a starting line in memory. "
-            "Leave out --master, --worker and --processes."
+            "this test runs in one process, because its rounds are synchronised in memory: "
+            "remove --master, --worker and --processes"
         )
         sys.exit(2)
-    # Clients finish their race when the run ends, else their outcomes are not known.
+    # Clients finish their take when the run ends, so that their outcomes are known.
     environment.stop_timeout = environment.stop_timeout or TIMEOUT_S + 5
 
 
 @events.test_start.add_listener
 def begin(**_):
-    global arena
-    arena = Arena(begun=True)
+    global run
+    run = Run(begun=True)
 
 
 @events.test_stopping.add_listener
-def send_home(**_):
-    arena.stopping = True
-    if not arena.line.opened:
-        arena.line.go.set()
+def stop_waiting(**_):
+    run.stopping = True
+    if not run.next_contest.opened:
+        run.next_contest.go.set()
 
 
 @events.test_stop.add_listener
 def judge(environment, **_):
-    global last_words
-    # Locust also stops what nobody started.
-    if not arena.begun:
+    global final_summary
+    # Locust also fires this event if no run was started.
+    if not run.begun:
         return
     verdicts.append(False)
     client = FastHttpSession(
@@ -493,41 +493,41 @@ def judge(environment, **_):
         max_retries=0,
         concurrency=1,
     )
-    deadline = time.monotonic() + SETTLE_S
-    for contest in list(arena.open.values()):
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    for contest in list(run.open.values()):
         if time.monotonic() > deadline or not settle(client, contest, deadline):
-            arena.failures["an order whose winner could not be learned"] += 1
+            run.failures["an order whose winner is unknown"] += 1
 
-    causes = Counter(arena.failures)
+    causes = Counter(run.failures)
     for error in environment.runner.exceptions.values():
         causes[f"a defect of this test: {error['msg']}"] += error["count"]
-    if not arena.contested:
-        causes["no order was contested; it needs two clients or more, and time"] += 1
-    if not arena.lists:
-        causes["no list was answered well"] += 1
-    if arena.one_winner != arena.contested:
-        causes["contested orders without exactly one winner"] += arena.contested - arena.one_winner
+    if not run.contested:
+        causes["no order was contested; this needs at least two clients and enough time"] += 1
+    if not run.lists:
+        causes["no list succeeded"] += 1
+    if run.one_winner != run.contested:
+        causes["contested orders without exactly one winner"] += run.contested - run.one_winner
 
     verdicts[-1] = not causes
-    last_words = summary(environment, causes)
-    # The web page may start another run; without it the summary comes last, after the tables.
+    final_summary = summary(environment, causes)
+    # With the web page, another run may follow; without it the summary follows the tables.
     if environment.web_ui:
-        print(last_words, flush=True)
+        print(final_summary, flush=True)
 
 
 def summary(environment, causes):
     total = environment.stats.total
     p50, p95 = (total.get_response_time_percentile(part) or 0 for part in (0.5, 0.95))
-    each = arena.takers / arena.contested if arena.contested else 0
+    each = run.takers / run.contested if run.contested else 0
     lines = [
         "",
         f"Load test of {environment.host}",
-        f"  rounds    {arena.contested} orders contested, by {each:.1f} clients each",
-        f"  winners   {arena.one_winner} orders with exactly one",
-        f"  losers    {sum(arena.refusals.values())} refusals",
-        *(f"            {count} x {text}" for text, count in arena.refusals.most_common()),
-        f"  lists     {arena.lists} pages",
-        f"  requests  {arena.requests}, failures {sum(arena.failures.values())},"
+        f"  rounds    {run.contested} orders contested, by {each:.1f} clients each",
+        f"  winners   {run.one_winner} orders with exactly one",
+        f"  losers    {sum(run.rejections.values())} rejections",
+        *(f"            {count} x {text}" for text, count in run.rejections.most_common()),
+        f"  lists     {run.lists} pages",
+        f"  requests  {run.requests}, failures {sum(run.failures.values())},"
         f" p50 {p50:.0f} ms, p95 {p95:.0f} ms",
     ]
     worst = causes.most_common(20)
@@ -541,20 +541,20 @@ def summary(environment, causes):
 
 @events.quitting.add_listener
 def decide(environment, **_):
-    # After SIGTERM and Ctrl-C the run is still going on.
+    # After SIGTERM and Ctrl-C the run has not stopped.
     if environment.runner.state in (STATE_SPAWNING, STATE_RUNNING):
         environment.runner.stop()
-    # Where all is well Locust decides: it has reasons of its own to fail.
+    # If all runs passed, Locust decides: it may fail for other reasons.
     if not verdicts or not all(verdicts):
         environment.process_exit_code = 1
 
 
 @events.quit.add_listener
-def say_last_words(exit_code, **_):
+def print_final_summary(exit_code, **_):
     if not verdicts:
-        print("\nLoad test: nothing was run, so nothing was shown")
+        print("\nLoad test: no run was started")
     elif not all(verdicts) and verdicts[-1]:
         print("\nLoad test: the last run passed, an earlier one failed")
     else:
-        print(last_words)
+        print(final_summary)
     print(f"  exit code {exit_code}", flush=True)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The load test. Needs a running service with a test database: its orders stay there.
+# The load test. Needs a running service with a test database; the orders are not deleted.
 #
 #   tests/load/run.sh                with a web page, http://127.0.0.1:8089
-#   HEADLESS=1 tests/load/run.sh     without; the exit code is 0 when every law was kept
+#   HEADLESS=1 tests/load/run.sh     without it; the exit code is 0 if every check passed
 #
-# HOST (http://127.0.0.1:8080), USERS (50), SPAWN_RATE (25 a second) and, for HEADLESS, RUN_TIME
-# (20s) say what it does. locustfile.py tells what it checks.
+# Settings: HOST (http://127.0.0.1:8080), USERS (50), SPAWN_RATE (25 per second) and, with HEADLESS,
+# RUN_TIME (20s). locustfile.py describes the checks.
 set -euo pipefail
 
 name=test-load
@@ -17,7 +17,7 @@ host=${host%/}
 
 need_python
 
-# Before Locust is installed, because that takes longer. Python, because curl may be missing.
+# Checked before Locust is installed, which takes longer. In Python, because curl may be missing.
 python3 - "$host/healthcheck" <<'PY' ||
 import sys, urllib.request
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -26,7 +26,7 @@ try:
 except (OSError, ValueError) as error:
     sys.exit(f"{sys.argv[1]}: {error}")
 PY
-  die "no service answers at $host: start one with a test database by 'make test-load-server', or set HOST"
+  die "no service responds at $host: run 'make test-load-server', or set HOST"
 
 make_venv "$venv" "$here/requirements.txt"
 

@@ -1,11 +1,11 @@
-"""Holds the dashboard and the alert rules against a Prometheus that reads a running service.
+"""Checks the dashboard and the alert rules with a Prometheus that scrapes a running service.
 
     check.py metrics SERVICE                          prints what the service exports
-    check.py queries SERVICE PROMETHEUS DASHBOARD     makes traffic and asks every query
+    check.py queries SERVICE PROMETHEUS DASHBOARD     sends requests and evaluates every query
 
-A query that names a metric or a label that does not exist is valid and answers nothing, for ever:
-a panel stays empty and an alert never fires. So every query of the dashboard has to show a number,
-and everything that an alert selects has to be there.
+A query with a metric or a label that does not exist is valid and returns nothing: a panel stays
+empty and an alert never fires. So every query of the dashboard must return a number, and every
+selector of an alert must match a series.
 """
 
 import json
@@ -17,37 +17,37 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# What Grafana would put in. The window holds some scrapes, which are a second apart.
+# The values of Grafana's variables. The window contains several scrapes, one per second.
 VARIABLES = {"$__rate_interval": "10s", "$job": ".+", "$instance": ".+"}
 SCRAPES = 4
-PATIENCE = 60
+TIMEOUT_S = 60
 
 PLACE = {"origin": ["50.456399", "12.707580"], "destination": ["59.436487", "24.747193"]}
 TAKE = {"status": "TAKEN"}
 
-# A metric with or without braces, as `"a}b"` may stand in them.
+# A metric with or without braces, which may contain `"a}b"`.
 SELECTOR = re.compile(r'\b(?:orders|process)_\w+(?:\{(?:[^}"]|"(?:\\.|[^"\\])*")*\})?|\bup\{[^}]*\}')
-# Names between bars: each is to be found, not only one of them.
+# Alternatives: each must match a series, not only one of them.
 NAMES = re.compile(r'=~"(\w+(?:\|\w+)+)"')
 
-# A proxy cannot reach 127.0.0.1 of here.
+# Without a proxy, which could not reach this 127.0.0.1.
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def fetch(url, method="GET", body=None):
-    """The status and the text of the answer, whatever the status is."""
+    """Returns the status and the text of the response, for every status."""
     data = json.dumps(body).encode() if body is not None else None
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with direct.open(request, timeout=20) as answer:
-            return answer.status, answer.read().decode()
+        with direct.open(request, timeout=20) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
 def expect(wanted, url, method="GET", body=None):
-    """The text of the answer, which has the status `wanted`, or the end."""
+    """Returns the text of the response, or exits if the status is not `wanted`."""
     try:
         status, text = fetch(url, method, body)
     except OSError as error:
@@ -58,7 +58,7 @@ def expect(wanted, url, method="GET", body=None):
 
 
 def make_traffic(service):
-    """One request of each kind, so that each panel has something to show."""
+    """Sends one request of each kind, so that each panel has data."""
     order = json.loads(expect(200, f"{service}/orders", "POST", PLACE))["id"]
     expect(200, f"{service}/orders/{order}", "PATCH", TAKE)
     expect(400, f"{service}/orders/{order}", "PATCH", TAKE)
@@ -74,19 +74,19 @@ class Prometheus:
         self.address = address
 
     def get(self, path, **parameters):
-        """The data of an answer of the HTTP API. Why it was refused, as an exception."""
+        """Returns the data of a response of the HTTP API, or raises its error."""
         parameters = urllib.parse.urlencode(parameters)
         _, text = fetch(f"{self.address}/api/v1/{path}?{parameters}")
-        answer = json.loads(text)
-        if answer["status"] != "success":
-            raise ValueError(answer["error"])
-        return answer["data"]
+        response = json.loads(text)
+        if response["status"] != "success":
+            raise ValueError(response["error"])
+        return response["data"]
 
     def ask(self, query):
         return self.get("query", query=query)["result"]
 
     def scrapes(self):
-        """How often the service was read. 0 while Prometheus starts."""
+        """Returns the number of scrapes of the service; 0 while Prometheus starts."""
         try:
             found = self.ask('sum_over_time(up{job="order-api"}[5m])')
         except (OSError, ValueError):
@@ -98,36 +98,36 @@ class Prometheus:
 
 
 def panels_of(dashboard):
-    """All panels that show something, also those in collapsed rows."""
+    """Yields all panels with data, also those in collapsed rows."""
     for panel in dashboard["panels"]:
         yield from panels_of(panel) if panel["type"] == "row" else [panel]
 
 
-def faults_of_layout(dashboard):
-    """What makes an import fail or look wrong."""
+def layout_errors(dashboard):
+    """Yields faults that make an import fail or look wrong."""
     taken = {}
     for panel in dashboard["panels"]:
         place, title = panel["gridPos"], panel["title"]
         across = range(place["x"], place["x"] + place["w"])
         cells = [(x, y) for x in across for y in range(place["y"], place["y"] + place["h"])]
         if across.stop > 24:
-            yield f"{title} reaches over the edge"
+            yield f"{title} exceeds the width"
         for other in sorted({taken[cell] for cell in cells if cell in taken}):
-            yield f"{title} lies on {other}"
+            yield f"{title} overlaps {other}"
         taken.update(dict.fromkeys(cells, title))
     ids = [panel["id"] for panel in dashboard["panels"]]
     if len(ids) != len(set(ids)):
-        yield "two panels have one id"
+        yield "two panels have the same id"
     for panel in panels_of(dashboard):
         if not panel.get("description"):
             yield f"{panel['title']} has no description"
     for uid in re.findall(r'"datasource": \{[^}]*"uid": "(.*?)"\}', json.dumps(dashboard)):
         if uid != "${datasource}":
-            yield f"the data source {uid} is in no other Grafana"
+            yield f"the data source {uid} does not exist in other Grafana servers"
 
 
 def queries_of(dashboard):
-    """Where each query stands, and the query as Grafana would send it."""
+    """Yields the place of each query, and the query as Grafana would send it."""
     found = [
         (panel["title"], target["expr"])
         for panel in panels_of(dashboard)
@@ -141,7 +141,7 @@ def queries_of(dashboard):
 
 
 def labels_of(dashboard):
-    """The label and the series of each variable that asks for the values of a label."""
+    """Yields the label and the series of each variable that queries the values of a label."""
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             query = variable["query"]["query"].replace("$job", VARIABLES["$job"])
@@ -150,7 +150,7 @@ def labels_of(dashboard):
 
 
 def selectors_of(query):
-    """What a query selects, one for each name that it lists."""
+    """Yields the selectors of a query, one for each alternative."""
     for selector in SELECTOR.findall(query):
         names = NAMES.search(selector)
         if names:
@@ -161,58 +161,58 @@ def selectors_of(query):
 
 
 def check_queries(prometheus, dashboard):
-    """What is wrong, and how many queries were answered."""
-    faults, answered = [], 0
+    """Returns the errors, and the number of queries that returned a result."""
+    errors, completed = [], 0
 
     def ask(where, query):
-        nonlocal answered
+        nonlocal completed
         try:
             found = prometheus.ask(query)
         except ValueError as error:
-            faults.append(f"{where}: {error}: {query}")
+            errors.append(f"{where}: {error}: {query}")
             return None
-        answered += 1
+        completed += 1
         return found
 
     for where, query in queries_of(dashboard):
         found = ask(where, query)
         if found is not None and not any(math.isfinite(float(one["value"][1])) for one in found):
-            faults.append(f"{where}: shows no number: {query}")
+            errors.append(f"{where}: returns no number: {query}")
     for where, series, label in labels_of(dashboard):
         if not prometheus.get(f"label/{label}/values", **{"match[]": series}):
-            faults.append(f"the variable {where} has no values")
+            errors.append(f"the variable {where} has no values")
 
     for alert in prometheus.alerts():
         where, query = alert["name"], alert["query"]
         if alert["health"] != "ok" or alert["state"] != "inactive":
-            faults.append(f"{where}: {alert['health']}, {alert['state']}: {alert.get('lastError', '')}")
-        # The state says little, because most fire only after minutes.
+            errors.append(f"{where}: {alert['health']}, {alert['state']}: {alert.get('lastError', '')}")
+        # The state is not sufficient, because most alerts fire only after minutes.
         if found := ask(where, query):
-            faults.append(f"{where}: finds a fault in a healthy service: {found}")
-        # That nothing is there is what absent() asks for; its selector matches, too.
+            errors.append(f"{where}: fires for a healthy service: {found}")
+        # The selector inside absent() must match as well.
         for selector in selectors_of(query):
             if not ask(where, selector):
-                faults.append(f"{where}: there is no {selector}")
-    # Each once: several alerts select the same.
-    return list(dict.fromkeys(faults)), answered
+                errors.append(f"{where}: no series matches {selector}")
+    # Without duplicates: several alerts use the same selector.
+    return list(dict.fromkeys(errors)), completed
 
 
 def queries(service, address, path):
     with open(path, encoding="utf-8") as file:
         dashboard = json.load(file)
     prometheus = Prometheus(address)
-    deadline = time.monotonic() + PATIENCE
-    # Traffic goes on while Prometheus reads, or there would be no rates.
+    deadline = time.monotonic() + TIMEOUT_S
+    # Traffic continues while Prometheus scrapes, because rates need it.
     while prometheus.scrapes() < SCRAPES or any(a["health"] == "unknown" for a in prometheus.alerts()):
         if time.monotonic() > deadline:
-            sys.exit(f"Prometheus has not read {service} {SCRAPES} times within {PATIENCE} s")
+            sys.exit(f"Prometheus has not scraped {service} {SCRAPES} times within {TIMEOUT_S} s")
         make_traffic(service)
         time.sleep(0.3)
-    faults, answered = check_queries(prometheus, dashboard)
-    faults = [*faults_of_layout(dashboard), *faults]
-    if faults:
-        sys.exit("\n".join(faults))
-    print(f"monitoring: {answered} queries answered")
+    errors, completed = check_queries(prometheus, dashboard)
+    errors = [*layout_errors(dashboard), *errors]
+    if errors:
+        sys.exit("\n".join(errors))
+    print(f"monitoring: {completed} queries returned results")
 
 
 def metrics(service):

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The monitoring files against the real Prometheus: the rules keep their tests, and Prometheus reads
-# a running service by them, answers every query of the dashboard and of the alerts, and finds
-# nothing to alert about. The service has to be built before: cargo build --bin order-api
+# Tests the monitoring files with the real Prometheus: the rules pass their tests, and Prometheus
+# scrapes a running service with them, evaluates every query of the dashboard and of the alerts, and
+# fires no alert. Build the service first: cargo build --bin order-api
 #
-# Uses promtool and prometheus where they are installed, else those of Debian's package, unpacked
-# below target/. Installing it would start a server for all addresses.
+# Uses the installed promtool and prometheus, or else those of Debian's package, unpacked below
+# target/. Installing the package would start a server on all addresses.
 set -euo pipefail
 
 name=test-monitoring
@@ -35,11 +35,11 @@ if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
   PATH=$unpacked/usr/bin:$PATH
 fi
 
-# Only what is wrong is worth reading.
+# Prints the output of a command only if it fails.
 quietly() {
-  "$@" >"$scratch/said" 2>&1 || {
-    cat "$scratch/said" >&2
-    die "$1 $2 $3 has failed, see above"
+  "$@" >"$scratch/output" 2>&1 || {
+    cat "$scratch/output" >&2
+    die "$1 $2 $3 failed, see above"
   }
 }
 
@@ -51,22 +51,22 @@ start_service "sqlite://$scratch/orders.db" >"$scratch/service.log"
 python3 "$here/check.py" metrics "$HOST" >"$scratch/metrics"
 quietly promtool check metrics <"$scratch/metrics"
 
-# The files as they are, but for the address and how often, so that it does not take minutes.
+# The files with another address and shorter intervals, so that the test does not take minutes.
 cp "$monitoring/alerts.yml" "$scratch"
 sed -e "s/127\.0\.0\.1:8080/${HOST#http://}/" -e 's/_interval: 15s/_interval: 1s/' \
   "$monitoring/prometheus.yml" >"$scratch/prometheus.yml"
 if ! grep -q "${HOST#http://}" "$scratch/prometheus.yml" ||
   grep '_interval: [^1]' "$scratch/prometheus.yml"; then
-  die "prometheus.yml no longer has the address or the intervals that this script replaces"
+  die "prometheus.yml lacks the address or the intervals that this script replaces"
 fi
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-# GOMAXPROCS: it has little to do, and leaves the other cores to the service.
+# GOMAXPROCS=1 leaves the other cores to the service.
 GOMAXPROCS=1 prometheus --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/tsdb" \
   --web.listen-address="127.0.0.1:$port" --log.level=warn >"$scratch/prometheus.log" 2>&1 &
 prometheus=$!
 
 python3 "$here/check.py" queries "$HOST" "http://127.0.0.1:$port" "$monitoring/dashboard.json" || {
   sed "s/^/prometheus: /" "$scratch/prometheus.log" >&2
-  die "the monitoring files do not fit the service, see above"
+  die "the monitoring files do not match the service, see above"
 }
