@@ -97,7 +97,7 @@ pub(crate) fn open(
         }
     }
     connection.batch_execute("UNLISTEN *")?;
-    // The second connection has marked its own session. It is all that can be verified on a standby.
+    // The second connection has set its own marker. On a standby this is all that can be verified.
     marker.verify(&mut connection)?;
     Ok((connection, marker))
 }

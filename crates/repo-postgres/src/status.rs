@@ -38,11 +38,12 @@ statement! {
          ) AS is_up_to_date \
      ), needed (relation, privilege, columns) AS ( VALUES \
          ('orders', 'SELECT', '{id, origin_latitude, origin_longitude, destination_latitude, \
-             destination_longitude, distance, status, created_at, taken_at, take_key}'::text[]), \
+             destination_longitude, distance, status, created_at, taken_at, take_key, \
+             ctid}'::text[]), \
          ('orders', 'INSERT', '{id, origin_latitude, origin_longitude, destination_latitude, \
              destination_longitude, distance, status, created_at, updated_at}'), \
          ('orders', 'UPDATE', '{status, updated_at, taken_at, take_key}'), \
-         ('placement_keys', 'SELECT', '{key, order_id, created_at}'), \
+         ('placement_keys', 'SELECT', '{key, order_id, created_at, ctid}'), \
          ('placement_keys', 'INSERT', '{key, order_id, created_at}'), \
          ('placement_keys', 'UPDATE', '{order_id, created_at}') \
      ), stored AS ( \

@@ -168,6 +168,7 @@ const PRIVILEGES: [(&str, &str, &[&str]); 8] = [
             "created_at",
             "taken_at",
             "take_key",
+            "ctid",
         ],
     ),
     (
@@ -186,7 +187,7 @@ const PRIVILEGES: [(&str, &str, &[&str]); 8] = [
         ],
     ),
     ("UPDATE", "orders", &["status", "updated_at", "taken_at", "take_key"]),
-    ("SELECT", "placement_keys", &["key", "order_id", "created_at"]),
+    ("SELECT", "placement_keys", &["key", "order_id", "created_at", "ctid"]),
     ("INSERT", "placement_keys", &["key", "order_id", "created_at"]),
     ("UPDATE", "placement_keys", &["order_id", "created_at"]),
     ("DELETE", "placement_keys", &[]),
