@@ -59,7 +59,7 @@ fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {
     Ok(connection)
 }
 
-/// How long a database that was created a moment ago may be unreachable. PgBouncer rejects
+/// How long a database that was created a moment ago may be unreachable. `PgBouncer` rejects
 /// connections to one that it has not found for 15 s.
 const CREATED_DATABASE_TIMEOUT: Duration = Duration::from_secs(20);
 const CREATED_DATABASE_INTERVAL: Duration = Duration::from_secs(1);

@@ -106,8 +106,8 @@ fn unknown_parameters(count: usize, extra: usize) -> Ask {
         let length = 1 + extra / count + usize::from(n < extra % count);
         LETTERS[n..=n].repeat(length)
     };
-    let parameters: String = (0..count).map(|n| format!("&{}=1", name(n))).collect();
-    Ask::new(&format!("GET /orders?page=1&limit=1{parameters}"))
+    let parameters: Vec<_> = (0..count).map(|n| format!("{}=1", name(n))).collect();
+    Ask::new(&format!("GET /orders?page=1&limit=1&{}", parameters.join("&")))
 }
 
 fn unzip(packed: &[u8]) -> Vec<u8> {
