@@ -71,6 +71,8 @@ pub(crate) struct Calls<M, T> {
 pub(crate) enum Kind {
     /// It changes nothing: it may be repeated whatever has happened.
     Read,
+    /// It changes nothing, but belongs to a change: what keeps changes waiting keeps it waiting, too.
+    KeyLookup,
     /// It may have been done.
     Write,
 }
@@ -107,7 +109,7 @@ impl Sizes {
     pub(crate) fn of(self, kind: Kind) -> usize {
         let size = match kind {
             Kind::Read => self.reads,
-            Kind::Write => self.writes.unwrap_or(self.reads),
+            Kind::KeyLookup | Kind::Write => self.writes.unwrap_or(self.reads),
         };
         size.get() as usize
     }
@@ -148,7 +150,7 @@ impl Store {
     fn share(&self, kind: Kind) -> &Share {
         match kind {
             Kind::Read => &self.reads,
-            Kind::Write => self.writes.as_ref().unwrap_or(&self.reads),
+            Kind::KeyLookup | Kind::Write => self.writes.as_ref().unwrap_or(&self.reads),
         }
     }
 
@@ -171,13 +173,13 @@ impl Store {
         let connections = Arc::clone(&share.connections);
         let work = move |connection: &mut PgConnection, members: &[M]| match kind {
             Kind::Write => work(connection, members),
-            Kind::Read => {
+            Kind::Read | Kind::KeyLookup => {
                 let outcomes = work(connection, members).into_iter();
                 outcomes.map(|outcome| outcome.map_err(StoreError::of_a_read)).collect()
             }
         };
         let serve = move |turn: Turn<M, T, StoreError>| {
-            if kind == Kind::Read {
+            if kind != Kind::Write {
                 turn.give_way();
             }
             connections.serve(turn, cap(), &work);
@@ -195,7 +197,8 @@ where
     pub(crate) async fn ask(&self, member: M) -> Result<T, RepoError> {
         let late = |begun| match self.kind {
             Kind::Write if begun => StoreError::NoAnswer,
-            Kind::Write => StoreError::WritesStalled,
+            Kind::KeyLookup if begun => StoreError::NoTurn,
+            Kind::KeyLookup | Kind::Write => StoreError::WritesStalled,
             Kind::Read => StoreError::NoTurn,
         };
         Ok(self.queue.ask_within(CALL_PATIENCE, member, late).await?)
@@ -287,16 +290,16 @@ mod tests {
     #[case(1, 1, None)]
     #[case(2, 1, Some(1))]
     #[case(3, 2, Some(1))]
-    #[case(8, 5, Some(3))]
-    #[case(10, 6, Some(4))]
-    #[case(20, 12, Some(8))]
+    #[case(8, 4, Some(4))]
+    #[case(10, 5, Some(5))]
+    #[case(20, 10, Some(10))]
     fn reads_and_writes_have_connections_of_their_own(
         #[case] connections: u32,
         #[case] reads: u32,
         #[case] writes: Option<u32>,
     ) {
         let sizes =
-            Sizes::divide(NonZero::new(connections).unwrap(), Batches { reads: 6, writes: 4 });
+            Sizes::divide(NonZero::new(connections).unwrap(), Batches { reads: 5, writes: 5 });
         assert_eq!((sizes.reads.get(), sizes.writes.map(NonZero::get)), (reads, writes));
     }
 }

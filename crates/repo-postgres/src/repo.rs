@@ -32,17 +32,17 @@ mod width {
     use crate::blocking::Batches;
 
     pub(super) const PLACING: usize = 2;
+    pub(super) const PLACEMENTS: usize = 1;
     pub(super) const TAKING: usize = 2;
 
-    pub(super) const PLACEMENTS: usize = 1;
     pub(super) const LISTING: usize = 1;
     pub(super) const DEEP_LISTING: usize = 2;
     pub(super) const FINDING: usize = 1;
     pub(super) const CHECKING: usize = 1;
 
     pub(super) const ALL: Batches = Batches {
-        reads: PLACEMENTS + LISTING + DEEP_LISTING + FINDING + CHECKING,
-        writes: PLACING + TAKING,
+        reads: LISTING + DEEP_LISTING + FINDING + CHECKING,
+        writes: PLACING + PLACEMENTS + TAKING,
     };
 }
 
@@ -94,9 +94,10 @@ impl PgOrderRepo {
         let changes = |batches| Width::for_crowds(times(write, width::ALL.writes) * batches, CROWD);
         let reads = |batches| Width::of(times(read, width::ALL.reads) * batches);
         let deep = reads(width::DEEP_LISTING);
+        let lookups = Width::of(times(Kind::KeyLookup, width::ALL.writes) * width::PLACEMENTS);
         Self {
             placing: store.queue(write, changes(width::PLACING), few, place_all),
-            placements: store.queue(read, reads(width::PLACEMENTS), few, |connection, keys| {
+            placements: store.queue(Kind::KeyLookup, lookups, few, |connection, keys| {
                 let shared = Shared::among(keys);
                 let placements = find_placements(connection, shared.different());
                 shared.spread(placements)

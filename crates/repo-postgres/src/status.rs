@@ -17,7 +17,8 @@ use crate::{
 
 statement! {
     /// Reports whether all known migrations are applied, whether this session is read-only,
-    /// whether a new one is, and whether the role has the privileges that the statements need.
+    /// whether a new one is, and whether the role has the privileges that the statements need. A
+    /// policy of row security can hide any row and reject any change, so none may apply.
     ///
     /// A session keeps the setting of its database and its role as they were when it began, so
     /// that only the catalog tells what a new session receives; null where this session cannot
@@ -71,6 +72,7 @@ statement! {
              SELECT bool_and(has_column_privilege(relation, column_name, privilege)) \
              FROM needed, unnest(columns) AS column_name \
          ) AND has_table_privilege('placement_keys', 'DELETE') \
+             AND NOT row_security_active('orders') AND NOT row_security_active('placement_keys') \
              AND has_sequence_privilege('orders_id_seq', 'USAGE, UPDATE') END \
      FROM schema CROSS JOIN session LEFT JOIN stored ON true"
 }

@@ -255,6 +255,13 @@ async fn role_is_ready_with_exactly_the_privileges_it_needs() {
     );
     assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready, "of whole tables");
     every_call(&repo, 1000).await.unwrap();
+
+    for table in ["orders", "placement_keys"] {
+        owner.execute(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"));
+        assert_eq!(repo.check().await.unwrap(), StoreStatus::ReadOnly, "no policy for {table}");
+        owner.execute(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"));
+        assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready, "{table}");
+    }
 }
 
 /// A take is rejected on a standby, and the connections that are replaced for that are good.

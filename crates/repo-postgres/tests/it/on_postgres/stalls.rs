@@ -40,7 +40,11 @@ fn start_writes(repo: &Arc<PgOrderRepo>) -> JoinHandle<Vec<Placement>> {
             writes.push(tokio::spawn(async move {
                 match n % 3 {
                     0 => repo.place(new_order(n)).await.map(drop),
-                    1 => repo.place(keyed(n, &format!("key-{n}"))).await.map(drop),
+                    1 => {
+                        let key = key(&format!("key-{n}"));
+                        repo.find_placement(&key).await?;
+                        repo.place(keyed(n, key.as_str())).await.map(drop)
+                    }
                     _ => repo.take(wish(1.try_into().unwrap())).await.map(drop),
                 }
             }));
@@ -54,7 +58,6 @@ async fn read_everything(repo: &PgOrderRepo) {
     let all = async {
         assert!(!repo.list(newest()).await.unwrap().is_empty());
         assert!(repo.find(1.try_into().unwrap()).await.unwrap().is_some());
-        assert_eq!(repo.find_placement(&key("none")).await.unwrap(), None);
         assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready);
     };
     timeout(READ_TIMEOUT, all).await.expect("reads are served in time");
@@ -72,6 +75,8 @@ enum Stall {
     MissingStandby,
     /// Another session has locked the table.
     LockedTable,
+    /// Another session has locked the keys of placements, for reads as well.
+    LockedKeys,
 }
 
 impl Stall {
@@ -79,13 +84,14 @@ impl Stall {
         match self {
             Self::MissingStandby => reload(session, "nobody"),
             Self::LockedTable => session.execute("BEGIN; LOCK TABLE orders IN EXCLUSIVE MODE"),
+            Self::LockedKeys => session.execute("BEGIN; LOCK TABLE placement_keys"),
         }
     }
 
     fn end(self, session: &mut Session) {
         match self {
             Self::MissingStandby => reload(session, ""),
-            Self::LockedTable => session.execute("COMMIT"),
+            Self::LockedTable | Self::LockedKeys => session.execute("COMMIT"),
         }
     }
 
@@ -93,7 +99,7 @@ impl Stall {
         match error {
             RepoError::OutcomeUnknown(_) | RepoError::Overloaded => true,
             // The server ends the wait for a lock after 2 seconds: nothing was changed.
-            RepoError::Unavailable(_) => matches!(self, Self::LockedTable),
+            RepoError::Unavailable(_) => !matches!(self, Self::MissingStandby),
             _ => false,
         }
     }
@@ -102,12 +108,16 @@ impl Stall {
 #[rstest]
 #[case::missing_standby(Stall::MissingStandby)]
 #[case::locked_table(Stall::LockedTable)]
+#[case::locked_keys(Stall::LockedKeys)]
 #[tokio::test(flavor = "multi_thread")]
-async fn stalled_writes_leave_reads_served(#[case] stall: Stall) {
+async fn stalled_writes_leave_reads_served(
+    #[case] stall: Stall,
+    #[values(3, 10)] connections: u32,
+) {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let info = ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(10).unwrap()).unwrap());
+    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(connections).unwrap()).unwrap());
     place(&repo, new_order(1)).await;
 
     let mut session = database.session();
