@@ -47,7 +47,7 @@ pub enum OpenError {
     /// The write-ahead log beside the file belongs to another database. SQLite would apply it.
     #[error(
         "{wal:?} is not the write-ahead log of the database {path:?}; put the database that it \
-         belongs to back, or remove it and the -shm file beside it"
+         belongs to back, or remove it and the -shm file beside it, which loses the changes that only it has"
     )]
     ForeignWal {
         /// The file.

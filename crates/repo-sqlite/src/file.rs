@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, Metadata},
+    fs::{self, File, Metadata},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -25,6 +25,8 @@ pub(crate) struct DatabaseFile {
     /// The same, with symbolic links resolved: SQLite names the other files after it.
     resolved: PathBuf,
     database: Inode,
+    /// Open as long as the connections. To close it before them would release SQLite's locks.
+    content: File,
     wal: Part,
     shared_memory: Part,
     /// The largest length seen. SQLite itself shortens the file only in a `VACUUM`.
@@ -70,6 +72,7 @@ impl DatabaseFile {
         let metadata = fs::metadata(&resolved)?;
         Ok(Self {
             database: Inode::from(&metadata),
+            content: File::open(&resolved)?,
             wal: Part::new(wal_path(&resolved))?,
             shared_memory: Part::new(shared_memory_path(&resolved))?,
             length: metadata.len().into(),
@@ -85,7 +88,9 @@ impl DatabaseFile {
         if length < self.length.fetch_max(length, Ordering::Relaxed) {
             return Err(StoreError::FileTruncated);
         }
-        if self.wal.is_in_place() && self.shared_memory.is_in_place() {
+        // A backup that was copied over the file has its inode, but not this mark.
+        let is_marked = has_wal_mark(&self.content).is_ok_and(|is_marked| is_marked);
+        if is_marked && self.wal.is_in_place() && self.shared_memory.is_in_place() {
             Ok(())
         } else {
             Err(StoreError::FileReplaced)
@@ -169,6 +174,15 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(suffix);
     name.into()
+}
+
+/// Whether a database is written by way of a write-ahead log: its format for reading is 2. SQLite
+/// marks it so before it writes the first frame of a log.
+pub(crate) fn has_wal_mark(database: &File) -> io::Result<bool> {
+    const READ_VERSION_OFFSET: u64 = 19;
+    let mut version = [0];
+    database.read_exact_at(&mut version, READ_VERSION_OFFSET)?;
+    Ok(version == [2])
 }
 
 /// The length of a file; 0 if there is none.

@@ -1,17 +1,12 @@
 //! Rejects a file that is damaged, before anything is written to it.
 
-use std::{
-    fs::{self, File},
-    io,
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::fs::{self, File};
 
 use diesel::{prelude::*, sql_types::Text};
 
 use crate::{
     error::{OpenError, is_damage},
-    file::{length_of, wal_path},
+    file::{has_wal_mark, length_of, wal_path},
     open::{Database, OpenMode},
 };
 
@@ -59,17 +54,11 @@ pub(crate) fn check_wal(database: &Database) -> Result<bool, OpenError> {
         return Ok(false);
     }
     if length_of(&resolved) > 0
-        && has_wal_mark(&resolved).map_err(|error| database.unopened(error))?
+        && File::open(&resolved)
+            .and_then(|file| has_wal_mark(&file))
+            .map_err(|error| database.unopened(error))?
     {
         return Ok(true);
     }
     Err(OpenError::ForeignWal { path: database.path.clone(), wal })
-}
-
-/// Whether the file says that it is written by way of a log: its format for reading is 2.
-fn has_wal_mark(path: &Path) -> io::Result<bool> {
-    const READ_VERSION_OFFSET: u64 = 19;
-    let mut version = [0];
-    File::open(path)?.read_exact_at(&mut version, READ_VERSION_OFFSET)?;
-    Ok(version == [2])
 }

@@ -59,7 +59,7 @@ fn start(world: &World) -> (Process, i64) {
         .env("DATABASE_URL", world.database_url())
         .status();
     assert!(backup.unwrap().success());
-    shell(world.directory(), "rm data/orders.db*; mv copy.db data/orders.db");
+    shell(world.directory(), "rm data/orders.db*; cp copy.db backup.db; mv copy.db data/orders.db");
     let service = Process::start(world);
     let order = service.client.place();
     assert_eq!(readiness(&service.client), json!({"status": "ready"}));
@@ -87,6 +87,7 @@ fn start(world: &World) -> (Process, i64) {
     "cp data/orders.db other; mv data/orders.db gone; ln -s ../other data/orders.db",
     "mv gone data/orders.db"
 )]
+#[case("cp backup.db data/orders.db", "")]
 #[case("truncate -s 0 data/orders.db", "")]
 #[case("truncate -s 4096 data/orders.db", "")]
 #[case("truncate -s $(($(stat -c %s data/orders.db) / 2)) data/orders.db", "")]
