@@ -31,6 +31,9 @@ const CHANNEL: &str = "order_api_session";
 /// How long a second connection may take to open and send a message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+const NO_SECOND_CONNECTION: &str = "no second connection was available in time; a pooler \
+     must allow one session more (PgBouncer: default_pool_size)";
+
 /// How long a message may take to arrive once it is sent. Usually it takes less than a millisecond.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 const DELIVERY_POLL_INTERVAL: Duration = Duration::from_millis(1);
@@ -116,7 +119,7 @@ fn send(libpq: &str, marker: &SessionMarker) -> Result<Message, NoConnection> {
         .map_err(|error| NoConnection::new(&error.to_string()))?;
     receiver
         .recv_timeout(SEND_TIMEOUT)
-        .unwrap_or_else(|_| Err(NoConnection::new("no second connection was available in time")))
+        .unwrap_or_else(|_| Err(NoConnection::new(NO_SECOND_CONNECTION)))
 }
 
 fn connect_and_send(libpq: &str, payload: &str) -> Result<Message, NoConnection> {
