@@ -176,6 +176,12 @@ impl Connection {
         self.unanswered.get() > MAX_UNANSWERED_BYTES
     }
 
+    /// Whether a client that has its response has sent so much of an unwanted body that no more bytes
+    /// are read.
+    fn has_lingered_enough(&self, more: usize) -> bool {
+        self.phase.get() == Phase::Lingering && self.unanswered.get() + more > MAX_UNANSWERED_BYTES
+    }
+
     /// Something was sent: the client is reading.
     fn went(&self) {
         self.write_until.set(None);

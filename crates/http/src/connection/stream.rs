@@ -125,6 +125,12 @@ impl Stream {
 
     /// Reads from the client; `true` when it will send nothing more.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.connection.has_lingered_enough(READ_BYTES) {
+            // Closing now would reset the connection, and the client could lose its response.
+            ready!(self.poll_nothing(cx))?;
+            self.connection.close(Closed::TooMuch);
+            return Poll::Ready(Ok(true));
+        }
         let mut bytes = [0; READ_BYTES];
         let mut bytes = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut bytes))?;
