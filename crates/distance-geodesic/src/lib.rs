@@ -48,14 +48,14 @@ impl DistanceProvider for GeodesicDistanceProvider {
 /// that must not look like a distance of 0, which is what a cast makes of "not a number".
 fn whole(metres: f64) -> Result<Metres, DistanceError> {
     if metres.is_nan() {
-        return Err(DistanceError::Nonsense("the geodesic has no length".into()));
+        return Err(DistanceError::InvalidResponse("the geodesic has no length".into()));
     }
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a float cast saturates, and what is no distance is refused right after"
     )]
     let rounded = metres.round() as i64;
-    Metres::try_from(rounded).map_err(|error| DistanceError::Nonsense(error.into()))
+    Metres::try_from(rounded).map_err(|error| DistanceError::InvalidResponse(error.into()))
 }
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_is_no_length_is_an_error_and_not_a_zero() {
         for metres in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
-            assert!(matches!(whole(metres), Err(DistanceError::Nonsense(_))), "{metres}");
+            assert!(matches!(whole(metres), Err(DistanceError::InvalidResponse(_))), "{metres}");
         }
     }
 

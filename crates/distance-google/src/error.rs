@@ -41,12 +41,12 @@ pub(crate) enum Failure {
     RefusedByStatus(StatusCode),
 
     #[error(transparent)]
-    Nonsense(#[from] Nonsense),
+    InvalidResponse(#[from] InvalidResponse),
 }
 
 /// Why an answer makes no sense.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Nonsense {
+pub(crate) enum InvalidResponse {
     #[error("HTTP status {0} is none that Google Maps answers with")]
     HttpStatus(StatusCode),
     #[error("the answer is longer than {limit} bytes")]
@@ -86,7 +86,7 @@ impl Failure {
         } else if error.is_timeout() {
             Self::Timeout(error)
         } else if is_badly_encoded(&error) {
-            Nonsense::Encoding(error.into()).into()
+            InvalidResponse::Encoding(error.into()).into()
         } else {
             Self::Broken(error)
         }
@@ -106,7 +106,7 @@ impl Failure {
             | Self::Denied
             | Self::OverDailyLimit
             | Self::RefusedByStatus(_)
-            | Self::Nonsense(_) => false,
+            | Self::InvalidResponse(_) => false,
         }
     }
 }
@@ -135,7 +135,7 @@ impl From<Failure> for DistanceError {
             Failure::Denied | Failure::OverDailyLimit | Failure::RefusedByStatus(_) => {
                 Self::Refused
             }
-            Failure::Nonsense(_) => Self::Nonsense,
+            Failure::InvalidResponse(_) => Self::InvalidResponse,
         };
         by_who_can_help(failure.into())
     }

@@ -19,7 +19,7 @@ use crate::{
     coding::decode,
     cures::Cures,
     endpoint::Endpoint,
-    error::{BuildError, Failure, Nonsense},
+    error::{BuildError, Failure, InvalidResponse},
     reply::MatrixReply,
     scrub::scrubbed,
 };
@@ -153,13 +153,13 @@ fn check_status(status: StatusCode) -> Result<(), Failure> {
         200 => Ok(()),
         429 | 500..=599 => Err(Failure::OutOfOrder(status)),
         300..=499 => Err(Failure::RefusedByStatus(status)),
-        _ => Err(Nonsense::HttpStatus(status).into()),
+        _ => Err(InvalidResponse::HttpStatus(status).into()),
     }
 }
 
 /// Reads the body and decodes it; stops as soon as it is too long.
 async fn read_body(mut answer: Response) -> Result<Vec<u8>, Failure> {
-    let too_long = Failure::Nonsense(Nonsense::TooLong { limit: MAX_BODY_BYTES });
+    let too_long = Failure::InvalidResponse(InvalidResponse::TooLong { limit: MAX_BODY_BYTES });
     if answer.content_length().is_some_and(|declared| declared > MAX_BODY_BYTES as u64) {
         return Err(too_long);
     }

@@ -7,14 +7,14 @@
 use order_domain::{DistanceOutcome, Metres};
 use serde_json::Value;
 
-use crate::error::{Failure, Nonsense};
+use crate::error::{Failure, InvalidResponse};
 
 /// A body that is JSON. It is not `Debug`: it may quote the key.
 pub(crate) struct MatrixReply(Value);
 
 impl MatrixReply {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Nonsense> {
-        serde_json::from_slice(body).map(Self).map_err(Nonsense::NotJson)
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, InvalidResponse> {
+        serde_json::from_slice(body).map(Self).map_err(InvalidResponse::NotJson)
     }
 
     /// Why Google refuses, in its own words. They may quote the key.
@@ -24,7 +24,7 @@ impl MatrixReply {
 
     /// What the answer says of the one route that was asked for.
     pub(crate) fn outcome(&self) -> Result<DistanceOutcome, Failure> {
-        let misunderstood = |status| Err(Nonsense::Misunderstood(status).into());
+        let misunderstood = |status| Err(InvalidResponse::Misunderstood(status).into());
         match text(&self.0, "status")? {
             "OK" => Ok(of_element(only(only(&self.0, "rows")?, "elements")?)?),
             "UNKNOWN_ERROR" => Err(Failure::UnknownError),
@@ -34,37 +34,37 @@ impl MatrixReply {
             "INVALID_REQUEST" => misunderstood("INVALID_REQUEST"),
             "MAX_ELEMENTS_EXCEEDED" => misunderstood("MAX_ELEMENTS_EXCEEDED"),
             "MAX_DIMENSIONS_EXCEEDED" => misunderstood("MAX_DIMENSIONS_EXCEEDED"),
-            _ => Err(Nonsense::UnknownStatus.into()),
+            _ => Err(InvalidResponse::UnknownStatus.into()),
         }
     }
 }
 
 /// An element is the answer for one pair of origin and destination.
-fn of_element(element: &Value) -> Result<DistanceOutcome, Nonsense> {
+fn of_element(element: &Value) -> Result<DistanceOutcome, InvalidResponse> {
     match text(element, "status")? {
         "OK" => metres(element).map(DistanceOutcome::Found),
         "NOT_FOUND" | "ZERO_RESULTS" | "MAX_ROUTE_LENGTH_EXCEEDED" => Ok(DistanceOutcome::NoRoute),
-        _ => Err(Nonsense::UnknownElementStatus),
+        _ => Err(InvalidResponse::UnknownElementStatus),
     }
 }
 
 /// `distance.value` is always in metres, whatever `units` asks for: that only shapes the text.
 /// Google sends it without a fraction, so `1.0` is as wrong as `1.5`.
-fn metres(element: &Value) -> Result<Metres, Nonsense> {
+fn metres(element: &Value) -> Result<Metres, InvalidResponse> {
     let value = element.get("distance").and_then(|distance| distance.get("value"));
-    let value = value.and_then(Value::as_i64).ok_or(Nonsense::NoDistance)?;
-    Metres::try_from(value).map_err(Nonsense::Distance)
+    let value = value.and_then(Value::as_i64).ok_or(InvalidResponse::NoDistance)?;
+    Metres::try_from(value).map_err(InvalidResponse::Distance)
 }
 
-fn text<'a>(object: &'a Value, name: &'static str) -> Result<&'a str, Nonsense> {
-    object.get(name).and_then(Value::as_str).ok_or(Nonsense::NoText(name))
+fn text<'a>(object: &'a Value, name: &'static str) -> Result<&'a str, InvalidResponse> {
+    object.get(name).and_then(Value::as_str).ok_or(InvalidResponse::NoText(name))
 }
 
 /// The only member of a list. More than one would answer what was not asked.
-fn only<'a>(object: &'a Value, list: &'static str) -> Result<&'a Value, Nonsense> {
+fn only<'a>(object: &'a Value, list: &'static str) -> Result<&'a Value, InvalidResponse> {
     match object.get(list).and_then(Value::as_array).map(Vec::as_slice) {
         Some([one]) => Ok(one),
-        _ => Err(Nonsense::NotOne(list)),
+        _ => Err(InvalidResponse::NotOne(list)),
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
         )]
         value: &str,
     ) {
-        assert!(matches!(read(&with_value(value)), Err(Failure::Nonsense(_))));
+        assert!(matches!(read(&with_value(value)), Err(Failure::InvalidResponse(_))));
     }
 
     #[rstest]
@@ -166,7 +166,7 @@ mod tests {
         r#"{"status":"OK","rows":[{"elements":[{"status":"NOT_FOUND"},{"status":"NOT_FOUND"}]}]}"#
     )]
     fn an_answer_of_another_shape_makes_no_sense(#[case] body: &str) {
-        assert!(matches!(read(body), Err(Failure::Nonsense(_))));
+        assert!(matches!(read(body), Err(Failure::InvalidResponse(_))));
     }
 
     #[rstest]
@@ -185,19 +185,19 @@ mod tests {
         )]
         element: &str,
     ) {
-        assert!(matches!(read(&with_element(element)), Err(Failure::Nonsense(_))));
+        assert!(matches!(read(&with_element(element)), Err(Failure::InvalidResponse(_))));
     }
 
     #[test]
     fn text_that_is_not_utf_8_makes_no_sense() {
         let body = b"{\"status\":\"OK\",\"rows\":[],\"error_message\":\"\xff\"}";
-        assert!(matches!(MatrixReply::parse(body), Err(Nonsense::NotJson(_))));
+        assert!(matches!(MatrixReply::parse(body), Err(InvalidResponse::NotJson(_))));
     }
 
     #[test]
     fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
         let body = "[".repeat(1 << 20);
-        assert!(matches!(MatrixReply::parse(body.as_bytes()), Err(Nonsense::NotJson(_))));
+        assert!(matches!(MatrixReply::parse(body.as_bytes()), Err(InvalidResponse::NotJson(_))));
     }
 
     #[test]

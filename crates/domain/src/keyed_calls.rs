@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::{
         Coordinates, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, Orders,
-        PlaceError, PlaceOutcome, PlacedOrder, Placing, RepoError, Take, TakeOutcome,
+        PlaceError, PlaceOrderOutcome, PlaceOutcome, PlacedOrder, RepoError, Take, TakeOutcome,
     };
 
     /// Closed until permits are added.
@@ -219,7 +219,7 @@ mod tests {
 
         /// Starts to place an order from this latitude, and lets all that runs go on until it
         /// waits.
-        async fn place(&self, latitude: f64) -> JoinHandle<Result<Placing, PlaceError>> {
+        async fn place(&self, latitude: f64) -> JoinHandle<Result<PlaceOrderOutcome, PlaceError>> {
             let orders = self.orders.clone();
             let key = IdempotencyKey::parse("key").unwrap();
             let task = tokio::spawn(async move { orders.place(route(latitude), Some(key)).await });
@@ -253,12 +253,12 @@ mod tests {
         Route { origin, destination: origin }
     }
 
-    fn name(outcome: &Result<Placing, PlaceError>) -> &'static str {
+    fn name(outcome: &Result<PlaceOrderOutcome, PlaceError>) -> &'static str {
         match outcome {
-            Ok(Placing::Placed(_)) => "placed",
-            Ok(Placing::Replayed(_)) => "replayed",
-            Ok(Placing::KeyConflict) => "conflict",
-            Ok(Placing::NoRoute) => "no route",
+            Ok(PlaceOrderOutcome::Placed(_)) => "placed",
+            Ok(PlaceOrderOutcome::Replayed(_)) => "replayed",
+            Ok(PlaceOrderOutcome::KeyConflict) => "conflict",
+            Ok(PlaceOrderOutcome::NoRoute) => "no route",
             Err(PlaceError::Distance(_)) => "no distance",
             Err(PlaceError::Repo(_)) => "no store",
         }

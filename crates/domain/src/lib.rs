@@ -24,9 +24,9 @@ pub use order::{
     InvalidMetres, InvalidStatus, InvalidTimestamp, Metres, Order, OrderId, OrderState,
     OrderStatus, OrderSummary, PlacedOrder, Timestamp,
 };
-pub use orders::{Orders, PlaceError, Placing};
+pub use orders::{Orders, PlaceError, PlaceOrderOutcome};
 pub use ports::{
-    Cause, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo, PlaceOutcome,
+    BoxError, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo, PlaceOutcome,
     Readiness, RepoError, StoreStatus, Take, TakeOutcome,
 };
 #[cfg(any(test, feature = "mock"))]

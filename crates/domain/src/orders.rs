@@ -18,7 +18,7 @@ pub struct Orders {
 
 /// What became of a customer's wish to place an order.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Placing {
+pub enum PlaceOrderOutcome {
     /// A new order was placed.
     Placed(PlacedOrder),
     /// The same wish under the same key had placed this order before.
@@ -62,7 +62,7 @@ impl Orders {
         &self,
         route: Route,
         key: Option<IdempotencyKey>,
-    ) -> Result<Placing, PlaceError> {
+    ) -> Result<PlaceOrderOutcome, PlaceError> {
         if let Some(key) = key {
             return self.place_once(route, key).await;
         }
@@ -70,18 +70,22 @@ impl Orders {
             DistanceOutcome::Found(distance) => {
                 self.store(NewOrder { route, distance, key: None }).await
             }
-            DistanceOutcome::NoRoute => Ok(Placing::NoRoute),
+            DistanceOutcome::NoRoute => Ok(PlaceOrderOutcome::NoRoute),
         }
     }
 
-    async fn place_once(&self, route: Route, key: IdempotencyKey) -> Result<Placing, PlaceError> {
+    async fn place_once(
+        &self,
+        route: Route,
+        key: IdempotencyKey,
+    ) -> Result<PlaceOrderOutcome, PlaceError> {
         let call = loop {
             // Joined before the lookup: a request that finds no order shares its call with the
             // request that places it.
             let call = self.calls.join(&key, route);
             if let Some(earlier) = self.repo.find_placement(&key).await? {
                 call.close();
-                return Ok(Placing::again(earlier, &route));
+                return Ok(PlaceOrderOutcome::again(earlier, &route));
             }
             if call.is_for(&route) {
                 break call;
@@ -94,20 +98,20 @@ impl Orders {
                 call.close();
                 return Ok(placing);
             }
-            Ok(DistanceOutcome::NoRoute) => Ok(Placing::NoRoute),
+            Ok(DistanceOutcome::NoRoute) => Ok(PlaceOrderOutcome::NoRoute),
             Err(error) => Err(error.into()),
         };
         match self.repo.find_placement(&key).await? {
-            Some(earlier) => Ok(Placing::again(earlier, &route)),
+            Some(earlier) => Ok(PlaceOrderOutcome::again(earlier, &route)),
             None => failure,
         }
     }
 
-    async fn store(&self, order: NewOrder) -> Result<Placing, PlaceError> {
+    async fn store(&self, order: NewOrder) -> Result<PlaceOrderOutcome, PlaceError> {
         let route = order.route;
         Ok(match self.repo.place(order).await? {
-            PlaceOutcome::Placed(order) => Placing::Placed(order),
-            PlaceOutcome::KeyUsed(earlier) => Placing::again(earlier, &route),
+            PlaceOutcome::Placed(order) => PlaceOrderOutcome::Placed(order),
+            PlaceOutcome::KeyUsed(earlier) => PlaceOrderOutcome::again(earlier, &route),
         })
     }
 
@@ -141,7 +145,7 @@ impl Orders {
     }
 }
 
-impl Placing {
+impl PlaceOrderOutcome {
     /// A key came again: with the same four numbers it is the same wish.
     fn again(earlier: PlacedOrder, route: &Route) -> Self {
         if earlier.route == *route { Self::Replayed(earlier) } else { Self::KeyConflict }
@@ -207,7 +211,7 @@ mod tests {
 
         let placing = orders.place(route(50.0), None).await.unwrap();
 
-        assert_eq!(placing, Placing::Placed(placed(50.0)));
+        assert_eq!(placing, PlaceOrderOutcome::Placed(placed(50.0)));
     }
 
     #[tokio::test]
@@ -222,7 +226,7 @@ mod tests {
 
         let placing = orders.place(route(50.0), Some(key())).await.unwrap();
 
-        assert_eq!(placing, Placing::Placed(placed(50.0)));
+        assert_eq!(placing, PlaceOrderOutcome::Placed(placed(50.0)));
     }
 
     #[tokio::test]
@@ -233,7 +237,7 @@ mod tests {
         let placing =
             orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
 
-        assert_eq!(placing.unwrap(), Placing::Replayed(placed(50.0)));
+        assert_eq!(placing.unwrap(), PlaceOrderOutcome::Replayed(placed(50.0)));
     }
 
     #[tokio::test]
@@ -244,14 +248,15 @@ mod tests {
         let placing =
             orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
 
-        assert_eq!(placing.unwrap(), Placing::KeyConflict);
+        assert_eq!(placing.unwrap(), PlaceOrderOutcome::KeyConflict);
     }
 
     #[tokio::test]
     async fn who_loses_the_race_for_a_key_gets_the_winners_order() {
-        for (earlier, expected) in
-            [(placed(50.0), Placing::Replayed(placed(50.0))), (placed(51.0), Placing::KeyConflict)]
-        {
+        for (earlier, expected) in [
+            (placed(50.0), PlaceOrderOutcome::Replayed(placed(50.0))),
+            (placed(51.0), PlaceOrderOutcome::KeyConflict),
+        ] {
             let mut repo = MockOrderRepo::new();
             repo.expect_find_placement().return_once(|_| Ok(None));
             repo.expect_place().times(1).return_once(move |_| Ok(PlaceOutcome::KeyUsed(earlier)));
@@ -265,7 +270,7 @@ mod tests {
     async fn nothing_is_placed_where_no_route_leads() {
         let orders = orders(MockOrderRepo::new(), says(DistanceOutcome::NoRoute));
 
-        assert_eq!(orders.place(route(50.0), None).await.unwrap(), Placing::NoRoute);
+        assert_eq!(orders.place(route(50.0), None).await.unwrap(), PlaceOrderOutcome::NoRoute);
     }
 
     #[tokio::test]
@@ -303,9 +308,10 @@ mod tests {
 
     #[tokio::test]
     async fn order_placed_meanwhile_comes_before_a_failure() {
-        for (earlier, expected) in
-            [(placed(50.0), Placing::Replayed(placed(50.0))), (placed(51.0), Placing::KeyConflict)]
-        {
+        for (earlier, expected) in [
+            (placed(50.0), PlaceOrderOutcome::Replayed(placed(50.0))),
+            (placed(51.0), PlaceOrderOutcome::KeyConflict),
+        ] {
             for distances in [unavailable(), says(DistanceOutcome::NoRoute)] {
                 let orders = orders(placed_meanwhile(Ok(Some(earlier))), distances);
 
@@ -321,7 +327,10 @@ mod tests {
         assert!(matches!(error, PlaceError::Distance(_)), "{error:?}");
 
         let no_route = orders(placed_meanwhile(Ok(None)), says(DistanceOutcome::NoRoute));
-        assert_eq!(no_route.place(route(50.0), Some(key())).await.unwrap(), Placing::NoRoute);
+        assert_eq!(
+            no_route.place(route(50.0), Some(key())).await.unwrap(),
+            PlaceOrderOutcome::NoRoute
+        );
     }
 
     /// It is not known whether the key has an order, so a final failure would be wrong.

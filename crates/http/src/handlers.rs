@@ -5,7 +5,7 @@ use actix_web::{
     http::header::{self, ContentType},
     web::{self, Data, Path},
 };
-use order_domain::{Placing, TakeOutcome};
+use order_domain::{PlaceOrderOutcome, TakeOutcome};
 
 use crate::{
     api::Shared,
@@ -67,10 +67,10 @@ pub(crate) async fn place_order(
     wish: PlaceOrder,
 ) -> Result<HttpResponse, Problem> {
     match shared.orders.place(wish.route, wish.key).await? {
-        Placing::Placed(order) => Ok(ok(&OrderView::from(order))),
-        Placing::Replayed(order) => Ok(replayed(&OrderView::from(order))),
-        Placing::KeyConflict => Err(Code::IdempotencyConflict.into()),
-        Placing::NoRoute => Err(Code::RouteNotFound.into()),
+        PlaceOrderOutcome::Placed(order) => Ok(ok(&OrderView::from(order))),
+        PlaceOrderOutcome::Replayed(order) => Ok(replayed(&OrderView::from(order))),
+        PlaceOrderOutcome::KeyConflict => Err(Code::IdempotencyConflict.into()),
+        PlaceOrderOutcome::NoRoute => Err(Code::RouteNotFound.into()),
     }
 }
 

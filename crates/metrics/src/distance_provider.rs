@@ -27,7 +27,7 @@ impl MeteredDistanceProvider {
             "Calls of the provider of distances, by their outcome.",
             &["outcome"],
         );
-        let outcomes = ["found", "no_route", "unavailable", "refused", "nonsense", DROPPED];
+        let outcomes = ["found", "no_route", "unavailable", "refused", "invalid_response", DROPPED];
         let durations = histograms(
             registry,
             "orders_provider_call_duration_seconds",
@@ -50,7 +50,7 @@ impl DistanceProvider for MeteredDistanceProvider {
             Ok(DistanceOutcome::NoRoute) => "no_route",
             Err(DistanceError::Unavailable(_)) => "unavailable",
             Err(DistanceError::Refused(_)) => "refused",
-            Err(DistanceError::Nonsense(_)) => "nonsense",
+            Err(DistanceError::InvalidResponse(_)) => "invalid_response",
         });
         told
     }

@@ -5,7 +5,7 @@
 
 use diesel::Queryable;
 use order_domain::{
-    Cause, Coordinates, InvalidTimestamp, Metres, Order, OrderId, OrderState, OrderStatus,
+    BoxError, Coordinates, InvalidTimestamp, Metres, Order, OrderId, OrderState, OrderStatus,
     OrderSummary, PlacedOrder, Route, Timestamp,
 };
 
@@ -14,12 +14,12 @@ use order_domain::{
 #[error("order {id} holds what cannot be")]
 pub struct CorruptRow {
     id: i64,
-    source: Cause,
+    source: BoxError,
 }
 
 impl CorruptRow {
     /// For `map_err`: which row it is, then what is wrong with it.
-    pub fn of<E: Into<Cause>>(id: i64) -> impl Fn(E) -> Self {
+    pub fn of<E: Into<BoxError>>(id: i64) -> impl Fn(E) -> Self {
         move |source| Self { id, source: source.into() }
     }
 }

@@ -7,7 +7,7 @@ use diesel::{
     r2d2::PoolError,
     result::{DatabaseErrorKind, Error as QueryError},
 };
-use order_domain::{Cause, RepoError};
+use order_domain::{BoxError, RepoError};
 use order_repo_diesel::{Full, rows::CorruptRow};
 
 /// Why a database could not be opened.
@@ -15,16 +15,16 @@ use order_repo_diesel::{Full, rows::CorruptRow};
 pub enum OpenError {
     /// The server cannot be reached, or refuses us.
     #[error("the database cannot be reached")]
-    Connect(#[source] Cause),
+    Connect(#[source] BoxError),
     /// The server lacks the database, and it cannot be created.
     #[error("the database is missing and cannot be created")]
-    Create(#[source] Cause),
+    Create(#[source] BoxError),
     /// The tables cannot be brought up to date.
     #[error("the database cannot be migrated")]
-    Migrate(#[source] Cause),
+    Migrate(#[source] BoxError),
     /// A connection pooler shares sessions between clients.
     #[error(transparent)]
-    SharedSession(Cause),
+    SharedSession(BoxError),
 }
 
 /// Why there is no connection.
@@ -145,7 +145,7 @@ impl StoreError {
 impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
         use DatabaseErrorKind as Kind;
-        let named: fn(Cause) -> Self = match &error {
+        let named: fn(BoxError) -> Self = match &error {
             StoreError::CutOff(_) | StoreError::NoAnswer => Self::OutcomeUnknown,
             StoreError::Full(_) | StoreError::WritesStalled => return Self::Overloaded,
             StoreError::Corrupt(_) => Self::Corrupt,

@@ -17,7 +17,7 @@ use diesel::{
     sql_types::{BigInt, Bool, Text},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use order_domain::Cause;
+use order_domain::BoxError;
 
 use crate::{
     blocking::CONNECTION_PATIENCE,
@@ -115,7 +115,7 @@ const MIGRATION_LOCK: i64 = 0x6f72_6465_7273;
 /// steps are one transaction: one that fails leaves the tables as they were.
 ///
 /// Nothing is locked, and no right to create tables is needed, where nothing is left to do.
-fn migrate(connection: &mut PgConnection) -> Result<(), Cause> {
+fn migrate(connection: &mut PgConnection) -> Result<(), BoxError> {
     if is_current(connection)? {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use diesel::{prelude::*, sql_types::Text};
-use order_domain::Cause;
+use order_domain::BoxError;
 
 use crate::{
     error::OpenError,
@@ -39,7 +39,7 @@ pub enum BackupError {
         /// The path of the backup.
         path: PathBuf,
         /// What failed.
-        source: Cause,
+        source: BoxError,
     },
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn backup(path: &Path, target: &Path) -> Result<(), BackupError> {
 }
 
 /// Fills an empty file, and waits until it is on the disk.
-fn write_copy(database: &Database, copy: &Path) -> Result<(), Cause> {
+fn write_copy(database: &Database, copy: &Path) -> Result<(), BoxError> {
     let name = copy.to_str().ok_or("its path is not UTF-8")?;
     // It may write, because the last connection to close removes what SQLite keeps beside the file.
     let mut connection = database.connect(OpenMode::ReadWrite)?;

@@ -6,7 +6,7 @@ use diesel::{
     r2d2::PoolError,
     result::{DatabaseErrorKind, Error as QueryError},
 };
-use order_domain::{Cause, RepoError};
+use order_domain::{BoxError, RepoError};
 use order_repo_diesel::{Full, rows::CorruptRow};
 
 /// Why a database file could not be opened.
@@ -34,7 +34,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// What SQLite said.
-        source: Cause,
+        source: BoxError,
     },
     /// The file is damaged.
     #[error("the database {path:?} is damaged; restore it from a backup: {problem}")]
@@ -61,7 +61,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// What SQLite said.
-        source: Cause,
+        source: BoxError,
     },
 }
 
@@ -179,7 +179,7 @@ fn has_text(error: &QueryError, texts: &[&str]) -> bool {
 
 impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
-        let named: fn(Cause) -> Self = match &error {
+        let named: fn(BoxError) -> Self = match &error {
             StoreError::Commit(_) | StoreError::ReplacedDuringCommit => Self::OutcomeUnknown,
             StoreError::Full(_) => return Self::Overloaded,
             StoreError::Corrupt(_) => Self::Corrupt,
@@ -203,7 +203,7 @@ impl From<StoreError> for RepoError {
     }
 }
 
-fn by_text(text: &str) -> fn(Cause) -> RepoError {
+fn by_text(text: &str) -> fn(BoxError) -> RepoError {
     let says = |known: &[&str]| known.iter().any(|known| text.contains(known));
     if says(&REFUSALS) {
         RepoError::Refused

@@ -16,7 +16,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use order_domain::Cause;
+use order_domain::BoxError;
 
 use crate::{
     blocking::{Connections, LOCK_PATIENCE},
@@ -142,7 +142,7 @@ impl Database {
         format!("{}?mode={mode}", self.uri)
     }
 
-    pub(crate) fn unopened(&self, source: impl Into<Cause>) -> OpenError {
+    pub(crate) fn unopened(&self, source: impl Into<BoxError>) -> OpenError {
         OpenError::Connect { path: self.path.clone(), source: source.into() }
     }
 }
@@ -177,7 +177,7 @@ struct JournalMode {
 /// Makes the file keep a write-ahead log, so that readers and the writer do not wait for each
 /// other. The file remembers. Where several processes do this at once SQLite says "busy" to some
 /// of them without asking the busy timeout, so the waiting is done here.
-fn enter_wal(connection: &mut SqliteConnection) -> Result<(), Cause> {
+fn enter_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     wait_for_locks(connection, MIGRATION_PATIENCE)?;
     let deadline = Instant::now() + MIGRATION_PATIENCE;
     let entered = loop {
@@ -199,7 +199,7 @@ fn enter_wal(connection: &mut SqliteConnection) -> Result<(), Cause> {
 
 /// diesel takes no lock for this, so it is done under the write lock: who comes second finds
 /// nothing left to do, and a step that fails leaves the tables as they were.
-fn run_migrations(connection: &mut SqliteConnection) -> Result<(), Cause> {
+fn run_migrations(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     connection.immediate_transaction(|connection| {
         connection.run_pending_migrations(MIGRATIONS)?;
         Ok(())

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use order_domain::{
-    DistanceError, DistanceOutcome, DistanceProvider, Orders, PlaceError, PlaceOutcome, Placing,
-    Route, TakeOutcome,
+    DistanceError, DistanceOutcome, DistanceProvider, Orders, PlaceError, PlaceOrderOutcome,
+    PlaceOutcome, Route, TakeOutcome,
 };
 
 use super::{
@@ -84,10 +84,16 @@ pub async fn a_failed_placement_frees_its_key(world: &dyn RepoWorld) {
 
     assert!(matches!(wish().await, Err(PlaceError::Distance(_))));
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
-    assert_eq!(wish().await.unwrap(), Placing::NoRoute);
+    assert_eq!(wish().await.unwrap(), PlaceOrderOutcome::NoRoute);
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
-    let Placing::Placed(placed) = wish().await.unwrap() else { panic!("the key is not free") };
-    assert_eq!(wish().await.unwrap(), Placing::Replayed(placed), "the script is at its end");
+    let PlaceOrderOutcome::Placed(placed) = wish().await.unwrap() else {
+        panic!("the key is not free")
+    };
+    assert_eq!(
+        wish().await.unwrap(),
+        PlaceOrderOutcome::Replayed(placed),
+        "the script is at its end"
+    );
 }
 
 /// Broken by who keeps both kinds of keys in one place.

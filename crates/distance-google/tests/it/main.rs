@@ -62,7 +62,7 @@ fn kind(error: &DistanceError) -> &'static str {
     match error {
         DistanceError::Unavailable(_) => "Unavailable",
         DistanceError::Refused(_) => "Refused",
-        DistanceError::Nonsense(_) => "Nonsense",
+        DistanceError::InvalidResponse(_) => "InvalidResponse",
     }
 }
 

@@ -77,7 +77,7 @@ async fn an_answer_of_one_mebibyte_is_read(#[case] act: Act) {
 async fn a_longer_answer_makes_no_sense_and_is_not_asked_again(#[case] act: Act) {
     let stubbed = stubbed([act]).await;
     let error = stubbed.distance(&sample_route()).await.unwrap_err();
-    assert_eq!((kind(&error), stubbed.stub.asked()), ("Nonsense", 1), "{}", chain(&error));
+    assert_eq!((kind(&error), stubbed.stub.asked()), ("InvalidResponse", 1), "{}", chain(&error));
     assert!(chain(&error).contains("longer than 1048576 bytes"), "{}", chain(&error));
 }
 
@@ -133,5 +133,5 @@ async fn members_of_gzip_are_joined() {
 async fn an_answer_that_is_not_encoded_as_it_says_makes_no_sense(#[case] act: Act) {
     let stubbed = stubbed([act]).await;
     let error = stubbed.distance(&sample_route()).await.unwrap_err();
-    assert_eq!((kind(&error), stubbed.stub.asked()), ("Nonsense", 1), "{}", chain(&error));
+    assert_eq!((kind(&error), stubbed.stub.asked()), ("InvalidResponse", 1), "{}", chain(&error));
 }

@@ -180,7 +180,7 @@ async fn a_redirect_is_a_refusal_and_not_followed(#[values(301, 302, 303, 307, 3
 async fn an_answer_without_sense_is_not_asked_again(#[case] act: Act) {
     let stubbed = stubbed([act]).await;
     let error = stubbed.distance(&sample_route()).await.unwrap_err();
-    assert_eq!((kind(&error), stubbed.stub.asked()), ("Nonsense", 1), "{}", chain(&error));
+    assert_eq!((kind(&error), stubbed.stub.asked()), ("InvalidResponse", 1), "{}", chain(&error));
 }
 
 /// An answer that would be a distance, had it not this status.

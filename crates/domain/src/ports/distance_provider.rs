@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Cause;
+use super::BoxError;
 use crate::{Metres, Route};
 
 /// Tells how far a courier travels.
@@ -34,11 +34,11 @@ pub enum DistanceOutcome {
 pub enum DistanceError {
     /// It did not answer, or asked to come back later. Trying again later may help.
     #[error("the distance provider does not answer")]
-    Unavailable(#[source] Cause),
+    Unavailable(#[source] BoxError),
     /// It refuses to serve this installation: a wrong key, a used-up quota. The operator helps.
     #[error("the distance provider refuses to answer")]
-    Refused(#[source] Cause),
+    Refused(#[source] BoxError),
     /// It answered, but the answer makes no sense.
     #[error("the answer of the distance provider makes no sense")]
-    Nonsense(#[source] Cause),
+    InvalidResponse(#[source] BoxError),
 }

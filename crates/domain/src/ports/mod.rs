@@ -18,4 +18,4 @@ pub use readiness::MockReadiness;
 pub use readiness::{Readiness, StoreStatus};
 
 /// What an adapter saw when it failed. For logs, never for clients: it may name hosts.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Cause;
+use super::BoxError;
 use crate::{IdempotencyKey, ListQuery, Metres, Order, OrderId, OrderSummary, PlacedOrder, Route};
 
 /// Keeps orders.
@@ -107,19 +107,19 @@ pub enum TakeOutcome {
 pub enum RepoError {
     /// It cannot be reached or failed. Nothing was changed. Trying again later may help.
     #[error("the order store is unavailable; nothing was changed")]
-    Unavailable(#[source] Cause),
+    Unavailable(#[source] BoxError),
     /// It refuses to work: no permission, no space, read-only. Nothing was changed. The operator
     /// helps.
     #[error("the order store refuses to work; nothing was changed")]
-    Refused(#[source] Cause),
+    Refused(#[source] BoxError),
     /// What it holds breaks a law of the domain. Nothing was changed. A person has to look.
     #[error("the order store holds what cannot be; nothing was changed")]
-    Corrupt(#[source] Cause),
+    Corrupt(#[source] BoxError),
     /// Too many calls wait for it. Nothing was changed. Trying again in a moment helps.
     #[error("too many calls wait for the order store; nothing was changed")]
     Overloaded,
     /// It failed after the change was sent: it may have happened. A retry with the same key
     /// tells.
     #[error("the order store failed after the change was sent; it may have happened")]
-    OutcomeUnknown(#[source] Cause),
+    OutcomeUnknown(#[source] BoxError),
 }

@@ -42,7 +42,7 @@ use crate::{
     ),
     components(schemas(ErrorView<'_>, ProblemView<'_>)),
     tags(
-        (name = "orders", description = "Placing, taking and reading orders"),
+        (name = "orders", description = "PlaceOrderOutcome, taking and reading orders"),
         (name = "service", description = "The service itself"),
     ),
 )]

@@ -107,7 +107,7 @@ async fn no_route_is_the_clients_to_change(#[case] accept: &str, #[case] status:
 #[rstest]
 #[case(DistanceError::Unavailable("maps.example timed out".into()))]
 #[case(DistanceError::Refused("maps.example said REQUEST_DENIED".into()))]
-#[case(DistanceError::Nonsense("maps.example sent -5".into()))]
+#[case(DistanceError::InvalidResponse("maps.example sent -5".into()))]
 #[actix_web::test]
 async fn a_failing_provider_is_told_without_its_cause(#[case] error: DistanceError) {
     let mut distances = MockDistanceProvider::new();

@@ -61,7 +61,7 @@ async fn calls_of_the_provider_are_counted_by_their_outcome() {
         ("no_route", "1"),
         ("refused", "1"),
         ("unavailable", "0"),
-        ("nonsense", "0"),
+        ("invalid_response", "0"),
     ] {
         let name = format!("orders_provider_calls_total{{outcome=\"{outcome}\"}}");
         assert_eq!(count(&registry, &name), expected, "{name}");

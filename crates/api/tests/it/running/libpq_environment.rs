@@ -17,9 +17,9 @@ use super::support::{Process, Store, World, order_api};
 #[case("PGOPTIONS", "-c search_path=elsewhere")]
 #[case("PGOPTIONS", "-c default_transaction_read_only=on")]
 #[case("PGTARGETSESSIONATTRS", "standby")]
-#[case("PGLOADBALANCEHOSTS", "nonsense")]
-#[case("PGCLIENTENCODING", "nonsense")]
-#[case("PGCONNECT_TIMEOUT", "nonsense")]
+#[case("PGLOADBALANCEHOSTS", "invalid_response")]
+#[case("PGCLIENTENCODING", "invalid_response")]
+#[case("PGCONNECT_TIMEOUT", "invalid_response")]
 #[case("PGAPPNAME", "elsewhere")]
 fn variable_of_libpq_leaves_orders_where_they_are(
     #[case] name: &'static str,

@@ -53,7 +53,7 @@ fn every_odd_request_has_a_json_body_and_a_fitting_content_type(
 
 #[rstest]
 #[case::expecting_to_go_on(post().header("Expect", "100-continue").body(GOOD), 200)]
-#[case::expecting_nonsense(post().header("Expect", "nonsense").body(GOOD), 200)]
+#[case::expecting_nonsense(post().header("Expect", "invalid_response").body(GOOD), 200)]
 #[case::pieces(post().chunked(format!("2c;x=y\r\n{GOOD}\r\n0\r\n\r\n")), 200)]
 #[case::broken_pieces(post().chunked("zz\r\n"), 400)]
 #[case::a_piece_without_end(post().chunked("ffffffffffffffffffff\r\n"), 400)]

@@ -57,7 +57,7 @@ fn the_size_comes_before_the_media_type(#[case] line: &str) {
 #[rstest]
 #[case::a_bad_id(Ask::new("PATCH /orders/abc").body("{}"))]
 #[case::a_bad_key(Ask::new("POST /orders").body("{}").header("Idempotency-Key", ""))]
-#[case::no_json(Ask::new("POST /orders").body("nonsense"))]
+#[case::no_json(Ask::new("POST /orders").body("invalid_response"))]
 #[case::no_body(Ask::new("POST /orders"))]
 #[case::a_broken_body(Ask::new("POST /orders").chunked("zz\r\n"))]
 fn the_media_type_comes_before_all_that_is_wrong_in_the_request_itself(#[case] ask: Ask) {
@@ -67,7 +67,7 @@ fn the_media_type_comes_before_all_that_is_wrong_in_the_request_itself(#[case] a
 }
 
 #[rstest]
-#[case::no_json("nonsense", &[""])]
+#[case::no_json("invalid_response", &[""])]
 #[case::no_object("[]", &[""])]
 #[case::nothing("", &[""])]
 #[case::a_duplicate(r#"{"status":"TAKEN","status":"TAKEN"}"#, &["/status"])]
