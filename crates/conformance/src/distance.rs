@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use order_domain::{Coordinates, DistanceOutcome, DistanceProvider, Route};
 
-use crate::together::{at_once, drop_after};
+use crate::concurrency::{at_once, drop_after};
 
 /// Stamps one test for each clause of [`DistanceProvider`].
 ///
@@ -25,7 +25,7 @@ macro_rules! distance_provider_clauses {
         }
     };
     (@reexport [] $($clause:ident,)+) => { $(pub use clauses::$clause;)+ };
-    (@stamp [$provider:path] $($clause:ident,)+) => {
+    (@generate [$provider:path] $($clause:ident,)+) => {
         $(
             #[test]
             fn $clause() {
@@ -35,7 +35,7 @@ macro_rules! distance_provider_clauses {
             }
         )+
     };
-    ($provider:path) => { $crate::distance_provider_clauses! { @each stamp [$provider] } };
+    ($provider:path) => { $crate::distance_provider_clauses! { @each generate [$provider] } };
 }
 
 distance_provider_clauses! { @each reexport [] }

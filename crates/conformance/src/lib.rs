@@ -9,12 +9,12 @@
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a clause says that it is broken")]
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
+mod concurrency;
 pub mod distance;
 pub mod repo;
-mod together;
 
 /// What the macros need at the place where they are used. Not for people.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::together::run;
+    pub use crate::concurrency::run;
 }

@@ -1,7 +1,7 @@
 //! What the unit tests on a real server start from.
 
 use diesel::{pg::Pg, query_builder::QueryFragment};
-pub(crate) use order_conformance::repo::given::{
+pub(crate) use order_conformance::repo::fixtures::{
     batch_of_takes, before, key, keyed, new_order, page,
 };
 use order_test_postgres::{Session, TestDb};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use diesel::{connection::InstrumentationEvent, prelude::*, sql_types::Text};
 use diesel_migrations::MigrationHarness;
-pub(crate) use order_conformance::repo::given::{
+pub(crate) use order_conformance::repo::fixtures::{
     batch_of_takes, before, key, keyed, new_order, page,
 };
 

@@ -11,8 +11,8 @@ use std::{
 use order_domain::{ListQuery, OrderId, OrderStatus, TakeOutcome, Window};
 
 use super::{
-    RepoWorld,
-    given::{Repo, before, list, listed_ids, new_order, page, place, place_many, repos, take},
+    RepoFixture,
+    fixtures::{Repo, before, list, listed_ids, new_order, page, place, place_many, repos, take},
 };
 
 /// Follows the cursor to the end, as a client follows links.
@@ -31,8 +31,8 @@ async fn follow(repo: &Repo, limit: u16, status: Option<OrderStatus>) -> Vec<Ord
 }
 
 /// Broken by who sorts otherwise, counts pages from 0, or includes the cursor itself.
-pub async fn the_list_is_newest_first(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn the_list_is_newest_first(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let mut newest_first = place_many(&repo, 25).await;
     newest_first.reverse();
     for (number, expected) in (1..).zip(newest_first.chunks(10)) {
@@ -51,8 +51,8 @@ pub async fn the_list_is_newest_first(world: &dyn RepoWorld) {
 }
 
 /// Broken by who lets large numbers overflow, or refuses what lies past the end.
-pub async fn past_the_end_there_is_nothing(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn past_the_end_there_is_nothing(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let statuses = [None, Some(OrderStatus::Unassigned), Some(OrderStatus::Taken)];
     for status in statuses {
         for nowhere in [page(1, 1), page(i64::MAX, 1000), before(1, 9), before(i64::MAX, 9)] {
@@ -71,8 +71,8 @@ pub async fn past_the_end_there_is_nothing(world: &dyn RepoWorld) {
 }
 
 /// Broken by who filters a page after it was cut.
-pub async fn the_status_filter_shows_only_those(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn the_status_filter_shows_only_those(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let (mut taken, mut free) = (vec![], vec![]);
     for (n, id) in place_many(&repo, 20).await.into_iter().enumerate() {
         if n % 3 == 0 {
@@ -97,8 +97,8 @@ pub async fn the_status_filter_shows_only_those(world: &dyn RepoWorld) {
 }
 
 /// Broken by who keeps the free orders apart and forgets to move one.
-pub async fn the_status_filter_follows_a_take(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn the_status_filter_follows_a_take(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], 3).await;
     for (n, &id) in ids.iter().enumerate() {
         let free = Some(OrderStatus::Unassigned);
@@ -113,8 +113,8 @@ pub async fn the_status_filter_follows_a_take(world: &dyn RepoWorld) {
 }
 
 /// Broken by who lets new orders push old ones over the edge of a page, or shows one twice.
-pub async fn the_cursor_shows_every_order_once_while_others_place(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn the_cursor_shows_every_order_once_while_others_place(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let mut there = place_many(&repos[0], 40).await;
     there.reverse();
     let done = Arc::new(AtomicBool::new(false));

@@ -1,20 +1,20 @@
 //! The clauses of [`OrderRepo`].
 //!
-//! What happens to a connection is in [`cutting`], for stores that have some.
+//! What happens to a connection is in [`disconnects`], for stores that have some.
 //!
 //! How long a key is remembered is not here: only the adapter can shift the clock of its
 //! database.
 
-pub mod cutting;
-mod dropping;
-pub mod given;
+mod cancellation;
+mod concurrency;
+pub mod disconnects;
+pub mod fixtures;
 mod listing;
 mod placement_keys;
 mod placing;
 mod racing;
 mod take_keys;
 mod taking;
-mod together;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use order_domain::OrderRepo;
 
 /// A store of its own for one test, empty at first. It lasts until this value is dropped.
 #[async_trait]
-pub trait RepoWorld: Send + Sync {
+pub trait RepoFixture: Send + Sync {
     /// One more repository on the store, as independent of the others as if another process had
     /// opened it: it shares the store with them and nothing else.
     async fn repo(&self) -> Arc<dyn OrderRepo>;
@@ -31,8 +31,8 @@ pub trait RepoWorld: Send + Sync {
 
 /// Stamps one test for each clause of [`OrderRepo`].
 ///
-/// The argument is the path of an `async fn() -> impl RepoWorld`; see
-/// [`RepoWorld`]. It is called once a test.
+/// The argument is the path of an `async fn() -> impl RepoFixture`; see
+/// [`RepoFixture`]. It is called once a test.
 #[macro_export]
 macro_rules! order_repo_clauses {
     // The one list of clauses. A clause that is missing here is dead code, and a warning.
@@ -78,12 +78,12 @@ macro_rules! order_repo_clauses {
                 the_status_filter_follows_a_take,
                 the_cursor_shows_every_order_once_while_others_place,
             }
-            together {
+            concurrency {
                 calls_at_the_same_time_get_each_its_own_outcome,
                 a_call_that_conflicts_fails_no_other,
                 everybody_reads_what_they_were_answered,
             }
-            dropping {
+            cancellation {
                 a_dropped_placement_leaves_all_or_nothing,
                 a_dropped_take_leaves_all_or_nothing,
                 dropped_reads_leave_room_for_others,
@@ -94,18 +94,18 @@ macro_rules! order_repo_clauses {
     (@reexport [] $($room:ident { $($clause:ident,)+ })+) => {
         $(pub use $room::{$($clause),+};)+
     };
-    (@stamp [$world:path] $($room:ident { $($clause:ident,)+ })+) => {
+    (@generate [$fixture:path] $($room:ident { $($clause:ident,)+ })+) => {
         $($(
             #[test]
             fn $clause() {
                 $crate::__private::run(async {
-                    let world = $world().await;
-                    $crate::repo::$clause(&world).await;
+                    let fixture = $fixture().await;
+                    $crate::repo::$clause(&fixture).await;
                 });
             }
         )+)+
     };
-    ($world:path) => { $crate::order_repo_clauses! { @each stamp [$world] } };
+    ($fixture:path) => { $crate::order_repo_clauses! { @each generate [$fixture] } };
 }
 
 order_repo_clauses! { @each reexport [] }

@@ -12,13 +12,15 @@ use order_domain::{
 };
 
 use super::{
-    RepoWorld,
-    given::{distance, everything, key, keyed, new_order, place, repos, route, take, take_keyed},
+    RepoFixture,
+    fixtures::{
+        distance, everything, key, keyed, new_order, place, repos, route, take, take_keyed,
+    },
 };
 
 /// Broken by who forgets a key, keeps it in the process, or tells the order as it is now.
-pub async fn a_placement_key_replays(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn a_placement_key_replays(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let placed = place(&repos[0], keyed(1, "key")).await;
     for taken in [false, true] {
         if taken {
@@ -35,8 +37,8 @@ pub async fn a_placement_key_replays(world: &dyn RepoWorld) {
 }
 
 /// Broken by who echoes the request instead of telling what the key made.
-pub async fn a_placement_key_with_another_route_tells_the_first_order(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn a_placement_key_with_another_route_tells_the_first_order(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let first = place(&repo, keyed(1, "key")).await;
     place(&repo, new_order(3)).await;
     let second = repo.place(keyed(2, "key")).await.unwrap();
@@ -46,8 +48,8 @@ pub async fn a_placement_key_with_another_route_tells_the_first_order(world: &dy
 }
 
 /// Broken by who ignores case, cuts long keys, or lets a key be a pattern.
-pub async fn placement_keys_are_compared_exactly(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn placement_keys_are_compared_exactly(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let long = "k".repeat(254);
     let texts = ["key", "KEY", "ke_", "%", "'", "1", "01", "1.0"].map(str::to_owned);
     let texts = texts.into_iter().chain([format!("{long}1"), format!("{long}2"), long]);
@@ -72,33 +74,33 @@ impl DistanceProvider for ScriptedDistanceProvider {
 }
 
 /// Broken by who reserves a key before the order is kept.
-pub async fn a_failed_placement_frees_its_key(world: &dyn RepoWorld) {
+pub async fn a_failed_placement_frees_its_key(fixture: &dyn RepoFixture) {
     let script = ScriptedDistanceProvider(Mutex::new(VecDeque::from([
         Err(DistanceError::Unavailable("down".into())),
         Ok(DistanceOutcome::NoRoute),
         Ok(DistanceOutcome::Found(distance(1))),
     ])));
-    let repo = world.repo().await;
+    let repo = fixture.repo().await;
     let orders = Orders::new(Arc::clone(&repo), Arc::new(script));
-    let wish = || orders.place(route(1), Some(key("key")));
+    let place_again = || orders.place(route(1), Some(key("key")));
 
-    assert!(matches!(wish().await, Err(PlaceError::Distance(_))));
+    assert!(matches!(place_again().await, Err(PlaceError::Distance(_))));
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
-    assert_eq!(wish().await.unwrap(), PlaceOrderOutcome::NoRoute);
+    assert_eq!(place_again().await.unwrap(), PlaceOrderOutcome::NoRoute);
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
-    let PlaceOrderOutcome::Placed(placed) = wish().await.unwrap() else {
+    let PlaceOrderOutcome::Placed(placed) = place_again().await.unwrap() else {
         panic!("the key is not free")
     };
     assert_eq!(
-        wish().await.unwrap(),
+        place_again().await.unwrap(),
         PlaceOrderOutcome::Replayed(placed),
         "the script is at its end"
     );
 }
 
 /// Broken by who keeps both kinds of keys in one place.
-pub async fn keys_of_placements_and_of_takes_are_apart(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn keys_of_placements_and_of_takes_are_apart(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let first = place(&repo, keyed(1, "first")).await;
     let second = place(&repo, keyed(2, "second")).await;
     // Each key takes the order that the other has made.

@@ -7,8 +7,8 @@ use order_domain::{
 };
 
 use super::{
-    RepoWorld,
-    given::{
+    RepoFixture,
+    fixtures::{
         everything, find, id, key, metres, new_order, place, repos, take, take_keyed, taken_at,
     },
 };
@@ -26,7 +26,7 @@ fn bits(route: &Route) -> [u64; 4] {
 
 /// Broken by who keeps coordinates as decimals, as `f32` or as text, swaps two of them, or
 /// shortens a large distance.
-pub async fn an_order_reads_back_exactly(world: &dyn RepoWorld) {
+pub async fn an_order_reads_back_exactly(fixture: &dyn RepoFixture) {
     let awkward = [
         (50.456_399, 12.707_58, 59.436_487, 24.747_193, 1_728_057),
         (0.1 + 0.2, 1e-17, -1e-17, 5e-324, 0),
@@ -35,7 +35,7 @@ pub async fn an_order_reads_back_exactly(world: &dyn RepoWorld) {
         (89.999_999_999_999_99, 179.999_999_999_999_97, 1.0 / 3.0, -122.084_095_999_999_99, 7),
         (1.0, 2.0, 3.0, 4.0, 1 << 31),
     ];
-    let repos = repos(world, 2).await;
+    let repos = repos(fixture, 2).await;
     for (n, (a, b, c, d, distance)) in awkward.into_iter().enumerate() {
         let route = Route {
             origin: Coordinates::from_degrees(a, b).unwrap(),
@@ -61,8 +61,8 @@ pub async fn an_order_reads_back_exactly(world: &dyn RepoWorld) {
 }
 
 /// Broken by who hands out blocks of ids to processes, or counts from the largest id it has seen.
-pub async fn a_later_order_has_the_larger_id(world: &dyn RepoWorld) {
-    let repos = repos(world, 3).await;
+pub async fn a_later_order_has_the_larger_id(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 3).await;
     let mut last = 0;
     for n in 0..30 {
         let id = place(&repos[usize::from(n) % 3], new_order(n)).await.id.get();
@@ -72,8 +72,8 @@ pub async fn a_later_order_has_the_larger_id(world: &dyn RepoWorld) {
 }
 
 /// Broken by who takes equal orders for one.
-pub async fn equal_placements_without_a_key_make_different_orders(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn equal_placements_without_a_key_make_different_orders(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let first = place(&repo, new_order(1)).await;
     let second = place(&repo, new_order(1)).await;
     assert_ne!(first.id, second.id);
@@ -81,8 +81,8 @@ pub async fn equal_placements_without_a_key_make_different_orders(world: &dyn Re
 }
 
 /// Broken by who answers for an order that is not there, or makes one by taking it.
-pub async fn an_unknown_order_is_not_found(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn an_unknown_order_is_not_found(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     for unknown in [1, 2, i64::MAX] {
         assert_eq!(repo.find(id(unknown)).await.unwrap(), None);
         assert_eq!(take(&repo, id(unknown)).await, TakeOutcome::NotFound);
@@ -99,8 +99,8 @@ pub async fn an_unknown_order_is_not_found(world: &dyn RepoWorld) {
 
 /// Broken by who counts seconds or milliseconds, or keeps local time. A day's difference between
 /// the clocks of the database and of the test is forgiven.
-pub async fn times_are_microseconds_since_the_epoch(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn times_are_microseconds_since_the_epoch(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let id = place(&repo, new_order(1)).await.id;
     assert_eq!(take(&repo, id).await, TakeOutcome::Taken);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();

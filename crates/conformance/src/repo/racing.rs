@@ -5,13 +5,13 @@ use std::{collections::HashSet, sync::Arc};
 use order_domain::{OrderId, OrderStatus, PlaceOutcome, PlacedOrder, Take, TakeOutcome};
 
 use super::{
-    RepoWorld,
-    given::{
+    RepoFixture,
+    fixtures::{
         Repo, everything, find, key, keyed, list, new_order, page, place, place_many, repos,
-        take_until_known, taken_at, wish,
+        take_until_known, take_with_key, taken_at,
     },
 };
-use crate::together::at_once;
+use crate::concurrency::at_once;
 
 const RACERS: usize = 16;
 const REPOS: usize = 4;
@@ -26,8 +26,8 @@ fn count(outcomes: &[TakeOutcome], wanted: TakeOutcome) -> usize {
 }
 
 /// Broken by who looks first and takes then, or locks within its own process only.
-pub async fn an_order_is_taken_once(world: &dyn RepoWorld) {
-    let repos = repos(world, REPOS).await;
+pub async fn an_order_is_taken_once(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, REPOS).await;
     for n in 0..10 {
         let id = place(&repos[0], new_order(n)).await.id;
         let outcomes = at_once((0..RACERS).map(|racer| {
@@ -47,9 +47,9 @@ pub async fn an_order_is_taken_once(world: &dyn RepoWorld) {
 }
 
 /// Broken by who mixes up the orders of calls that run at the same time.
-pub async fn each_of_many_orders_is_taken_once(world: &dyn RepoWorld) {
+pub async fn each_of_many_orders_is_taken_once(fixture: &dyn RepoFixture) {
     const ORDERS: usize = 30;
-    let repos = repos(world, REPOS).await;
+    let repos = repos(fixture, REPOS).await;
     let ids = place_many(&repos[0], 30).await;
     let outcomes = at_once((0..ORDERS * 6).map(|racer| {
         // 7 has no divisor in common with 30: racers of one order start far from each other.
@@ -67,8 +67,8 @@ pub async fn each_of_many_orders_is_taken_once(world: &dyn RepoWorld) {
 }
 
 /// Broken by who looks the key up and places then, without holding the two together.
-pub async fn racers_on_one_placement_key_make_one_order(world: &dyn RepoWorld) {
-    let repos = repos(world, REPOS).await;
+pub async fn racers_on_one_placement_key_make_one_order(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, REPOS).await;
     for round in 0..5_u16 {
         let outcomes = at_once((0..RACERS).map(|racer| {
             let repo = server(&repos, racer);
@@ -93,12 +93,12 @@ pub async fn racers_on_one_placement_key_make_one_order(world: &dyn RepoWorld) {
 }
 
 /// Broken by who tells a client that it lost against itself.
-pub async fn racers_with_one_take_key_are_one_take(world: &dyn RepoWorld) {
-    let repos = repos(world, REPOS).await;
+pub async fn racers_with_one_take_key_are_one_take(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, REPOS).await;
     let id = place(&repos[0], new_order(1)).await.id;
     let outcomes = at_once((0..RACERS).map(|racer| {
         let repo = server(&repos, racer);
-        async move { take_until_known(&repo, wish(id, "key")).await }
+        async move { take_until_known(&repo, take_with_key(id, "key")).await }
     }))
     .await;
     assert_eq!(count(&outcomes, TakeOutcome::Taken), 1, "{outcomes:?}");
@@ -106,14 +106,14 @@ pub async fn racers_with_one_take_key_are_one_take(world: &dyn RepoWorld) {
 }
 
 /// Broken by who looks the key up and takes then, without holding the two together.
-pub async fn one_take_key_takes_at_most_one_order(world: &dyn RepoWorld) {
-    let repos = repos(world, REPOS).await;
+pub async fn one_take_key_takes_at_most_one_order(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, REPOS).await;
     for round in 0..5 {
         let ids = place_many(&repos[0], 8).await;
         let text = format!("round-{round}");
         let outcomes = at_once(ids.iter().enumerate().map(|(racer, &id)| {
-            let (repo, wish) = (server(&repos, racer), wish(id, &text));
-            async move { repo.take(wish).await.unwrap() }
+            let (repo, take) = (server(&repos, racer), take_with_key(id, &text));
+            async move { repo.take(take).await.unwrap() }
         }))
         .await;
         let taken = count(&outcomes, TakeOutcome::Taken);
@@ -129,8 +129,8 @@ pub async fn one_take_key_takes_at_most_one_order(world: &dyn RepoWorld) {
 }
 
 /// Broken by who counts ids by itself.
-pub async fn ids_are_unique_among_racers(world: &dyn RepoWorld) {
-    let repos = repos(world, REPOS).await;
+pub async fn ids_are_unique_among_racers(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, REPOS).await;
     let ids = at_once((0..48).map(|n| {
         let repo = server(&repos, usize::from(n));
         async move {

@@ -3,13 +3,13 @@
 use order_domain::{OrderState, TakeOutcome};
 
 use super::{
-    RepoWorld,
-    given::{find, id, new_order, place, place_many, repos, take, take_keyed, taken_at},
+    RepoFixture,
+    fixtures::{find, id, new_order, place, place_many, repos, take, take_keyed, taken_at},
 };
 
 /// Broken by who forgets the winner's key, keeps it in the process, or lets any key repeat.
-pub async fn the_winners_key_repeats_the_take(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn the_winners_key_repeats_the_take(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let order = place(&repos[0], new_order(1)).await.id;
     assert_eq!(take_keyed(&repos[0], order, "winner").await, TakeOutcome::Taken);
     let at = taken_at(&repos[0], order).await;
@@ -29,8 +29,8 @@ pub async fn the_winners_key_repeats_the_take(world: &dyn RepoWorld) {
 }
 
 /// Broken by who looks at the order before the key, or lets one key take two orders.
-pub async fn a_take_key_of_another_order_is_told_first(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn a_take_key_of_another_order_is_told_first(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], 3).await;
     assert_eq!(take_keyed(&repos[0], ids[0], "key").await, TakeOutcome::Taken);
     assert_eq!(take(&repos[0], ids[1]).await, TakeOutcome::Taken);
@@ -45,8 +45,8 @@ pub async fn a_take_key_of_another_order_is_told_first(world: &dyn RepoWorld) {
 }
 
 /// Broken by who remembers a key before the take has succeeded.
-pub async fn a_refused_take_leaves_its_key_free(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn a_refused_take_leaves_its_key_free(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let ids = place_many(&repo, 2).await;
     assert_eq!(take(&repo, ids[0]).await, TakeOutcome::Taken);
     assert_eq!(take_keyed(&repo, ids[0], "key").await, TakeOutcome::AlreadyTaken);
@@ -56,8 +56,8 @@ pub async fn a_refused_take_leaves_its_key_free(world: &dyn RepoWorld) {
 }
 
 /// Broken by who ignores case or cuts long keys.
-pub async fn take_keys_are_compared_exactly(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn take_keys_are_compared_exactly(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let long = "k".repeat(254);
     let texts = ["key", "KEY", "1", "01"].map(str::to_owned);
     let texts: Vec<_> =

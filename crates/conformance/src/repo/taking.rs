@@ -3,16 +3,16 @@
 use order_domain::{Order, OrderState, OrderStatus, TakeOutcome};
 
 use super::{
-    RepoWorld,
-    given::{
+    RepoFixture,
+    fixtures::{
         everything, find, key, keyed, list, new_order, page, place, place_many, repos, take,
         take_keyed, taken_at,
     },
 };
 
 /// Broken by who updates more rows than one, or rewrites the order on the way.
-pub async fn a_take_changes_one_order_and_only_its_state(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn a_take_changes_one_order_and_only_its_state(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let ids = place_many(&repo, 3).await;
     let mut expected: Vec<Order> = vec![];
     for &id in &ids {
@@ -28,8 +28,8 @@ pub async fn a_take_changes_one_order_and_only_its_state(world: &dyn RepoWorld) 
 }
 
 /// Broken by who lets a later taker overwrite the time or the key of the winner.
-pub async fn a_taken_order_stays_as_it_was_taken(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn a_taken_order_stays_as_it_was_taken(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let id = place(&repos[0], new_order(1)).await.id;
     assert_eq!(take_keyed(&repos[0], id, "winner").await, TakeOutcome::Taken);
     let as_taken = find(&repos[0], id).await;
@@ -44,8 +44,8 @@ pub async fn a_taken_order_stays_as_it_was_taken(world: &dyn RepoWorld) {
 }
 
 /// Broken by who reads from a copy that lags, or from a cache or a snapshot of its own.
-pub async fn an_answered_change_shows_everywhere(world: &dyn RepoWorld) {
-    let repos = repos(world, 3).await;
+pub async fn an_answered_change_shows_everywhere(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 3).await;
     for n in 0..20 {
         let text = format!("key-{n}");
         let placed = place(&repos[usize::from(n) % 3], keyed(n, &text)).await;

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use diesel::{connection::SimpleConnection, prelude::*};
-use order_conformance::repo::RepoWorld;
-pub(crate) use order_conformance::repo::given::{key, keyed, new_order, newest};
+use order_conformance::repo::RepoFixture;
+pub(crate) use order_conformance::repo::fixtures::{key, keyed, new_order, newest};
 use order_domain::{NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Take};
 use order_repo_sqlite::SqliteOrderRepo;
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ impl World {
 }
 
 #[async_trait]
-impl RepoWorld for World {
+impl RepoFixture for World {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
         Arc::new(self.open())
     }

@@ -7,9 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use order_conformance::repo::{
-    RepoWorld,
-    cutting::{
-        CuttableWorld, placements_that_are_cut_off_are_unknown_and_their_keys_settle_them,
+    RepoFixture,
+    disconnects::{
+        DisconnectableFixture, placements_that_are_cut_off_are_unknown_and_their_keys_settle_them,
         takes_that_are_cut_off_are_unknown_and_their_keys_settle_them,
     },
 };
@@ -31,13 +31,13 @@ fn cuttable() -> Cuttable {
 }
 
 #[async_trait]
-impl RepoWorld for Cuttable {
+impl RepoFixture for Cuttable {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
         self.world.repo().await
     }
 }
 
-impl CuttableWorld for Cuttable {
+impl DisconnectableFixture for Cuttable {
     fn hold(&self) {
         let mut locking = self.world.raw();
         locking.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");

@@ -3,8 +3,8 @@
 use std::{num::NonZero, sync::Arc};
 
 use async_trait::async_trait;
-use order_conformance::repo::RepoWorld;
-pub(crate) use order_conformance::repo::given::{key, keyed, new_order, newest};
+use order_conformance::repo::RepoFixture;
+pub(crate) use order_conformance::repo::fixtures::{key, keyed, new_order, newest};
 use order_domain::{NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Take};
 use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
 use order_test_postgres::{Session, TestDb};
@@ -37,7 +37,7 @@ impl World {
 }
 
 #[async_trait]
-impl RepoWorld for World {
+impl RepoFixture for World {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
         Arc::new(self.open())
     }

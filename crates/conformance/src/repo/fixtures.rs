@@ -9,15 +9,15 @@ use order_domain::{
     Route, Take, TakeOutcome, Timestamp, Window,
 };
 
-use super::RepoWorld;
+use super::RepoFixture;
 
 pub(super) type Repo = Arc<dyn OrderRepo>;
 
 /// Several repositories on the store of `world`.
-pub(super) async fn repos(world: &dyn RepoWorld, count: usize) -> Vec<Repo> {
+pub(super) async fn repos(fixture: &dyn RepoFixture, count: usize) -> Vec<Repo> {
     let mut repos = vec![];
     for _ in 0..count {
-        repos.push(world.repo().await);
+        repos.push(fixture.repo().await);
     }
     repos
 }
@@ -81,7 +81,7 @@ pub(super) async fn place_many(repo: &Repo, count: u16) -> Vec<OrderId> {
     ids
 }
 
-pub(super) fn wish(id: OrderId, text: &str) -> Take {
+pub(super) fn take_with_key(id: OrderId, text: &str) -> Take {
     Take { id, key: Some(key(text)) }
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn take(repo: &Repo, id: OrderId) -> TakeOutcome {
 }
 
 pub(super) async fn take_keyed(repo: &Repo, id: OrderId, text: &str) -> TakeOutcome {
-    repo.take(wish(id, text)).await.unwrap()
+    repo.take(take_with_key(id, text)).await.unwrap()
 }
 
 /// Takes until it is known who won.

@@ -5,13 +5,13 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use order_domain::{OrderStatus, PlaceOutcome, TakeOutcome};
 
 use super::{
-    RepoWorld,
-    given::{
+    RepoFixture,
+    fixtures::{
         Repo, everything, find, id, keyed, list, listed_ids, new_order, page, place, take,
-        take_keyed, take_until_known, wish,
+        take_keyed, take_until_known, take_with_key,
     },
 };
-use crate::together::at_once;
+use crate::concurrency::at_once;
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -23,9 +23,9 @@ where
 }
 
 /// Broken by who gives a member of a batch another's answer, or all of them the worst one.
-pub async fn calls_at_the_same_time_get_each_its_own_outcome(world: &dyn RepoWorld) {
+pub async fn calls_at_the_same_time_get_each_its_own_outcome(fixture: &dyn RepoFixture) {
     const EACH: u16 = 12;
-    let repo = world.repo().await;
+    let repo = fixture.repo().await;
     let mut calls: Vec<Call> = vec![];
     for n in 0..EACH {
         let text = format!("key-{n}");
@@ -77,9 +77,9 @@ pub async fn calls_at_the_same_time_get_each_its_own_outcome(world: &dyn RepoWor
 }
 
 /// Broken by who fails a whole batch for one of its members, or repeats the others.
-pub async fn a_call_that_conflicts_fails_no_other(world: &dyn RepoWorld) {
+pub async fn a_call_that_conflicts_fails_no_other(fixture: &dyn RepoFixture) {
     const EACH: u16 = 30;
-    let repo = world.repo().await;
+    let repo = fixture.repo().await;
     let first = place(&repo, keyed(0, "used")).await;
     assert_eq!(take_keyed(&repo, first.id, "used").await, TakeOutcome::Taken);
     for round in 0..3_u16 {
@@ -96,7 +96,7 @@ pub async fn a_call_that_conflicts_fails_no_other(world: &dyn RepoWorld) {
                 place(&repo, new_order(number(100 + n))).await;
             }));
             calls.push(call(&repo, |repo| async move {
-                let take = wish(id, &format!("{round}-{n}"));
+                let take = take_with_key(id, &format!("{round}-{n}"));
                 assert_eq!(take_until_known(&repo, take).await, TakeOutcome::Taken);
             }));
             if n % 10 == 5 {
@@ -117,8 +117,8 @@ pub async fn a_call_that_conflicts_fails_no_other(world: &dyn RepoWorld) {
 }
 
 /// Broken by who answers a call by what was read before the call began.
-pub async fn everybody_reads_what_they_were_answered(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn everybody_reads_what_they_were_answered(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let reading = (0..24_u16).map(|n| {
         let repo = Arc::clone(&repo);
         async move {

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use order_domain::{OrderStatus, PlaceOutcome, TakeOutcome};
 
 use super::{
-    RepoWorld,
-    given::{
+    RepoFixture,
+    fixtures::{
         distance, everything, find, key, keyed, new_order, newest, page, place, place_many, repos,
-        take_until_known, wish,
+        take_until_known, take_with_key,
     },
 };
-use crate::together::{at_once, drop_after};
+use crate::concurrency::{at_once, drop_after};
 
 const CALLS: u16 = 48;
 
 /// Broken by who keeps the order and its key in two steps.
-pub async fn a_dropped_placement_leaves_all_or_nothing(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn a_dropped_placement_leaves_all_or_nothing(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let text = |n| format!("key-{n}");
     at_once((0..CALLS).map(|n| {
         let repo = Arc::clone(&repos[0]);
@@ -48,27 +48,27 @@ pub async fn a_dropped_placement_leaves_all_or_nothing(world: &dyn RepoWorld) {
 }
 
 /// Broken by who takes the order and keeps the winner's key in two steps.
-pub async fn a_dropped_take_leaves_all_or_nothing(world: &dyn RepoWorld) {
-    let repos = repos(world, 2).await;
+pub async fn a_dropped_take_leaves_all_or_nothing(fixture: &dyn RepoFixture) {
+    let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], CALLS).await;
     let text = |n| format!("key-{n}");
     at_once((0..).zip(&ids).map(|(n, &id)| {
         let repo = Arc::clone(&repos[0]);
-        async move { drop_after(n, repo.take(wish(id, &text(n)))).await }
+        async move { drop_after(n, repo.take(take_with_key(id, &text(n)))).await }
     }))
     .await;
     for (n, &id) in (0..).zip(&ids) {
-        let again = take_until_known(&repos[1], wish(id, &text(n))).await;
+        let again = take_until_known(&repos[1], take_with_key(id, &text(n))).await;
         assert!(matches!(again, TakeOutcome::Taken | TakeOutcome::Replayed), "{again:?}");
         assert_eq!(find(&repos[0], id).await.status(), OrderStatus::Taken);
-        let once_more = take_until_known(&repos[0], wish(id, &text(n))).await;
+        let once_more = take_until_known(&repos[0], take_with_key(id, &text(n))).await;
         assert_eq!(once_more, TakeOutcome::Replayed);
     }
 }
 
 /// Broken by who loses a connection, or a place in a queue, with every call that is dropped.
-pub async fn dropped_reads_leave_room_for_others(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn dropped_reads_leave_room_for_others(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let id = place(&repo, keyed(1, "key")).await.id;
     at_once((0..300_u32).map(|n| {
         let repo = Arc::clone(&repo);
@@ -86,8 +86,8 @@ pub async fn dropped_reads_leave_room_for_others(world: &dyn RepoWorld) {
 
 /// Broken by who gives up a batch with one of its callers, or lets one caller wake the others and
 /// loses it.
-pub async fn a_dropped_call_takes_no_other_with_it(world: &dyn RepoWorld) {
-    let repo = world.repo().await;
+pub async fn a_dropped_call_takes_no_other_with_it(fixture: &dyn RepoFixture) {
+    let repo = fixture.repo().await;
     let free = place_many(&repo, CALLS).await;
     for round in 0..4_u16 {
         let at = move |n: u16| 1_000 * (round + 1) + n;

@@ -5,7 +5,7 @@ use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 use tokio::{runtime::Builder, sync::Barrier, time::timeout};
 
 /// No clause takes a tenth of this. A call that never answers must fail, not hang.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Runs one clause on threads of its own.
 ///
@@ -13,10 +13,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// need no runtime of their own.
 pub fn run(clause: impl Future<Output = ()>) {
     let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    let ended = runtime.block_on(async { timeout(PATIENCE, clause).await });
+    let ended = runtime.block_on(async { timeout(TIMEOUT, clause).await });
     // A call that hangs must not hang the end of the test too.
     runtime.shutdown_timeout(Duration::from_secs(5));
-    assert!(ended.is_ok(), "a call did not answer within {PATIENCE:?}");
+    assert!(ended.is_ok(), "a call did not answer within {TIMEOUT:?}");
 }
 
 /// Starts all calls at the same moment, each on a task of its own, and gives their answers in

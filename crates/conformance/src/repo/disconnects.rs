@@ -8,12 +8,12 @@ use order_domain::{OrderId, PlaceOutcome, RepoError, TakeOutcome};
 use tokio::{task::JoinSet, time::sleep};
 
 use super::{
-    RepoWorld,
-    given::{everything, keyed, place_many, wish},
+    RepoFixture,
+    fixtures::{everything, keyed, place_many, take_with_key},
 };
 
 /// A store whose connections can be cut off.
-pub trait CuttableWorld: RepoWorld {
+pub trait DisconnectableFixture: RepoFixture {
     /// Lets no change of an order be done until [`release`](Self::release).
     fn hold(&self);
 
@@ -30,33 +30,33 @@ const CALLS: u16 = 40;
 /// Runs all calls to their end, each of which is cut off. Fewer connections than calls: so members
 /// of one batch were cut off together.
 async fn cut_all<T: Send + 'static>(
-    world: &dyn CuttableWorld,
+    fixture: &dyn DisconnectableFixture,
     calls: impl IntoIterator<Item = impl Future<Output = Result<T, RepoError>> + Send + 'static>,
 ) {
-    world.hold();
+    fixture.hold();
     let mut calls: JoinSet<_> = calls.into_iter().collect();
     let mut cut = 0;
     while !calls.is_empty() {
-        cut += world.cut();
+        cut += fixture.cut();
         sleep(Duration::from_millis(5)).await;
         while let Some(outcome) = calls.try_join_next() {
             let outcome = outcome.unwrap().map(drop);
             assert!(matches!(outcome, Err(RepoError::OutcomeUnknown(_))), "{outcome:?}");
         }
     }
-    world.release();
+    fixture.release();
     assert!(cut < usize::from(CALLS), "{cut} batches");
 }
 
 /// Broken by who tells a member of a batch that nothing has happened when nobody knows, or places
 /// again by itself.
 pub async fn placements_that_are_cut_off_are_unknown_and_their_keys_settle_them(
-    world: &dyn CuttableWorld,
+    fixture: &dyn DisconnectableFixture,
 ) {
-    let repo = world.repo().await;
+    let repo = fixture.repo().await;
     let order = |n: u16| keyed(n, &format!("key-{n}"));
     cut_all(
-        world,
+        fixture,
         (0..CALLS).map(|n| {
             let repo = Arc::clone(&repo);
             async move { repo.place(order(n)).await }
@@ -73,16 +73,16 @@ pub async fn placements_that_are_cut_off_are_unknown_and_their_keys_settle_them(
 
 /// The same of takes.
 pub async fn takes_that_are_cut_off_are_unknown_and_their_keys_settle_them(
-    world: &dyn CuttableWorld,
+    fixture: &dyn DisconnectableFixture,
 ) {
-    let repo = world.repo().await;
+    let repo = fixture.repo().await;
     let ids = place_many(&repo, CALLS).await;
-    let take = |id: OrderId| wish(id, &format!("key-{id}"));
+    let take = |id: OrderId| take_with_key(id, &format!("key-{id}"));
     let calls = ids.iter().map(|&id| {
         let repo = Arc::clone(&repo);
         async move { repo.take(take(id)).await }
     });
-    cut_all(world, calls).await;
+    cut_all(fixture, calls).await;
     for id in ids {
         let outcome = repo.take(take(id)).await.unwrap();
         assert!(matches!(outcome, TakeOutcome::Taken | TakeOutcome::Replayed), "{outcome:?}");
