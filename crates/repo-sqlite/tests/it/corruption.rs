@@ -3,7 +3,7 @@
 use diesel::connection::SimpleConnection;
 use order_domain::{OrderRepo, RepoError};
 
-use crate::world::{World, key, keyed, new_order, newest, place, wish};
+use crate::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_breaks_a_law_is_corrupt() {
@@ -20,11 +20,11 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
         ("status = 'TAKEN', taken_at = 9223372036854775807", false),
         ("status = 'TAKEN', taken_at = created_at - 1", false),
     ] {
-        let world = World::new();
-        let repo = world.open();
+        let fixture = Fixture::new();
+        let repo = fixture.open();
         let id = place(&repo, keyed(1, "key")).await.id;
         let sql = format!("PRAGMA ignore_check_constraints = ON; UPDATE orders SET {spoil}");
-        world.raw().batch_execute(&sql).unwrap();
+        fixture.raw().batch_execute(&sql).unwrap();
 
         let found = repo.find(id).await;
         assert!(matches!(found, Err(RepoError::Corrupt(_))), "{spoil}: {found:?}");
@@ -47,13 +47,13 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_misses_its_tables_is_unavailable() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
-    world.raw().batch_execute("ALTER TABLE orders RENAME TO elsewhere").unwrap();
+    fixture.raw().batch_execute("ALTER TABLE orders RENAME TO elsewhere").unwrap();
     assert!(matches!(repo.find(id).await, Err(RepoError::Unavailable(_))));
     assert!(matches!(repo.place(new_order(2)).await, Err(RepoError::Unavailable(_))));
     assert!(matches!(repo.take(wish(id)).await, Err(RepoError::Unavailable(_))));
-    world.raw().batch_execute("ALTER TABLE elsewhere RENAME TO orders").unwrap();
+    fixture.raw().batch_execute("ALTER TABLE elsewhere RENAME TO orders").unwrap();
     assert_eq!(place(&repo, new_order(3)).await.id.get(), id.get() + 1, "it works again");
 }

@@ -3,28 +3,28 @@
 use diesel::{connection::SimpleConnection, prelude::*, sql_types::BigInt};
 use order_domain::{OrderRepo, PlaceOutcome, Take, TakeOutcome};
 
-use crate::world::{World, key, keyed, place};
+use crate::fixture::{Fixture, key, keyed, place};
 
 const HOUR: i64 = 3_600_000_000;
 
 /// Lets all keys be so many microseconds older.
-fn age_keys(world: &World, by: i64) {
+fn age_keys(fixture: &Fixture, by: i64) {
     diesel::sql_query("UPDATE placement_keys SET created_at = created_at - ?")
         .bind::<BigInt, _>(by)
-        .execute(&mut world.raw())
+        .execute(&mut fixture.raw())
         .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_placement_key_is_remembered_for_24_hours() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let first = place(&repo, keyed(1, "key")).await;
-    age_keys(&world, 24 * HOUR - 60_000_000);
+    age_keys(&fixture, 24 * HOUR - 60_000_000);
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(first));
     assert_eq!(repo.place(keyed(2, "key")).await.unwrap(), PlaceOutcome::KeyUsed(first));
 
-    age_keys(&world, 61_000_000);
+    age_keys(&fixture, 61_000_000);
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
     let second = place(&repo, keyed(2, "key")).await;
     assert_ne!(second.id, first.id);
@@ -35,12 +35,12 @@ async fn a_placement_key_is_remembered_for_24_hours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_key_that_was_not_swept_yet_counts_as_unknown() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     for n in 0..30 {
         place(&repo, keyed(n, &format!("old-{n}"))).await;
     }
-    age_keys(&world, 25 * HOUR);
+    age_keys(&fixture, 25 * HOUR);
     for n in (0..30).rev() {
         assert_eq!(repo.find_placement(&key(&format!("old-{n}"))).await.unwrap(), None);
         place(&repo, keyed(n, &format!("old-{n}"))).await;
@@ -53,12 +53,12 @@ async fn an_expired_key_that_was_not_swept_yet_counts_as_unknown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_winners_key_is_remembered_for_ever() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let id = place(&repo, keyed(1, "key")).await.id;
     let take = Take { id, key: Some(key("winner")) };
     assert_eq!(repo.take(take.clone()).await.unwrap(), TakeOutcome::Taken);
-    world
+    fixture
         .raw()
         .batch_execute(
             "UPDATE orders SET created_at = created_at - 365 * 86400000000, \

@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use order_domain::{Readiness, StoreStatus};
 use order_repo_sqlite::SqliteOrderRepo;
 
-use crate::world::{World, new_order, place};
+use crate::fixture::{Fixture, new_order, place};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Makes the log, and after a checkpoint the file, longer than the log may stay.
@@ -23,8 +23,8 @@ async fn until_ready(repo: &SqliteOrderRepo) {
     panic!("not ready: {:?}", repo.check().await);
 }
 
-fn length(world: &World, suffix: &str) -> u64 {
-    let mut path = world.path().into_os_string();
+fn length(fixture: &Fixture, suffix: &str) -> u64 {
+    let mut path = fixture.path().into_os_string();
     path.push(suffix);
     fs::metadata(path).unwrap().len()
 }
@@ -32,35 +32,35 @@ fn length(world: &World, suffix: &str) -> u64 {
 /// SQLite itself makes the file shorter when somebody vacuums it.
 #[tokio::test(flavor = "multi_thread")]
 async fn vacuum_by_another_program_is_no_truncation() {
-    let world = World::new();
-    let repo = world.open();
-    let mut other = world.raw();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
+    let mut other = fixture.raw();
     other.batch_execute(FILLER).unwrap();
     other.batch_execute("PRAGMA wal_checkpoint(TRUNCATE); DROP TABLE filler").unwrap();
     let id = place(&repo, new_order(1)).await.id;
-    let before = length(&world, "");
+    let before = length(&fixture, "");
 
     other.batch_execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
 
-    assert!(length(&world, "") < before / 2);
+    assert!(length(&fixture, "") < before / 2);
     until_ready(&repo).await;
     assert!(place(&repo, new_order(2)).await.id > id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_is_short_again_after_a_long_reader() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     place(&repo, new_order(0)).await;
-    let mut reader = world.raw();
+    let mut reader = fixture.raw();
     reader.batch_execute("BEGIN; SELECT count(*) FROM orders").unwrap();
-    world.raw().batch_execute(FILLER).unwrap();
+    fixture.raw().batch_execute(FILLER).unwrap();
     // Changes go on; what they add stays in the log, too.
     for n in 1..20 {
         place(&repo, new_order(n)).await;
         sleep(Duration::from_millis(100));
     }
-    let grown = length(&world, "-wal");
+    let grown = length(&fixture, "-wal");
     assert!(grown > 20_000_000, "{grown} bytes");
 
     reader.batch_execute("COMMIT").unwrap();
@@ -70,8 +70,8 @@ async fn log_is_short_again_after_a_long_reader() {
     let steps = DEADLINE.as_millis() / step.as_millis();
     let is_short = (0..steps).any(|_| {
         sleep(step);
-        length(&world, "-wal") <= limit
+        length(&fixture, "-wal") <= limit
     });
-    assert!(is_short, "{} bytes", length(&world, "-wal"));
+    assert!(is_short, "{} bytes", length(&fixture, "-wal"));
     assert_eq!(place(&repo, new_order(20)).await.id.get(), 21);
 }

@@ -8,14 +8,14 @@ use std::{
 use diesel::connection::SimpleConnection;
 use order_domain::{OrderRepo, RepoError, Take, TakeOutcome};
 
-use crate::world::{World, key, keyed, new_order, newest, place, wish};
+use crate::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_lock_that_is_not_released_is_waited_for_two_seconds() {
-    let world = World::new();
-    let repo = Arc::new(world.open());
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
     let free = place(&repo, new_order(1)).await;
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
 
     let began = Instant::now();
@@ -51,13 +51,13 @@ async fn a_write_lock_that_is_not_released_is_waited_for_two_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_needs_no_change_is_told_at_once_under_anothers_write_lock() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let taken = place(&repo, keyed(1, "placed")).await;
     let free = place(&repo, new_order(2)).await;
     let with_key = |id| Take { id, key: Some(key("winner")) };
     assert_eq!(repo.take(with_key(taken.id)).await.unwrap(), TakeOutcome::Taken);
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.batch_execute("BEGIN IMMEDIATE; UPDATE orders SET distance = 0").unwrap();
 
     let began = Instant::now();
@@ -74,10 +74,10 @@ async fn what_needs_no_change_is_told_at_once_under_anothers_write_lock() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_lock_that_is_released_in_time_is_waited_for() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let free = place(&repo, new_order(1)).await;
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let release = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(400));

@@ -5,12 +5,12 @@
 mod corruption;
 mod expiry;
 mod files;
+mod fixture;
 mod locks;
 mod opening;
 mod tables;
-mod world;
 
 /// The law of the port. How long a key is remembered is in `expiry`.
 mod law {
-    order_conformance::order_repo_clauses!(crate::world::world);
+    order_conformance::order_repo_clauses!(crate::fixture::fixture);
 }

@@ -6,7 +6,7 @@ use diesel::{connection::SimpleConnection, prelude::*, sql_types::Text};
 use order_domain::{OrderRepo, OrderStatus, TakeOutcome};
 use order_repo_sqlite::{OpenError, SqliteOrderRepo};
 
-use crate::world::{World, key, keyed, new_order, place, wish};
+use crate::fixture::{Fixture, key, keyed, new_order, place, wish};
 
 fn refusal(path: &Path) -> OpenError {
     match SqliteOrderRepo::open(path) {
@@ -17,8 +17,8 @@ fn refusal(path: &Path) -> OpenError {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_directory_of_the_file_is_made() {
-    let world = World::new();
-    let path = world.directory().join("not/there yet/orders.db");
+    let fixture = Fixture::new();
+    let path = fixture.directory().join("not/there yet/orders.db");
     let repo = SqliteOrderRepo::open(&path).unwrap();
     place(&repo, new_order(1)).await;
     assert!(path.is_file());
@@ -26,9 +26,9 @@ async fn the_directory_of_the_file_is_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_with_a_meaning_to_sqlite_is_a_name_like_others() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for name in [":memory:", "file:orders.db?mode=memory", "a?b#c%41.db", "sqlite:"] {
-        let path = world.directory().join(name);
+        let path = fixture.directory().join(name);
         place(&SqliteOrderRepo::open(&path).unwrap(), new_order(1)).await;
         assert!(path.is_file(), "{name}");
     }
@@ -36,14 +36,14 @@ async fn a_name_with_a_meaning_to_sqlite_is_a_name_like_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_is_still_there_after_reopening() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let placed = place(&repo, keyed(1, "key")).await;
     assert_eq!(repo.take(wish(placed.id)).await.unwrap(), TakeOutcome::Taken);
     let before = repo.find(placed.id).await.unwrap().unwrap();
     drop(repo);
 
-    let repo = world.open();
+    let repo = fixture.open();
     let after = repo.find(placed.id).await.unwrap().unwrap();
     assert_eq!((after.status(), &after), (OrderStatus::Taken, &before));
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(placed));
@@ -57,21 +57,22 @@ fn the_file_keeps_a_write_ahead_log() {
         #[diesel(sql_type = Text)]
         journal_mode: String,
     }
-    let world = World::new();
-    SqliteOrderRepo::migrate(&world.path()).unwrap();
-    let mode: Mode = diesel::sql_query("PRAGMA journal_mode").get_result(&mut world.raw()).unwrap();
+    let fixture = Fixture::new();
+    SqliteOrderRepo::migrate(&fixture.path()).unwrap();
+    let mode: Mode =
+        diesel::sql_query("PRAGMA journal_mode").get_result(&mut fixture.raw()).unwrap();
     assert_eq!(mode.journal_mode, "wal");
 }
 
 #[test]
 fn a_path_that_is_no_file_is_refused_by_name() {
-    let world = World::new();
-    let error = refusal(&world.directory());
+    let fixture = Fixture::new();
+    let error = refusal(&fixture.directory());
     assert!(error.to_string().ends_with("cannot be a database file: it is a directory"));
     assert!(matches!(refusal(Path::new("")), OpenError::Path { .. }));
 
-    fs::write(world.path(), "").unwrap();
-    let error = refusal(&world.path().join("orders.db"));
+    fs::write(fixture.path(), "").unwrap();
+    let error = refusal(&fixture.path().join("orders.db"));
     assert!(matches!(error, OpenError::Directory { .. }), "{error}");
 }
 
@@ -87,63 +88,66 @@ fn a_directory_that_cannot_be_written_is_refused_by_name() {
 
 #[test]
 fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let text = "not a database, but longer than the head of one. ".repeat(100);
-    fs::write(world.path(), &text).unwrap();
-    assert!(matches!(refusal(&world.path()), OpenError::Connect { .. }));
-    assert_eq!(fs::read_to_string(world.path()).unwrap(), text);
+    fs::write(fixture.path(), &text).unwrap();
+    assert!(matches!(refusal(&fixture.path()), OpenError::Connect { .. }));
+    assert_eq!(fs::read_to_string(fixture.path()).unwrap(), text);
 }
 
 /// The length of the file and its head are right; what a query reads first is, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_file_is_rejected_in_one_line() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     for n in 0..200 {
         place(&repo, new_order(n)).await;
     }
     drop(repo);
-    let mut raw = world.raw();
+    let mut raw = fixture.raw();
     raw.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(raw);
-    let sound = fs::read(world.path()).unwrap();
+    let sound = fs::read(fixture.path()).unwrap();
     let truncated = sound[..sound.len() / 2].to_vec();
     let mut overwritten = sound.clone();
     overwritten[sound.len() - 8_192..].fill(0x5a);
 
     for damaged in [truncated, overwritten] {
-        fs::write(world.path(), &damaged).unwrap();
-        let error = refusal(&world.path());
+        fs::write(fixture.path(), &damaged).unwrap();
+        let error = refusal(&fixture.path());
         assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
         assert_eq!(error.to_string().lines().count(), 1);
-        assert!(matches!(SqliteOrderRepo::migrate(&world.path()), Err(OpenError::Damaged { .. })));
-        assert_eq!(fs::read(world.path()).unwrap(), damaged);
+        assert!(matches!(
+            SqliteOrderRepo::migrate(&fixture.path()),
+            Err(OpenError::Damaged { .. })
+        ));
+        assert_eq!(fs::read(fixture.path()).unwrap(), damaged);
     }
-    fs::write(world.path(), &sound).unwrap();
-    drop(world.open());
+    fs::write(fixture.path(), &sound).unwrap();
+    drop(fixture.open());
 }
 
 #[test]
 fn a_migration_that_fails_leaves_the_tables_as_they_were() {
-    let world = World::new();
-    let mut raw = world.raw();
+    let fixture = Fixture::new();
+    let mut raw = fixture.raw();
     raw.batch_execute("CREATE TABLE placement_keys (mine TEXT)").unwrap();
-    assert!(matches!(refusal(&world.path()), OpenError::Migrate { .. }));
+    assert!(matches!(refusal(&fixture.path()), OpenError::Migrate { .. }));
     assert!(raw.batch_execute("SELECT id FROM orders").is_err(), "half of it was done");
     raw.batch_execute("SELECT mine FROM placement_keys; DROP TABLE placement_keys").unwrap();
-    SqliteOrderRepo::migrate(&world.path()).unwrap();
+    SqliteOrderRepo::migrate(&fixture.path()).unwrap();
 }
 
 #[test]
 fn several_threads_open_one_fresh_file_at_once() {
     for _ in 0..5 {
-        let world = World::new();
+        let fixture = Fixture::new();
         thread::scope(|threads| {
             for _ in 0..8 {
-                threads.spawn(|| drop(world.open()));
+                threads.spawn(|| drop(fixture.open()));
             }
         });
-        world.raw().batch_execute("SELECT id FROM orders").unwrap();
+        fixture.raw().batch_execute("SELECT id FROM orders").unwrap();
     }
 }
 
@@ -151,12 +155,12 @@ const CHILDS_FILE: &str = "ORDER_REPO_SQLITE_TEST_FILE";
 
 #[test]
 fn several_processes_open_one_fresh_file_at_once() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let children: Vec<_> = (0..6)
         .map(|_| {
             Command::new(env::current_exe().unwrap())
                 .args(["--exact", "opening::a_child_opens_the_file_it_is_given"])
-                .env(CHILDS_FILE, world.path())
+                .env(CHILDS_FILE, fixture.path())
                 .spawn()
                 .unwrap()
         })
@@ -164,13 +168,13 @@ fn several_processes_open_one_fresh_file_at_once() {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
-    world.raw().batch_execute("SELECT id FROM orders").unwrap();
+    fixture.raw().batch_execute("SELECT id FROM orders").unwrap();
 }
 
 /// Run by the test above as a process of its own; alone it opens a file of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_opens_the_file_it_is_given() {
-    let world = World::new();
-    let path = env::var_os(CHILDS_FILE).map_or_else(|| world.path(), Into::into);
+    let fixture = Fixture::new();
+    let path = env::var_os(CHILDS_FILE).map_or_else(|| fixture.path(), Into::into);
     place(&SqliteOrderRepo::open(&path).unwrap(), new_order(1)).await;
 }

@@ -4,7 +4,7 @@ use diesel::{connection::SimpleConnection, prelude::*, sql_types::Text};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use order_repo_sqlite::SqliteOrderRepo;
 
-use crate::world::{World, new_order, place};
+use crate::fixture::{Fixture, new_order, place};
 
 #[derive(QueryableByName)]
 struct Made {
@@ -23,9 +23,9 @@ fn made(connection: &mut SqliteConnection) -> Vec<String> {
 
 #[test]
 fn migrations_go_up_and_down_and_up_again() {
-    let world = World::new();
-    SqliteOrderRepo::migrate(&world.path()).unwrap();
-    let mut raw = world.raw();
+    let fixture = Fixture::new();
+    SqliteOrderRepo::migrate(&fixture.path()).unwrap();
+    let mut raw = fixture.raw();
     let after_up = made(&mut raw);
     assert!(!after_up.is_empty());
 
@@ -35,22 +35,22 @@ fn migrations_go_up_and_down_and_up_again() {
     raw.revert_all_migrations(files()).unwrap();
     assert_eq!(made(&mut raw), Vec::<String>::new(), "left behind");
 
-    SqliteOrderRepo::migrate(&world.path()).unwrap();
+    SqliteOrderRepo::migrate(&fixture.path()).unwrap();
     assert_eq!(made(&mut raw), after_up);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_is_left_alone() {
-    let world = World::new();
-    let id = place(&world.open(), new_order(1)).await.id;
-    world
+    let fixture = Fixture::new();
+    let id = place(&fixture.open(), new_order(1)).await.id;
+    fixture
         .raw()
         .batch_execute(
             "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000'); \
              ALTER TABLE orders ADD COLUMN colour TEXT",
         )
         .unwrap();
-    let repo = world.open();
+    let repo = fixture.open();
     assert!(place(&repo, new_order(2)).await.id > id);
 }
 
@@ -82,9 +82,9 @@ fn insert(connection: &mut SqliteConnection, changes: &[(&str, &str)]) -> QueryR
 
 #[test]
 fn a_row_that_breaks_a_law_is_refused() {
-    let world = World::new();
-    SqliteOrderRepo::migrate(&world.path()).unwrap();
-    let raw = &mut world.raw();
+    let fixture = Fixture::new();
+    SqliteOrderRepo::migrate(&fixture.path()).unwrap();
+    let raw = &mut fixture.raw();
     assert_eq!(insert(raw, &[("take_key", "NULL")]), Ok(1));
     assert_eq!(insert(raw, &[]), Ok(1));
     assert!(insert(raw, &[]).is_err(), "one key took two orders");

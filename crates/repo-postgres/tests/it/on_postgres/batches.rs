@@ -18,30 +18,30 @@ use order_repo_postgres::PgOrderRepo;
 use order_test_postgres::{Server, ServerSettings, Session, TestDb};
 use tokio::{task::JoinSet, time::timeout};
 
-use super::world::{World, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
-/// A world with a lock on its orders, and one to look after it.
+/// A fixture with a lock on its orders, and one to look after it.
 struct Cuttable {
-    world: World,
+    fixture: Fixture,
     sessions: Mutex<Option<(Session, Session)>>,
 }
 
 fn cuttable() -> Cuttable {
-    Cuttable { world: World::new(), sessions: Mutex::default() }
+    Cuttable { fixture: Fixture::new(), sessions: Mutex::default() }
 }
 
 #[async_trait]
 impl RepoFixture for Cuttable {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
-        self.world.repo().await
+        self.fixture.repo().await
     }
 }
 
 impl DisconnectableFixture for Cuttable {
     fn hold(&self) {
-        let mut locking = self.world.raw();
+        let mut locking = self.fixture.raw();
         locking.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
-        *self.sessions.lock().unwrap() = Some((locking, self.world.raw()));
+        *self.sessions.lock().unwrap() = Some((locking, self.fixture.raw()));
     }
 
     fn cut(&self) -> usize {
@@ -89,10 +89,10 @@ where
 /// The key is waited for, because it decides, for 2 s. Only its own member fails for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_another_transaction_keeps_fails_its_own_placement_only() {
-    let world = World::new();
-    let repo = Arc::new(world.open());
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
     let first = place(&repo, new_order(1)).await;
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.execute(&format!(
         "BEGIN; INSERT INTO placement_keys VALUES ('kept', {}, now())",
         first.id
@@ -110,20 +110,20 @@ async fn a_key_that_another_transaction_keeps_fails_its_own_placement_only() {
         }
     }
     other.execute("ROLLBACK");
-    assert_eq!(world.raw().number("SELECT count(*) FROM orders"), 1 + 39);
+    assert_eq!(fixture.raw().number("SELECT count(*) FROM orders"), 1 + 39);
     place(&repo, keyed(20, "kept")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_another_transaction_keeps_fails_its_own_take_only() {
-    let world = World::new();
-    let repo = Arc::new(world.open());
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
     let mut ids = vec![];
     for n in 0..40 {
         ids.push(place(&repo, new_order(n)).await.id);
     }
     let kept = place(&repo, new_order(99)).await.id;
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.execute(&format!(
         "BEGIN; UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now(), \
          take_key = 'kept' WHERE id = {kept}"
@@ -147,9 +147,9 @@ async fn a_key_that_another_transaction_keeps_fails_its_own_take_only() {
 /// An operator's own rule refuses one order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_refused_fails_no_other() {
-    let world = World::new();
-    let repo = Arc::new(world.open());
-    world.raw().execute("ALTER TABLE orders ADD CHECK (distance <> 1020)");
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
+    fixture.raw().execute("ALTER TABLE orders ADD CHECK (distance <> 1020)");
     let outcomes = all(&repo, 0..40, |repo, n| async move { repo.place(new_order(n)).await }).await;
     for (n, outcome) in outcomes {
         match outcome {
@@ -158,19 +158,19 @@ async fn a_row_that_is_refused_fails_no_other() {
             other => panic!("{n}: {other:?}"),
         }
     }
-    assert_eq!(world.raw().number("SELECT count(*) FROM orders"), 39);
+    assert_eq!(fixture.raw().number("SELECT count(*) FROM orders"), 39);
 }
 
 /// Counted by PostgreSQL: the rows that all statements together have read.
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_lists_that_wait_together_share_one_query() {
     const CALLS: u16 = 2_000;
-    let world = World::new();
-    let repo = Arc::new(world.open());
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
     for n in 0..10 {
         place(&repo, new_order(n)).await;
     }
-    let mut locking = world.raw();
+    let mut locking = fixture.raw();
     locking.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let lists = all(&repo, 0..CALLS, |repo, _| async move { repo.list(newest()).await });
     let release = async {
@@ -185,7 +185,7 @@ async fn equal_lists_that_wait_together_share_one_query() {
     drop(repo);
     let read = "SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes \
                 WHERE indexrelname = 'orders_pkey'";
-    let mut raw = world.raw();
+    let mut raw = fixture.raw();
     let scans = raw.number(read);
     assert!(scans < i64::from(CALLS) / 10, "{scans} looks at the list");
 }

@@ -2,7 +2,7 @@
 
 use order_domain::{OrderRepo, RepoError};
 
-use super::world::{World, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 /// Lets the table take what it should not.
 const NO_CHECKS: &str = "
@@ -28,10 +28,10 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
         ("status = 'TAKEN', taken_at = '-infinity'", false),
         ("status = 'TAKEN', taken_at = created_at - interval '1 microsecond'", false),
     ] {
-        let world = World::new();
-        let repo = world.open();
+        let fixture = Fixture::new();
+        let repo = fixture.open();
         let id = place(&repo, keyed(1, "key")).await.id;
-        world.raw().execute(&format!("{NO_CHECKS} UPDATE orders SET {spoil}"));
+        fixture.raw().execute(&format!("{NO_CHECKS} UPDATE orders SET {spoil}"));
 
         let found = repo.find(id).await;
         assert!(matches!(found, Err(RepoError::Corrupt(_))), "{spoil}: {found:?}");
@@ -54,26 +54,26 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_misses_its_tables_is_unavailable() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
-    world.raw().execute("ALTER TABLE orders RENAME TO elsewhere");
+    fixture.raw().execute("ALTER TABLE orders RENAME TO elsewhere");
     assert!(matches!(repo.find(id).await, Err(RepoError::Unavailable(_))));
     assert!(matches!(repo.place(new_order(2)).await, Err(RepoError::Unavailable(_))));
     assert!(matches!(repo.take(wish(id)).await, Err(RepoError::Unavailable(_))));
-    world.raw().execute("ALTER TABLE elsewhere RENAME TO orders");
+    fixture.raw().execute("ALTER TABLE elsewhere RENAME TO orders");
     assert!(place(&repo, new_order(3)).await.id > id, "it works again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_somebody_has_changed_are_told() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
-    world.raw().execute("ALTER TABLE orders ADD CHECK (distance < 0) NOT VALID");
+    fixture.raw().execute("ALTER TABLE orders ADD CHECK (distance < 0) NOT VALID");
     let placed = repo.place(new_order(2)).await;
     assert!(matches!(placed, Err(RepoError::Refused(_))), "{placed:?}");
-    world.raw().execute(
+    fixture.raw().execute(
         "ALTER TABLE orders ALTER distance DROP NOT NULL; UPDATE orders SET distance = NULL",
     );
     let found = repo.find(id).await;
@@ -82,9 +82,9 @@ async fn tables_that_somebody_has_changed_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_that_are_used_up_place_nothing() {
-    let world = World::new();
-    let repo = world.open();
-    world.raw().execute("SELECT setval('orders_id_seq', 9007199254740990)");
+    let fixture = Fixture::new();
+    let repo = fixture.open();
+    fixture.raw().execute("SELECT setval('orders_id_seq', 9007199254740990)");
     assert_eq!(place(&repo, new_order(1)).await.id.get(), 9_007_199_254_740_991);
     let outcome = repo.place(new_order(2)).await;
     assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");

@@ -2,25 +2,25 @@
 
 use order_domain::{OrderRepo, PlaceOutcome, Take, TakeOutcome};
 
-use super::world::{World, key, keyed, place};
+use super::fixture::{Fixture, key, keyed, place};
 
 /// Lets all keys be so much older.
-fn age_keys(world: &World, by: &str) {
-    world
+fn age_keys(fixture: &Fixture, by: &str) {
+    fixture
         .raw()
         .execute(&format!("UPDATE placement_keys SET created_at = created_at - interval '{by}'"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_placement_key_is_remembered_for_24_hours() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let first = place(&repo, keyed(1, "key")).await;
-    age_keys(&world, "23 hours 59 minutes");
+    age_keys(&fixture, "23 hours 59 minutes");
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(first));
     assert_eq!(repo.place(keyed(2, "key")).await.unwrap(), PlaceOutcome::KeyUsed(first));
 
-    age_keys(&world, "61 seconds");
+    age_keys(&fixture, "61 seconds");
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
     let second = place(&repo, keyed(2, "key")).await;
     assert_ne!(second.id, first.id);
@@ -31,12 +31,12 @@ async fn a_placement_key_is_remembered_for_24_hours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_key_that_was_not_swept_yet_counts_as_unknown() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     for n in 0..30 {
         place(&repo, keyed(n, &format!("old-{n}"))).await;
     }
-    age_keys(&world, "25 hours");
+    age_keys(&fixture, "25 hours");
     for n in (0..30).rev() {
         assert_eq!(repo.find_placement(&key(&format!("old-{n}"))).await.unwrap(), None);
         place(&repo, keyed(n, &format!("old-{n}"))).await;
@@ -49,12 +49,12 @@ async fn an_expired_key_that_was_not_swept_yet_counts_as_unknown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_winners_key_is_remembered_for_ever() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let id = place(&repo, keyed(1, "key")).await.id;
     let take = Take { id, key: Some(key("winner")) };
     assert_eq!(repo.take(take.clone()).await.unwrap(), TakeOutcome::Taken);
-    world.raw().execute(
+    fixture.raw().execute(
         "UPDATE orders SET created_at = created_at - interval '1 year', \
          updated_at = updated_at - interval '1 year', taken_at = taken_at - interval '1 year'",
     );

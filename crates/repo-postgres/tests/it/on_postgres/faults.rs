@@ -10,7 +10,7 @@ use order_domain::{OrderRepo, RepoError, Take, TakeOutcome};
 use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
 use order_test_postgres::{Server, ServerSettings, TestDb, wait_for};
 
-use super::world::{World, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 /// And waits until they are gone.
 const CUT_OTHERS_OFF: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
@@ -31,23 +31,23 @@ async fn warm_up(repo: &Arc<PgOrderRepo>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_the_server_dropped_fail_nobody() {
-    let world = World::new();
-    let repo = Arc::new(world.open());
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
     for n in 0..10 {
         warm_up(&repo).await;
-        world.raw().execute(CUT_OTHERS_OFF);
+        fixture.raw().execute(CUT_OTHERS_OFF);
         // Each kind of call comes first once.
         let id = match n % 3 {
             0 => place(&repo, new_order(n)).await.id,
             1 => place(&repo, keyed(n, &format!("key-{n}"))).await.id,
             _ => {
                 let id = place(&repo, new_order(n)).await.id;
-                world.raw().execute(CUT_OTHERS_OFF);
+                fixture.raw().execute(CUT_OTHERS_OFF);
                 assert_eq!(repo.take(wish(id)).await.unwrap(), TakeOutcome::Taken);
                 id
             }
         };
-        world.raw().execute(CUT_OTHERS_OFF);
+        fixture.raw().execute(CUT_OTHERS_OFF);
         assert!(repo.find(id).await.unwrap().is_some());
     }
 }
@@ -88,16 +88,16 @@ async fn a_server_that_restarts_leaves_no_stale_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_became_read_only_is_replaced() {
-    let world = World::new();
-    let repo = Arc::new(world.open());
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
     let read_only = |on: bool| {
-        let name = world.database.name();
+        let name = fixture.database.name();
         let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {on}");
-        world.database.server().execute(&set);
+        fixture.database.server().execute(&set);
     };
     // The pool is full of connections that say no; new ones may write.
     read_only(true);
-    world.raw().execute(CUT_OTHERS_OFF);
+    fixture.raw().execute(CUT_OTHERS_OFF);
     warm_up(&repo).await;
     read_only(false);
     for n in 0..20 {
@@ -106,7 +106,7 @@ async fn a_connection_that_became_read_only_is_replaced() {
     }
 
     read_only(true);
-    world.raw().execute(CUT_OTHERS_OFF);
+    fixture.raw().execute(CUT_OTHERS_OFF);
     let outcome = repo.place(new_order(1)).await;
     assert!(matches!(outcome, Err(RepoError::Refused(_))), "{outcome:?}");
     assert_eq!(repo.list(newest()).await.unwrap().len(), 10, "reading goes on");
@@ -115,11 +115,11 @@ async fn a_connection_that_became_read_only_is_replaced() {
 /// The statement is under way when its connection dies, so nobody can know.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_in_the_middle_leaves_a_change_unknown_and_a_read_unharmed() {
-    let world = World::new();
-    let repo = Arc::new(world.open());
+    let fixture = Fixture::new();
+    let repo = Arc::new(fixture.open());
     let free = place(&repo, new_order(1)).await.id;
     // Both wait for this lock, for at most 2 s.
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let calls = {
         let (one, two, three) = (Arc::clone(&repo), Arc::clone(&repo), Arc::clone(&repo));
@@ -131,7 +131,7 @@ async fn a_connection_that_is_cut_in_the_middle_leaves_a_change_unknown_and_a_re
     };
     let waiting = "SELECT count(*) FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let mut server = world.raw();
+    let mut server = fixture.raw();
     let all_wait = || server.number(waiting) >= 3;
     wait_for(Duration::from_secs(20), all_wait, || "the calls do not wait".to_owned());
     server.execute(
@@ -183,10 +183,10 @@ async fn a_server_that_stands_still_is_told_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_stays_locked_is_unavailable_in_time_and_nothing_is_changed() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let free = place(&repo, new_order(1)).await.id;
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let began = Instant::now();
     let outcome = repo.take(wish(free)).await;
@@ -221,9 +221,9 @@ async fn who_queues_while_the_server_is_gone_gives_up_with_the_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_queue_are_served_while_the_server_is_slow() {
-    let world = World::new();
-    let repo = Arc::new(PgOrderRepo::open(&world.info(), NonZero::new(1).unwrap()).unwrap());
-    world.raw().execute(
+    let fixture = Fixture::new();
+    let repo = Arc::new(PgOrderRepo::open(&fixture.info(), NonZero::new(1).unwrap()).unwrap());
+    fixture.raw().execute(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
              PERFORM pg_sleep(1); RETURN NEW; END $$; \
          CREATE TRIGGER wait BEFORE INSERT ON orders EXECUTE FUNCTION wait()",
@@ -242,8 +242,8 @@ async fn calls_that_queue_are_served_while_the_server_is_slow() {
 /// Whatever the database is set to. That a standby has applied it stays the operator's choice.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_answered_is_on_the_disk() {
-    let world = World::new();
-    world.open();
+    let fixture = Fixture::new();
+    fixture.open();
     for (set, expected) in [
         ("off", "on"),
         ("local", "on"),
@@ -251,11 +251,11 @@ async fn what_is_answered_is_on_the_disk() {
         ("on", "on"),
         ("remote_apply", "remote_apply"),
     ] {
-        world.database.server().execute(&format!(
+        fixture.database.server().execute(&format!(
             "ALTER DATABASE \"{}\" SET synchronous_commit = {set}",
-            world.database.name()
+            fixture.database.name()
         ));
-        assert_eq!(setting_of(&world.database, "synchronous_commit").await, expected, "{set}");
+        assert_eq!(setting_of(&fixture.database, "synchronous_commit").await, expected, "{set}");
     }
 }
 
@@ -300,7 +300,7 @@ async fn setting_seen_by(repo: &PgOrderRepo, database: &TestDb, name: &str) -> S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_connection_is_bounded() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for (name, value) in [
         ("statement_timeout", "5000"),
         ("lock_timeout", "2000"),
@@ -310,6 +310,6 @@ async fn every_connection_is_bounded() {
         ("enable_seqscan", "off"),
         ("application_name", "order-api"),
     ] {
-        assert_eq!(setting_of(&world.database, name).await, value, "{name}");
+        assert_eq!(setting_of(&fixture.database, name).await, value, "{name}");
     }
 }

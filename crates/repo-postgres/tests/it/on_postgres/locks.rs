@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use order_domain::{OrderRepo, Take, TakeOutcome};
 
-use super::world::{World, key, keyed, new_order, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_locked_is_busy_at_once() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
     for lock in ["FOR UPDATE", "FOR NO KEY UPDATE", "FOR SHARE"] {
-        let mut other = world.raw();
+        let mut other = fixture.raw();
         other.execute(&format!("BEGIN; SELECT 1 FROM orders WHERE id = {id} {lock}"));
         let began = Instant::now();
         for text in [None, Some(key("key"))] {
@@ -28,13 +28,13 @@ async fn a_row_that_is_locked_is_busy_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_needs_no_change_is_told_although_the_row_is_locked() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let taken = place(&repo, keyed(1, "placed")).await;
     let free = place(&repo, new_order(2)).await;
     let with_key = |id| Take { id, key: Some(key("winner")) };
     assert_eq!(repo.take(with_key(taken.id)).await.unwrap(), TakeOutcome::Taken);
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.execute("BEGIN; UPDATE orders SET distance = 0; UPDATE placement_keys SET key = key");
 
     assert_eq!(repo.take(wish(taken.id)).await.unwrap(), TakeOutcome::AlreadyTaken);
@@ -47,10 +47,10 @@ async fn what_needs_no_change_is_told_although_the_row_is_locked() {
 /// The winner is seen although it came in after the statement of the loser had begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_taken_in_another_session_is_taken() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
-    let mut other = world.raw();
+    let mut other = fixture.raw();
     other.execute(&format!(
         "BEGIN; UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now() \
          WHERE id = {id}"
@@ -64,13 +64,13 @@ async fn an_order_that_is_taken_in_another_session_is_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_isolation_level_changes_an_outcome() {
     for level in ["serializable", "repeatable read"] {
-        let world = World::new();
-        world.open();
-        world.database.server().execute(&format!(
+        let fixture = Fixture::new();
+        fixture.open();
+        fixture.database.server().execute(&format!(
             "ALTER DATABASE \"{}\" SET default_transaction_isolation = '{level}'",
-            world.database.name()
+            fixture.database.name()
         ));
-        let repos = [world.open(), world.open()];
+        let repos = [fixture.open(), fixture.open()];
         for n in 0..20 {
             let id = place(&repos[0], new_order(n)).await.id;
             let (one, other) = tokio::join!(repos[0].take(wish(id)), repos[1].take(wish(id)));

@@ -13,7 +13,7 @@ use order_domain::{OrderRepo, OrderStatus, TakeOutcome};
 use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{Server, ServerSettings, TestDb};
 
-use super::world::{World, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 fn migrate(url: &str) -> Result<(), OpenError> {
     PgOrderRepo::migrate(&ConnectionInfo::parse(url).unwrap())
@@ -29,10 +29,10 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_missing_is_created() {
-    let world = World::new();
-    assert!(!world.database.exists());
-    place(&world.open(), new_order(1)).await;
-    assert!(world.database.exists());
+    let fixture = Fixture::new();
+    assert!(!fixture.database.exists());
+    place(&fixture.open(), new_order(1)).await;
+    assert!(fixture.database.exists());
 }
 
 #[test]
@@ -53,14 +53,14 @@ fn a_database_with_a_strange_name_is_created() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_is_still_there_after_reopening() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     let placed = place(&repo, keyed(1, "key")).await;
     assert_eq!(repo.take(wish(placed.id)).await.unwrap(), TakeOutcome::Taken);
     let before = repo.find(placed.id).await.unwrap().unwrap();
     drop(repo);
 
-    let repo = world.open();
+    let repo = fixture.open();
     let after = repo.find(placed.id).await.unwrap().unwrap();
     assert_eq!((after.status(), &after), (OrderStatus::Taken, &before));
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(placed));
@@ -70,13 +70,13 @@ async fn all_is_still_there_after_reopening() {
 #[test]
 fn several_threads_open_one_missing_database_at_once() {
     for _ in 0..3 {
-        let world = World::new();
+        let fixture = Fixture::new();
         thread::scope(|threads| {
             for _ in 0..8 {
-                threads.spawn(|| drop(world.open()));
+                threads.spawn(|| drop(fixture.open()));
             }
         });
-        assert_eq!(world.raw().number("SELECT count(*) FROM orders"), 0);
+        assert_eq!(fixture.raw().number("SELECT count(*) FROM orders"), 0);
     }
 }
 
@@ -84,12 +84,12 @@ const CHILDS_DATABASE: &str = "ORDER_REPO_POSTGRES_TEST_URL";
 
 #[test]
 fn eight_processes_open_one_missing_database_at_once() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let children: Vec<_> = (0..8)
         .map(|_| {
             Command::new(env::current_exe().unwrap())
                 .args(["--exact", "on_postgres::opening::a_child_opens_the_database_it_is_given"])
-                .env(CHILDS_DATABASE, world.database.url())
+                .env(CHILDS_DATABASE, fixture.database.url())
                 .spawn()
                 .unwrap()
         })
@@ -97,7 +97,7 @@ fn eight_processes_open_one_missing_database_at_once() {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
-    assert_eq!(world.raw().number("SELECT count(*) FROM orders"), 0);
+    assert_eq!(fixture.raw().number("SELECT count(*) FROM orders"), 0);
 }
 
 /// Run by the test above as a process of its own; alone it opens a database of its own.
@@ -105,36 +105,36 @@ fn eight_processes_open_one_missing_database_at_once() {
 fn a_child_opens_the_database_it_is_given() {
     match env::var(CHILDS_DATABASE) {
         Ok(url) => migrate(&url).unwrap(),
-        Err(_) => drop(World::new().open()),
+        Err(_) => drop(Fixture::new().open()),
     }
 }
 
 #[test]
 fn a_migration_that_fails_leaves_the_tables_as_they_were() {
-    let world = World::new();
-    world.database.create();
-    let mut raw = world.raw();
+    let fixture = Fixture::new();
+    fixture.database.create();
+    let mut raw = fixture.raw();
     raw.execute("CREATE TABLE placement_keys (mine text)");
-    let error = migrate(&world.database.url()).unwrap_err();
+    let error = migrate(&fixture.database.url()).unwrap_err();
     assert!(matches!(error, OpenError::Migrate(_)), "{error:?}");
     assert!(raw.try_to_execute("SELECT id FROM orders").is_err(), "half of it was done");
     raw.execute("SELECT mine FROM placement_keys; DROP TABLE placement_keys");
-    migrate(&world.database.url()).unwrap();
+    migrate(&fixture.database.url()).unwrap();
 }
 
 /// Who waits for the lock must see what was done meanwhile.
 #[test]
 fn no_isolation_level_keeps_several_from_starting_at_once() {
     for level in ["repeatable read", "serializable"] {
-        let world = World::new();
-        world.database.create();
-        world.database.server().execute(&format!(
+        let fixture = Fixture::new();
+        fixture.database.create();
+        fixture.database.server().execute(&format!(
             "ALTER DATABASE \"{}\" SET default_transaction_isolation = '{level}'",
-            world.database.name()
+            fixture.database.name()
         ));
         thread::scope(|threads| {
             for _ in 0..8 {
-                threads.spawn(|| migrate(&world.database.url()).unwrap());
+                threads.spawn(|| migrate(&fixture.database.url()).unwrap());
             }
         });
     }

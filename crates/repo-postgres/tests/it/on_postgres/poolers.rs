@@ -16,7 +16,7 @@ use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{PgBouncer, PoolMode, Server, ServerSettings, Session, TestDb};
 use rstest::rstest;
 
-use super::world::{keyed, new_order, newest, place, wish};
+use super::fixture::{keyed, new_order, newest, place, wish};
 
 /// A generous bound for what the pool does by itself.
 const NOTICED_WITHIN: Duration = Duration::from_mins(1);

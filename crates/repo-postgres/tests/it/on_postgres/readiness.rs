@@ -12,7 +12,7 @@ use order_test_postgres::{Server, ServerSettings, Session, TestDb};
 use rstest::rstest;
 use tokio::time::sleep;
 
-use super::world::{World, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 /// A generous bound for what takes a second or two.
 const NOTICED_WITHIN: Duration = Duration::from_mins(1);
@@ -117,11 +117,11 @@ async fn database_that_is_set_read_only_is_reported(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn setting_of_the_address_precedes_that_of_the_database() {
-    let world = World::new();
-    world.open();
-    Level::Database.set(&world.database, "on");
+    let fixture = Fixture::new();
+    fixture.open();
+    Level::Database.set(&fixture.database, "on");
     let option = "?options=-c%20default_transaction_read_only%3Doff";
-    let repo = open(&format!("{}{option}", world.database.url()));
+    let repo = open(&format!("{}{option}", fixture.database.url()));
     assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready);
     place(&repo, new_order(1)).await;
 }
@@ -129,9 +129,9 @@ async fn setting_of_the_address_precedes_that_of_the_database() {
 /// A check reads no table of orders.
 #[tokio::test(flavor = "multi_thread")]
 async fn locked_tables_do_not_hold_up_the_check() {
-    let world = World::new();
-    let repo = world.open();
-    let mut other = world.raw();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
+    let mut other = fixture.raw();
     other.execute("BEGIN; LOCK TABLE orders, placement_keys IN ACCESS EXCLUSIVE MODE");
     assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready);
     other.execute("COMMIT");
@@ -139,15 +139,15 @@ async fn locked_tables_do_not_hold_up_the_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_migrations_are_reported_whatever_is_left_of_them() {
-    let world = World::new();
-    let repo = world.open();
+    let fixture = Fixture::new();
+    let repo = fixture.open();
     for statement in [
         "DROP TABLE placement_keys, orders",
         "DELETE FROM __diesel_schema_migrations",
         "DROP TABLE __diesel_schema_migrations",
     ] {
-        world.raw().execute("DELETE FROM __diesel_schema_migrations WHERE version LIKE '%1'");
-        world.raw().execute(statement);
+        fixture.raw().execute("DELETE FROM __diesel_schema_migrations WHERE version LIKE '%1'");
+        fixture.raw().execute(statement);
         assert_eq!(repo.check().await.unwrap(), StoreStatus::MigrationsPending, "{statement}");
     }
 }

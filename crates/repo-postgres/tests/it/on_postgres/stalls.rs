@@ -15,7 +15,7 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-use super::world::{key, keyed, new_order, newest, place, wish};
+use super::fixture::{key, keyed, new_order, newest, place, wish};
 
 /// Longer than a request waits for the database, so that the first ones have an outcome.
 const STALL: Duration = Duration::from_secs(13);

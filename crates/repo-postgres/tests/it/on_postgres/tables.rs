@@ -4,7 +4,7 @@ use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use order_repo_postgres::PgOrderRepo;
 use order_test_postgres::Session;
 
-use super::world::{World, new_order, place};
+use super::fixture::{Fixture, new_order, place};
 
 /// All that migrations made: columns, constraints, indices and sequences, as a text.
 fn made(session: &mut Session) -> String {
@@ -23,9 +23,9 @@ fn made(session: &mut Session) -> String {
 
 #[test]
 fn migrations_go_up_and_down_and_up_again() {
-    let world = World::new();
-    PgOrderRepo::migrate(&world.info()).unwrap();
-    let mut raw = world.raw();
+    let fixture = Fixture::new();
+    PgOrderRepo::migrate(&fixture.info()).unwrap();
+    let mut raw = fixture.raw();
     let after_up = made(&mut raw);
     assert!(after_up.contains("orders_by_status"), "{after_up}");
 
@@ -38,19 +38,19 @@ fn migrations_go_up_and_down_and_up_again() {
                 AND relname NOT LIKE '\\_\\_diesel%'";
     assert_eq!(raw.number(left), 0, "left behind");
 
-    PgOrderRepo::migrate(&world.info()).unwrap();
+    PgOrderRepo::migrate(&fixture.info()).unwrap();
     assert_eq!(made(&mut raw), after_up);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_is_left_alone() {
-    let world = World::new();
-    let id = place(&world.open(), new_order(1)).await.id;
-    world.raw().execute(
+    let fixture = Fixture::new();
+    let id = place(&fixture.open(), new_order(1)).await.id;
+    fixture.raw().execute(
         "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000'); \
          ALTER TABLE orders ADD COLUMN colour text",
     );
-    let repo = world.open();
+    let repo = fixture.open();
     assert!(place(&repo, new_order(2)).await.id > id);
 }
 
@@ -96,9 +96,9 @@ fn insert(session: &mut Session, changes: &[(&str, &str)]) -> Result<(), String>
 
 #[test]
 fn a_row_that_breaks_a_law_is_refused() {
-    let world = World::new();
-    PgOrderRepo::migrate(&world.info()).unwrap();
-    let raw = &mut world.raw();
+    let fixture = Fixture::new();
+    PgOrderRepo::migrate(&fixture.info()).unwrap();
+    let raw = &mut fixture.raw();
     assert_eq!(insert(raw, &[("take_key", "NULL")]), Ok(()));
     assert_eq!(insert(raw, &[]), Ok(()));
     assert!(insert(raw, &[]).is_err(), "one key took two orders");

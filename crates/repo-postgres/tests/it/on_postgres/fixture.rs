@@ -9,15 +9,15 @@ use order_domain::{NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Take
 use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
 use order_test_postgres::{Session, TestDb};
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) database: TestDb,
 }
 
-pub(crate) async fn world() -> World {
-    World::new()
+pub(crate) async fn fixture() -> Fixture {
+    Fixture::new()
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self { database: TestDb::new() }
     }
@@ -37,7 +37,7 @@ impl World {
 }
 
 #[async_trait]
-impl RepoFixture for World {
+impl RepoFixture for Fixture {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
         Arc::new(self.open())
     }

@@ -10,15 +10,15 @@ use order_domain::{NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Take
 use order_repo_sqlite::SqliteOrderRepo;
 use tempfile::TempDir;
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     directory: TempDir,
 }
 
-pub(crate) async fn world() -> World {
-    World::new()
+pub(crate) async fn fixture() -> Fixture {
+    Fixture::new()
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
@@ -44,7 +44,7 @@ impl World {
 }
 
 #[async_trait]
-impl RepoFixture for World {
+impl RepoFixture for Fixture {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
         Arc::new(self.open())
     }
