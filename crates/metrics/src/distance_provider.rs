@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use order_domain::{DistanceError, DistanceOutcome, DistanceProvider, Route};
 use prometheus::Registry;
 
-use crate::timed::{Calls, DROPPED, counters, histograms};
+use crate::calls::{Calls, DROPPED, counters, histograms};
 
 /// Counts and times the calls of another provider.
 pub struct MeteredDistanceProvider {
@@ -23,14 +23,14 @@ impl MeteredDistanceProvider {
     pub fn new(inner: Arc<dyn DistanceProvider>, registry: &Registry) -> Self {
         let calls = counters(
             registry,
-            "orders_provider_calls_total",
+            "orders_distance_provider_calls_total",
             "Calls of the provider of distances, by their outcome.",
             &["outcome"],
         );
         let outcomes = ["found", "no_route", "unavailable", "refused", "invalid_response", DROPPED];
         let durations = histograms(
             registry,
-            "orders_provider_call_duration_seconds",
+            "orders_distance_provider_call_duration_seconds",
             "How long calls of the provider of distances took.",
             &[],
         );

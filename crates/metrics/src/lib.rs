@@ -8,16 +8,16 @@
 //! Every label has few values: verbs and outcomes are names of the domain, never what a client
 //! sent.
 
+mod calls;
+mod collectors;
 mod distance_provider;
 mod order_repo;
-mod pulled;
-mod timed;
 
+pub use collectors::{ConnectionUse, register_connections, register_dropped_log_lines};
 pub use distance_provider::MeteredDistanceProvider;
 pub use order_repo::MeteredOrderRepo;
 pub use prometheus::Registry;
 use prometheus::{IntGauge, Opts, process_collector::ProcessCollector};
-pub use pulled::{ConnectionUse, register_connections, register_dropped_log_lines};
 
 /// A registry that has the numbers of this process and of this build.
 ///

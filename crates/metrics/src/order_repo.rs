@@ -9,7 +9,7 @@ use order_domain::{
 };
 use prometheus::{IntCounter, Registry};
 
-use crate::timed::{Calls, DROPPED, counters, histograms};
+use crate::calls::{Calls, DROPPED, counters, histograms};
 
 const FAILURES: [&str; 6] =
     ["unavailable", "refused", "corrupt", "overloaded", "outcome_unknown", DROPPED];
@@ -56,16 +56,16 @@ impl MeteredOrderRepo {
         let calls = counters(
             registry,
             "orders_repo_calls_total",
-            "Calls of the repository, by verb and outcome.",
-            &["verb", "outcome"],
+            "Calls of the repository, by operation and outcome.",
+            &["operation", "outcome"],
         );
         let durations = histograms(
             registry,
             "orders_repo_call_duration_seconds",
             "How long calls of the repository took, with the wait for a connection.",
-            &["verb"],
+            &["operation"],
         );
-        let verb = |name: &str, outcomes: &[&'static str]| {
+        let operation = |name: &str, outcomes: &[&'static str]| {
             let counter = |outcome| calls.with_label_values(&[name, outcome]);
             let outcomes = outcomes.iter().chain(&FAILURES).copied();
             Calls::new(outcomes, counter, durations.with_label_values(&[name]))
@@ -74,14 +74,14 @@ impl MeteredOrderRepo {
             |name, help| counters(registry, name, help, &[]).with_label_values::<&str>(&[]);
         Self {
             inner,
-            place: verb("place", &["placed", "key_used"]),
-            find_placement: verb("find_placement", &["found", "not_found"]),
-            take: verb(
+            place: operation("place", &["placed", "key_used"]),
+            find_placement: operation("find_placement", &["found", "not_found"]),
+            take: operation(
                 "take",
                 &["taken", "replayed", "already_taken", "busy", "not_found", "key_used_elsewhere"],
             ),
-            list: verb("list", &["listed"]),
-            find: verb("find", &["found", "not_found"]),
+            list: operation("list", &["listed"]),
+            find: operation("find", &["found", "not_found"]),
             placed: counter("orders_placed_total", "Orders that were placed."),
             taken: counter("orders_taken_total", "Orders that were taken."),
             races_lost: counter(

@@ -63,10 +63,10 @@ async fn calls_of_the_provider_are_counted_by_their_outcome() {
         ("unavailable", "0"),
         ("invalid_response", "0"),
     ] {
-        let name = format!("orders_provider_calls_total{{outcome=\"{outcome}\"}}");
+        let name = format!("orders_distance_provider_calls_total{{outcome=\"{outcome}\"}}");
         assert_eq!(count(&registry, &name), expected, "{name}");
     }
-    assert_eq!(count(&registry, "orders_provider_call_duration_seconds_count"), "4");
+    assert_eq!(count(&registry, "orders_distance_provider_call_duration_seconds_count"), "4");
 }
 
 struct Silent;
@@ -84,8 +84,8 @@ async fn a_call_that_its_caller_gives_up_is_counted_and_timed_too() {
     let metered = MeteredDistanceProvider::new(Arc::new(Silent), &registry);
     let patience = Duration::from_millis(20);
     tokio::time::timeout(patience, metered.distance(&route())).await.unwrap_err();
-    assert_eq!(count(&registry, "orders_provider_calls_total{outcome=\"dropped\"}"), "1");
-    assert!(value(&registry, "orders_provider_call_duration_seconds_sum") >= 0.02);
+    assert_eq!(count(&registry, "orders_distance_provider_calls_total{outcome=\"dropped\"}"), "1");
+    assert!(value(&registry, "orders_distance_provider_call_duration_seconds_sum") >= 0.02);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn what_becomes_of_orders_is_counted() {
         assert_eq!(count(&registry, name), "1", "{name}");
     }
     assert_eq!(count(&registry, "orders_races_lost_total"), "2");
-    for (outcome, verb) in [
+    for (outcome, operation) in [
         ("placed", "place"),
         ("key_used", "place"),
         ("outcome_unknown", "place"),
@@ -132,10 +132,11 @@ async fn what_becomes_of_orders_is_counted() {
         ("key_used_elsewhere", "take"),
         ("not_found", "find"),
     ] {
-        let name = format!("orders_repo_calls_total{{outcome=\"{outcome}\",verb=\"{verb}\"}}");
+        let name =
+            format!("orders_repo_calls_total{{outcome=\"{outcome}\",operation=\"{operation}\"}}");
         assert_eq!(count(&registry, &name), "1", "{name}");
     }
-    let durations = "orders_repo_call_duration_seconds_count{verb=\"take\"}";
+    let durations = "orders_repo_call_duration_seconds_count{operation=\"take\"}";
     assert_eq!(count(&registry, durations), "6");
 }
 

@@ -102,7 +102,7 @@ fn whatever_fails_no_secret_is_in_an_answer_a_number_a_log_or_a_file() {
         "outcome_unknown",
         "not ready: database",
         "not ready: migrations",
-        "orders_provider_calls_total",
+        "orders_distance_provider_calls_total",
     ] {
         assert!(told.contains(code), "nobody was told {code}");
     }
