@@ -101,12 +101,12 @@ impl Drop for Account {
         tracing::info!(
             target: "order_http::requests",
             {
-                http.method = method_name(&self.method),
+                http.request.method = method_name(&self.method),
                 http.route = route,
-                http.status = status.as_u16(),
-                error.code = code.map(|code| code.row().name),
+                http.response.status_code = status.as_u16(),
+                "error.type" = code.map(|code| code.row().name),
                 duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
-                bytes,
+                http.response.body.size = bytes,
                 order.id = self.progress.order().map(OrderId::get),
             },
             "{message}"

@@ -177,8 +177,8 @@ impl Wishes {
     fn refuse(&self, problem: &Problem) -> HttpResponse<BoxBody> {
         if let Some(causes) = problem.causes() {
             tracing::error!(
-                error.code = problem.code.row().name,
-                error.causes = causes,
+                "error.type" = problem.code.row().name,
+                exception.message = causes,
                 "request failed"
             );
         }

@@ -87,7 +87,7 @@ fn report(found: Option<NotReady>, error: Option<RepoError>) {
         }
         Some(NotReady::Database | NotReady::ShuttingDown) => {
             let why = error.map_or_else(|| "no answer in time".to_owned(), |it| causes(&it));
-            tracing::error!(error.causes = why, "not ready: the database does not answer");
+            tracing::error!(exception.message = why, "not ready: the database does not answer");
         }
     }
 }

@@ -140,7 +140,7 @@ impl Door {
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     if !failing {
-                        tracing::error!(error.causes = %error, "connections cannot be accepted");
+                        tracing::error!(exception.message = %error, "connections cannot be accepted");
                     }
                     failing = true;
                     sleep(BREATHER).await;
@@ -163,7 +163,7 @@ impl Door {
             SockFilter::new(0x06, 0, 0, u32::MAX),
         ];
         if let Err(error) = SockRef::from(&self.listener).attach_filter(&filter) {
-            tracing::debug!(error.causes = %error, "new connections cannot be turned away");
+            tracing::debug!(exception.message = %error, "new connections cannot be turned away");
         }
     }
 

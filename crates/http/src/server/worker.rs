@@ -61,7 +61,7 @@ impl Worker {
                 Ok(runtime) => runtime,
                 // Whoever hands over a connection hears that nobody is here.
                 Err(error) => {
-                    return tracing::error!(error.causes = %error, "a worker cannot start");
+                    return tracing::error!(exception.message = %error, "a worker cannot start");
                 }
             };
             // Requests stay on the thread that their connection is on.

@@ -59,7 +59,7 @@ fn a_request_is_one_line_that_names_its_order() {
         let mut line = json!({
             "level": "INFO",
             "message": "answered",
-            "http.method": method,
+            "http.request.method": method,
             "http.route": route,
             "span": {"name": "request", "request.id": "mine"},
         });
@@ -78,11 +78,11 @@ fn a_request_is_one_line_that_names_its_order() {
         line("GET", "unknown", None),
     ];
     for (line, told) in expected.iter_mut().zip(&told) {
-        line["http.status"] = told.status.into();
-        line["bytes"] = told.body.len().into();
+        line["http.response.status_code"] = told.status.into();
+        line["http.response.body.size"] = told.body.len().into();
     }
-    expected[5]["error.code"] = "method_not_allowed".into();
-    expected[6]["error.code"] = "unknown_path".into();
+    expected[5]["error.type"] = "method_not_allowed".into();
+    expected[6]["error.type"] = "unknown_path".into();
     assert_eq!(lines, expected);
 }
 
@@ -173,8 +173,8 @@ fn errors_have_a_file_of_their_own() {
     // Once, with its causes.
     let text = fs::read_to_string(&errors).unwrap();
     let line: Value = serde_json::from_str(text.trim_end()).unwrap();
-    assert_eq!(line["error.code"], "distance_unavailable");
-    let causes = line["error.causes"].as_str().unwrap();
+    assert_eq!(line["error.type"], "distance_unavailable");
+    let causes = line["exception.message"].as_str().unwrap();
     assert!(causes.starts_with("the answer of the distance provider makes no sense: "), "{causes}");
     let info = world.directory().join("logs/info.log");
     wait_for(PATIENCE, || lines_in(&info) >= 3, || "the request is not in the file".to_owned());
