@@ -11,12 +11,12 @@ use std::{
 
 use rstest::rstest;
 
-use super::support::{Process, Stop, Store, World, order_api};
+use super::support::{Fixture, Process, Stop, Store, order_api};
 
-fn backup_in(world: &World, target: &str) -> Output {
+fn backup_in(fixture: &Fixture, target: &str) -> Output {
     let mut command = order_api();
-    command.args(["backup", target]).current_dir(world.directory());
-    command.env("DATABASE_URL", world.database_url()).output().unwrap()
+    command.args(["backup", target]).current_dir(fixture.directory());
+    command.env("DATABASE_URL", fixture.database_url()).output().unwrap()
 }
 
 fn expect_one_line(output: &Output, expected: &str) {
@@ -28,11 +28,11 @@ fn expect_one_line(output: &Output, expected: &str) {
 
 /// The ids in a backup, newest first, as a service on it shows them.
 fn ids_in(backup: &Path) -> Vec<i64> {
-    let world = World::new(Store::Sqlite);
-    let data = world.directory().join("data");
+    let fixture = Fixture::new(Store::Sqlite);
+    let data = fixture.directory().join("data");
     fs::create_dir(&data).unwrap();
     fs::copy(backup, data.join("orders.db")).unwrap();
-    let service = Process::start(&world);
+    let service = Process::start(&fixture);
     service.client.pages("/orders?page=1&limit=1000").flatten().collect()
 }
 
@@ -43,8 +43,8 @@ fn names(directory: &Path) -> Vec<String> {
 
 #[test]
 fn backup_under_load_holds_what_was_acknowledged_before() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let until = Stop(&stop);
@@ -61,10 +61,10 @@ fn backup_under_load_holds_what_was_acknowledged_before() {
             thread::sleep(Duration::from_millis(200));
             let newest = service.client.place();
             let name = format!("backup-{round}");
-            let output = backup_in(&world, &name);
+            let output = backup_in(&fixture, &name);
             assert_eq!(output.status.code(), Some(0), "{output:?}");
             assert_eq!((&*output.stdout, &*output.stderr), (&b""[..], &b""[..]));
-            let mut ids = ids_in(&world.directory().join(name));
+            let mut ids = ids_in(&fixture.directory().join(name));
             assert!(ids[0] >= newest);
             // No id is missing: an order that is in the copy has those before it.
             ids.reverse();
@@ -83,44 +83,44 @@ fn backup_under_load_holds_what_was_acknowledged_before() {
 #[case("./-backup")]
 #[case("data/orders.backup")]
 fn backup_takes_any_name(#[case] name: &str, #[values(false, true)] while_running: bool) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let placed = [service.client.place(), service.client.place()];
     let _service = while_running.then_some(service);
 
-    let output = backup_in(&world, name);
+    let output = backup_in(&fixture, name);
 
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(ids_in(&world.directory().join(name)), [placed[1], placed[0]]);
-    let partial = names(world.directory()).into_iter().find(|name| name.ends_with(".partial"));
+    assert_eq!(ids_in(&fixture.directory().join(name)), [placed[1], placed[0]]);
+    let partial = names(fixture.directory()).into_iter().find(|name| name.ends_with(".partial"));
     assert_eq!(partial, None);
 }
 
 #[test]
 fn backup_never_overwrites_a_file() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let placed = service.client.place();
-    fs::write(world.directory().join("full"), "something").unwrap();
-    fs::write(world.directory().join("empty"), "").unwrap();
-    std::os::unix::fs::symlink("nowhere", world.directory().join("link")).unwrap();
+    fs::write(fixture.directory().join("full"), "something").unwrap();
+    fs::write(fixture.directory().join("empty"), "").unwrap();
+    std::os::unix::fs::symlink("nowhere", fixture.directory().join("link")).unwrap();
 
     for name in ["full", "empty", "link", "data", "data/", ".", "data/orders.db"] {
-        expect_one_line(&backup_in(&world, name), "exists; a backup never overwrites a file");
+        expect_one_line(&backup_in(&fixture, name), "exists; a backup never overwrites a file");
     }
     for name in ["missing/backup", "full/backup", "/proc/backup"] {
-        expect_one_line(&backup_in(&world, name), "cannot be written; nothing is left of it");
+        expect_one_line(&backup_in(&fixture, name), "cannot be written; nothing is left of it");
     }
-    assert_eq!(fs::read_to_string(world.directory().join("full")).unwrap(), "something");
-    assert!(!world.directory().join("nowhere").exists());
+    assert_eq!(fs::read_to_string(fixture.directory().join("full")).unwrap(), "something");
+    assert!(!fixture.directory().join("nowhere").exists());
     assert_eq!(service.client.get("/orders?page=1&limit=1").json[0]["id"], placed);
 }
 
 #[test]
 fn backup_of_no_database_makes_none() {
-    let world = World::new(Store::Sqlite);
-    expect_one_line(&backup_in(&world, "backup"), "there is no database");
-    assert_eq!(names(world.directory()), Vec::<String>::new());
+    let fixture = Fixture::new(Store::Sqlite);
+    expect_one_line(&backup_in(&fixture, "backup"), "there is no database");
+    assert_eq!(names(fixture.directory()), Vec::<String>::new());
 }
 
 #[test]
@@ -142,37 +142,37 @@ fn backup_needs_the_name_of_a_file() {
 
 #[test]
 fn backup_that_finds_no_space_leaves_nothing() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     service.client.place();
     let line = "trap '' XFSZ; ulimit -f 8; exec \"$0\" backup copy";
     let mut shell = Command::new("sh");
-    shell.args(["-c", line, env!("CARGO_BIN_EXE_order-api")]).current_dir(world.directory());
-    let output = shell.env("DATABASE_URL", world.database_url()).output().unwrap();
+    shell.args(["-c", line, env!("CARGO_BIN_EXE_order-api")]).current_dir(fixture.directory());
+    let output = shell.env("DATABASE_URL", fixture.database_url()).output().unwrap();
     expect_one_line(&output, "cannot be written; nothing is left of it");
-    assert_eq!(names(world.directory()), ["data"]);
+    assert_eq!(names(fixture.directory()), ["data"]);
 }
 
 #[test]
 fn killed_backup_never_looks_complete() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let order = service.client.place();
     for round in 0..30 {
         let name = format!("backup-{round}");
         let mut command = order_api();
-        command.args(["backup", &name]).current_dir(world.directory());
-        let mut child = command.env("DATABASE_URL", world.database_url()).spawn().unwrap();
+        command.args(["backup", &name]).current_dir(fixture.directory());
+        let mut child = command.env("DATABASE_URL", fixture.database_url()).spawn().unwrap();
         thread::sleep(Duration::from_millis(round * 2));
         // It may have ended already.
         let _ = child.kill();
         child.wait().unwrap();
-        let backup = world.directory().join(name);
+        let backup = fixture.directory().join(name);
         if backup.exists() {
             assert_eq!(ids_in(&backup), [order]);
         }
     }
-    let last = backup_in(&world, "last");
+    let last = backup_in(&fixture, "last");
     assert_eq!(last.status.code(), Some(0), "{last:?}");
     service.client.place();
 }
@@ -180,31 +180,31 @@ fn killed_backup_never_looks_complete() {
 /// A restore that forgets the log of the crashed database: SQLite would apply it to the backup.
 #[rstest]
 fn log_of_another_database_is_rejected(#[values(5, 400)] at_backup: usize) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     for _ in 0..at_backup {
         service.client.place();
     }
-    assert_eq!(backup_in(&world, "backup").status.code(), Some(0));
+    assert_eq!(backup_in(&fixture, "backup").status.code(), Some(0));
     for _ in 0..at_backup {
         service.client.place();
     }
     service.signal("KILL");
     drop(service);
-    let data = world.directory().join("data");
-    fs::copy(world.directory().join("backup"), data.join("orders.db")).unwrap();
+    let data = fixture.directory().join("data");
+    fs::copy(fixture.directory().join("backup"), data.join("orders.db")).unwrap();
 
     for command in ["serve", "migrate", "backup"] {
         let mut order_api = order_api();
         order_api.arg(command).args((command == "backup").then_some("other"));
-        let url = world.database_url();
-        let output = order_api.current_dir(world.directory()).env("DATABASE_URL", url).output();
+        let url = fixture.database_url();
+        let output = order_api.current_dir(fixture.directory()).env("DATABASE_URL", url).output();
         expect_one_line(&output.unwrap(), "is not the write-ahead log of the database");
     }
 
     fs::remove_file(data.join("orders.db-wal")).unwrap();
     fs::remove_file(data.join("orders.db-shm")).unwrap();
-    let service = Process::start(&world);
+    let service = Process::start(&fixture);
     let pages = service.client.pages("/orders?page=1&limit=1000");
     assert_eq!(pages.flatten().count(), at_backup, "the backup was left as it was");
 }
@@ -212,20 +212,20 @@ fn log_of_another_database_is_rejected(#[values(5, 400)] at_backup: usize) {
 /// The log alone holds orders that a new database would lose, and whose ids it would use again.
 #[rstest]
 fn log_without_its_database_is_rejected(#[values(false, true)] truncated: bool) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     service.client.place();
     drop(service);
-    let path = world.directory().join("data/orders.db");
+    let path = fixture.directory().join("data/orders.db");
     let kept = fs::read(&path).unwrap();
     if truncated {
         fs::write(&path, "").unwrap();
     } else {
         fs::remove_file(&path).unwrap();
     }
-    let output = order_api().env("DATABASE_URL", world.database_url()).output().unwrap();
+    let output = order_api().env("DATABASE_URL", fixture.database_url()).output().unwrap();
     expect_one_line(&output, "is not the write-ahead log of the database");
 
     fs::write(&path, kept).unwrap();
-    assert_eq!(Process::start(&world).client.get("/orders?page=1&limit=1").json[0]["id"], 1);
+    assert_eq!(Process::start(&fixture).client.get("/orders?page=1&limit=1").json[0]["id"], 1);
 }

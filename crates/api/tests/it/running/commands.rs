@@ -4,7 +4,7 @@ use std::process::Output;
 
 use rstest::rstest;
 
-use super::support::{Process, Store, World, order_api};
+use super::support::{Fixture, Process, Store, order_api};
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
@@ -89,8 +89,8 @@ fn help_lists_all_commands_and_settings() {
 
 #[test]
 fn openapi_prints_the_document_that_the_service_serves() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
 
     // Settings are none of its business.
     let output = run(&["openapi"], &[("WORKERS", "none")]);
@@ -144,16 +144,16 @@ fn config_shows_no_secret() {
 fn migrate_creates_the_database_and_may_be_repeated(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let url = world.database_url();
+    let fixture = Fixture::new(store);
+    let url = fixture.database_url();
     for _ in 0..2 {
         let output = run(&["migrate"], &[("DATABASE_URL", &url)]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
     match store {
-        Store::Sqlite => assert!(world.directory().join("data/orders.db").is_file()),
+        Store::Sqlite => assert!(fixture.directory().join("data/orders.db").is_file()),
         Store::Postgres => {
-            assert_eq!(world.database().session().number("SELECT count(*) FROM orders"), 0);
+            assert_eq!(fixture.database().session().number("SELECT count(*) FROM orders"), 0);
         }
     }
 }
@@ -172,11 +172,11 @@ fn a_server_that_is_not_there_ends_with_1_and_one_line_without_the_password() {
 
 #[test]
 fn a_database_that_cannot_be_opened_ends_with_1_and_one_line() {
-    let world = World::new(Store::Sqlite);
-    std::fs::write(world.directory().join("data"), "a file where a directory must be").unwrap();
+    let fixture = Fixture::new(Store::Sqlite);
+    std::fs::write(fixture.directory().join("data"), "a file where a directory must be").unwrap();
 
     for command in ["serve", "migrate"] {
-        let output = run(&[command], &[("DATABASE_URL", &world.database_url())]);
+        let output = run(&[command], &[("DATABASE_URL", &fixture.database_url())]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let line = text(&output.stderr);
         assert!(line.starts_with("order-api: ") && line.lines().count() == 1, "{line}");
@@ -185,10 +185,10 @@ fn a_database_that_cannot_be_opened_ends_with_1_and_one_line() {
 
 #[test]
 fn an_address_in_use_ends_with_1_and_one_line() {
-    let world = World::new(Store::Sqlite);
+    let fixture = Fixture::new(Store::Sqlite);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let environment = [("DATABASE_URL", &*world.database_url()), ("LISTEN", &*address)];
+    let environment = [("DATABASE_URL", &*fixture.database_url()), ("LISTEN", &*address)];
 
     let output = run(&[], &environment);
 
@@ -200,14 +200,14 @@ fn an_address_in_use_ends_with_1_and_one_line() {
 
 #[test]
 fn healthcheck_prints_the_answer_of_the_running_service() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let address = service.client.address.to_string();
 
     // Other settings are none of its business.
     let output = run(&["healthcheck"], &[("LISTEN", &address), ("WORKERS", "none")]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(&output.stdout), "{\"data\":\"hello world.\"}\n");
+    assert_eq!(text(&output.stdout), "{\"data\":\"hello fixture.\"}\n");
 
     drop(service);
     let output = run(&["healthcheck"], &[("LISTEN", &address)]);

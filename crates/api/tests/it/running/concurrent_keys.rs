@@ -15,7 +15,7 @@ use rstest::rstest;
 
 use super::{
     google::KEY,
-    support::{Answer, Client, PATIENCE, Process, Store, World},
+    support::{Client, Fixture, JsonResponse, Process, Store, TIMEOUT},
 };
 
 const REQUESTS: usize = 12;
@@ -69,8 +69,8 @@ impl HoldingGoogle {
         Self { address, state }
     }
 
-    fn called_by(&self, world: World) -> World {
-        world
+    fn called_by(&self, fixture: Fixture) -> Fixture {
+        fixture
             .with("GMAP_TOKEN", KEY)
             .with("GMAP_DISTANCE_MATRIX_API", format!("http://{}/json", self.address))
     }
@@ -118,13 +118,13 @@ fn post_at_once(
     clients: &[&Client],
     on_success: impl Fn() + Sync,
     meanwhile: impl FnOnce(),
-) -> Vec<Answer> {
+) -> Vec<JsonResponse> {
     thread::scope(|scope| {
         let requests: Vec<_> = (0..REQUESTS)
             .map(|n| {
                 let (client, on_success) = (clients[n % clients.len()], &on_success);
                 scope.spawn(move || {
-                    let answer = client.precise().post(Some("key")).unwrap();
+                    let answer = client.problem_json().post(Some("key")).unwrap();
                     if answer.status == 200 {
                         on_success();
                     }
@@ -141,15 +141,15 @@ fn wait_until_all_are_in_flight(client: &Client) {
     let in_flight = || client.metric("orders_http_requests_in_flight");
     // The request for the metrics is one more.
     let all = || in_flight() > f64::from(u32::try_from(REQUESTS).unwrap());
-    wait_for(PATIENCE, all, || format!("{} requests are in flight", in_flight()));
+    wait_for(TIMEOUT, all, || format!("{} requests are in flight", in_flight()));
 }
 
 /// All are successes with one order, and so many of them are not replays.
-fn assert_one_order(answers: &[Answer], placements: usize) {
+fn assert_one_order(answers: &[JsonResponse], placements: usize) {
     for answer in answers {
         assert_eq!((answer.status, &answer.json), (200, &answers[0].json), "{answer:?}");
     }
-    let is_first = |answer: &&Answer| answer.header("idempotency-replayed").is_none();
+    let is_first = |answer: &&JsonResponse| answer.header("idempotency-replayed").is_none();
     assert_eq!(answers.iter().filter(is_first).count(), placements, "{answers:?}");
 }
 
@@ -158,8 +158,8 @@ fn twelve_requests_of_one_process_call_the_provider_once(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
     let google = HoldingGoogle::start(|_| true, SUCCESS);
-    let world = google.called_by(World::new(store));
-    let service = Process::start(&world);
+    let fixture = google.called_by(Fixture::new(store));
+    let service = Process::start(&fixture);
 
     let answers = post_at_once(
         &[&service.client],
@@ -181,10 +181,10 @@ fn failure_after_the_order_was_placed_is_a_replay(
 ) {
     for failure in FAILURES {
         let google = HoldingGoogle::start(|_| true, failure);
-        let world = google.called_by(World::new(store));
-        let service = Process::start(&world);
-        let world = world.with("DISTANCE_PROVIDER", "geodesic");
-        let other = Process::start(&world);
+        let fixture = google.called_by(Fixture::new(store));
+        let service = Process::start(&fixture);
+        let fixture = fixture.with("DISTANCE_PROVIDER", "geodesic");
+        let other = Process::start(&fixture);
 
         let answers = post_at_once(
             &[&service.client],
@@ -208,8 +208,8 @@ fn provider_that_fails_every_other_time_fails_no_request(
 ) {
     for failure in FAILURES {
         let google = HoldingGoogle::start(|call| call != 2, failure);
-        let world = google.called_by(World::new(store));
-        let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&world)).collect();
+        let fixture = google.called_by(Fixture::new(store));
+        let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&fixture)).collect();
         let clients: Vec<_> = services.iter().map(|service| &service.client).collect();
 
         let answers = post_at_once(&clients, || google.release(), || {});
@@ -224,8 +224,8 @@ fn failure_without_an_order_leaves_the_key_free(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
     let google = HoldingGoogle::start(|call| call == 1, FAILURES[0]);
-    let world = google.called_by(World::new(store));
-    let service = Process::start(&world);
+    let fixture = google.called_by(Fixture::new(store));
+    let service = Process::start(&fixture);
 
     let answers = post_at_once(
         &[&service.client],

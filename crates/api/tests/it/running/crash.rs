@@ -12,7 +12,7 @@ use std::{
 use order_test_postgres::{Server, ServerSettings};
 use rstest::rstest;
 
-use super::support::{Answer, Client, Process, Stop, Store, World};
+use super::support::{Client, Fixture, JsonResponse, Process, Stop, Store};
 
 const CLIENTS: usize = 4;
 /// Couriers for each order.
@@ -23,7 +23,7 @@ fn rounds() -> u64 {
 }
 
 /// What one customer wanted under one key, and what it was told.
-struct Wish {
+struct Intent {
     key: String,
     /// The order, once somebody was told of it.
     id: Option<i64>,
@@ -31,7 +31,7 @@ struct Wish {
     won: [bool; TAKERS],
 }
 
-impl Wish {
+impl Intent {
     fn new(key: String) -> Self {
         Self { key, id: None, won: [false; TAKERS] }
     }
@@ -40,7 +40,12 @@ impl Wish {
     fn place(&mut self, client: &Client) {
         let Ok(answer) = client.post(Some(&self.key)) else { return };
         if let Some(id) = expect_known(&answer).then(|| answer.json["id"].as_i64().unwrap()) {
-            assert!(self.id.is_none_or(|told| told == id), "{}: {:?}, {id}", self.key, self.id);
+            assert!(
+                self.id.is_none_or(|response| response == id),
+                "{}: {:?}, {id}",
+                self.key,
+                self.id
+            );
             self.id = Some(id);
         }
     }
@@ -62,27 +67,27 @@ impl Wish {
 }
 
 /// Whether it is a success. A refusal has the form of the contract.
-fn expect_known(answer: &Answer) -> bool {
+fn expect_known(answer: &JsonResponse) -> bool {
     assert!(answer.status == 200 || answer.json["error"].is_string(), "{answer:?}");
     answer.status == 200
 }
 
 /// Works until it is told to stop, or until the service is gone.
-fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Wish> {
+fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Intent> {
     thread::scope(|scope| {
         let workers: Vec<_> = (0..CLIENTS)
             .map(|worker| {
                 let client = service.client.clone();
                 scope.spawn(move || {
-                    let mut wishes = vec![];
+                    let mut intents = vec![];
                     while !stop.load(Ordering::Relaxed) {
-                        let n = wishes.len();
-                        let mut wish = Wish::new(format!("{round}-{worker}-{n}"));
-                        wish.place(&client);
-                        wish.take(&client);
-                        wishes.push(wish);
+                        let n = intents.len();
+                        let mut intent = Intent::new(format!("{round}-{worker}-{n}"));
+                        intent.place(&client);
+                        intent.take(&client);
+                        intents.push(intent);
                     }
-                    wishes
+                    intents
                 })
             })
             .collect();
@@ -91,32 +96,32 @@ fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Wish> {
 }
 
 /// Everybody comes back with their keys. Now all is known, and fits what was told before.
-fn settle(service: &Process, mut wishes: Vec<Wish>) {
-    assert!(wishes.iter().any(|wish| wish.id.is_some()), "nothing was answered");
-    assert!(wishes.iter().any(|wish| wish.won.contains(&true)), "nobody won");
-    for wish in &mut wishes {
-        let told = wish.won;
-        wish.place(&service.client);
-        wish.take(&service.client);
+fn settle(service: &Process, mut intents: Vec<Intent>) {
+    assert!(intents.iter().any(|intent| intent.id.is_some()), "nothing was answered");
+    assert!(intents.iter().any(|intent| intent.won.contains(&true)), "nobody won");
+    for intent in &mut intents {
+        let response = intent.won;
+        intent.place(&service.client);
+        intent.take(&service.client);
         // The winner is told again; the others lost again.
-        let winners = wish.won.iter().filter(|&&won| won).count();
-        assert_eq!(winners, 1, "{}: {told:?} before, {:?} now", wish.key, wish.won);
+        let winners = intent.won.iter().filter(|&&won| won).count();
+        assert_eq!(winners, 1, "{}: {response:?} before, {:?} now", intent.key, intent.won);
     }
-    let ids: HashSet<_> = wishes.iter().map(|wish| wish.id.unwrap()).collect();
-    assert_eq!(ids.len(), wishes.len(), "two keys made one order");
+    let ids: HashSet<_> = intents.iter().map(|intent| intent.id.unwrap()).collect();
+    assert_eq!(ids.len(), intents.len(), "two keys made one order");
     let pages = service.client.pages("/orders?page=1&limit=1000&status=TAKEN");
     let listed: HashSet<_> = pages.flatten().collect();
-    assert_eq!(listed, ids, "orders that nobody was told of, or the other way round");
+    assert_eq!(listed, ids, "orders that nobody was response of, or the other way round");
     let free = service.client.get("/orders?page=1&limit=1&status=UNASSIGNED");
     assert_eq!(free.json.as_array().unwrap().len(), 0);
 }
 
 #[rstest]
 fn what_was_answered_survives_kill_9(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
-    let world = World::new(store);
-    let mut wishes = vec![];
+    let fixture = Fixture::new(store);
+    let mut intents = vec![];
     for round in 0..rounds() {
-        let service = Process::start(&world);
+        let service = Process::start(&fixture);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let until = Stop(&stop);
@@ -125,19 +130,19 @@ fn what_was_answered_survives_kill_9(#[values(Store::Sqlite, Store::Postgres)] s
             service.signal("KILL");
             thread::sleep(Duration::from_millis(20));
             drop(until);
-            wishes.extend(working.join().unwrap());
+            intents.extend(working.join().unwrap());
         });
     }
-    settle(&Process::start(&world), wishes);
+    settle(&Process::start(&fixture), intents);
 }
 
 /// A server that writes as PostgreSQL does by default, under a service that goes on.
 #[test]
 fn what_was_answered_survives_kill_9_of_the_database() {
     let server = Server::start(ServerSettings::Durable);
-    let world = World::on_server(&server);
-    let service = Process::start(&world);
-    let mut wishes = vec![];
+    let fixture = Fixture::on_server(&server);
+    let service = Process::start(&fixture);
+    let mut intents = vec![];
     for round in 0..rounds() {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -148,8 +153,8 @@ fn what_was_answered_survives_kill_9_of_the_database() {
             server.start_again();
             service.client.wait_for_database();
             drop(until);
-            wishes.extend(working.join().unwrap());
+            intents.extend(working.join().unwrap());
         });
     }
-    settle(&service, wishes);
+    settle(&service, intents);
 }

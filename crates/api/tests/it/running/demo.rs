@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::{
     google::{self, Google},
-    support::{InProcess, PATIENCE, Process, Store, World},
+    support::{Fixture, InProcess, Process, Store, TIMEOUT},
 };
 
-fn on_postgres_and_google(google: &Google) -> World {
-    google.asked_by(World::new(Store::Postgres))
+fn on_postgres_and_google(google: &Google) -> Fixture {
+    google.asked_by(Fixture::new(Store::Postgres))
 }
 
 /// The answers of the demo's README, the road's distance included.
@@ -20,18 +20,18 @@ fn on_postgres_and_google(google: &Google) -> World {
 fn the_demos_variables_make_the_demos_service() {
     let server = Server::start(ServerSettings::Fast);
     let google = Google::start();
-    let world = World::on_server(&server);
+    let fixture = Fixture::on_server(&server);
     // Only what the demo's compose file sets.
     let [host, port, username, password] = server.environment().map(|(_, value)| value);
-    let world = world
+    let fixture = fixture
         .with("DATABASE_URL", "")
         .with("DB_HOST", host)
         .with("DB_PORT", port)
         .with("DB_USERNAME", username)
         .with("DB_PASSWORD", password)
         .with("DB_NAME", "FoodDelivery");
-    let world = google.asked_by(world);
-    let service = Process::start(&world);
+    let fixture = google.asked_by(fixture);
+    let service = Process::start(&fixture);
     let client = &service.client;
 
     let placed = client.post(None).unwrap();
@@ -41,7 +41,7 @@ fn the_demos_variables_make_the_demos_service() {
     assert_eq!(client.take(1, None).unwrap().status, 400);
     let listed = client.get("/orders/?page=1&limit=3");
     assert_eq!(listed.json, json!([{"id": 1, "distance": 1_728_057, "status": "TAKEN"}]));
-    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello world."}));
+    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello fixture."}));
     let mut database = order_test_postgres::Session::open(&server.url("FoodDelivery"));
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 'TAKEN'"), 1);
 }
@@ -58,29 +58,29 @@ fn what_google_cannot_tell_is_refused_and_changes_nothing(
     #[case] precise: u16,
 ) {
     let google = Google::start();
-    let world = on_postgres_and_google(&google);
-    let service = Process::start(&world);
+    let fixture = on_postgres_and_google(&google);
+    let service = Process::start(&fixture);
     let client = &service.client;
 
     let answer = client.post_from(origin, Some("key-1")).unwrap();
     assert_eq!(answer.status, 400, "{answer:?}");
     assert_eq!(answer.json.as_object().unwrap().keys().collect::<Vec<_>>(), ["error"]);
-    let answer = client.precise().post_from(origin, Some("key-1")).unwrap();
+    let answer = client.problem_json().post_from(origin, Some("key-1")).unwrap();
     assert_eq!((answer.status, answer.json["code"].as_str()), (precise, Some(code)), "{answer:?}");
     assert_eq!(client.get("/orders?page=1&limit=9").json, json!([]));
 
     // The key is free.
     let placed = client.post(Some("key-1")).unwrap();
     assert_eq!((placed.status, placed.header("idempotency-replayed")), (200, None), "{placed:?}");
-    let told = format!("{answer:?}{}", service.log());
-    assert!(!told.contains(google::KEY), "{told}");
+    let response = format!("{answer:?}{}", service.log());
+    assert!(!response.contains(google::KEY), "{response}");
 }
 
 #[test]
 fn a_distance_of_zero_is_a_distance() {
     let google = Google::start();
-    let world = on_postgres_and_google(&google);
-    let service = InProcess::start(&world);
+    let fixture = on_postgres_and_google(&google);
+    let service = InProcess::start(&fixture);
     let placed = service.client.post_from(google::HERE, None).unwrap();
     assert_eq!((placed.status, &placed.json["distance"]), (200, &json!(0)), "{placed:?}");
     service.stop().unwrap();
@@ -90,26 +90,26 @@ fn a_distance_of_zero_is_a_distance() {
 #[test]
 fn a_row_that_is_locked_in_psql_is_busy_at_once() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    let service = Process::start(&world);
+    let fixture = Fixture::on_server(&server);
+    let service = Process::start(&fixture);
     let id = service.client.place();
     let mut psql = server
         .program("psql")
-        .args(["-q", "-d", world.database().name()])
+        .args(["-q", "-d", fixture.database().name()])
         .args(["-c", &format!("BEGIN; SELECT id FROM orders WHERE id = {id} FOR UPDATE")])
         .args(["-c", "SELECT pg_sleep(60)", "-c", "COMMIT"])
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let mut session = world.database().session();
+    let mut session = fixture.database().session();
     let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' \
                   AND pid <> pg_backend_pid()";
     let locked = || session.number(asleep) > 0;
-    wait_for(PATIENCE, locked, || "psql does not lock the row".to_owned());
+    wait_for(TIMEOUT, locked, || "psql does not lock the row".to_owned());
 
     let began = std::time::Instant::now();
     let answer = service.client.take(id, None).unwrap();
-    let precise = service.client.precise().take(id, Some("key-1")).unwrap();
+    let precise = service.client.problem_json().take(id, Some("key-1")).unwrap();
     // A millisecond or so. Waiting for the lock would take 2 s, each time.
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(answer.status, 400, "{answer:?}");

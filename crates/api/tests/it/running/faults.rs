@@ -8,7 +8,7 @@ use std::{
 
 use order_test_postgres::{Server, ServerSettings, wait_for};
 
-use super::support::{Client, Process, Stop, World};
+use super::support::{Client, Fixture, Process, Stop};
 
 /// What the clients saw between two moments.
 #[derive(Default)]
@@ -40,7 +40,7 @@ fn work_for(service: &Process, time: Duration) -> Seen {
     thread::scope(|scope| {
         let workers: Vec<_> = (0..8)
             .map(|_| {
-                let (client, stop) = (service.client.precise(), &stop);
+                let (client, stop) = (service.client.problem_json(), &stop);
                 scope.spawn(move || work(&client, stop))
             })
             .collect();
@@ -60,8 +60,8 @@ fn work_for(service: &Process, time: Duration) -> Seen {
 #[test]
 fn a_database_that_goes_away_for_ten_seconds_leaves_nothing_stale() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    let service = Process::start(&world);
+    let fixture = Fixture::on_server(&server);
+    let service = Process::start(&fixture);
     let before = work_for(&service, Duration::from_secs(1));
     assert!(before.placed > 0 && before.codes.is_empty(), "{:?}", before.codes);
 

@@ -7,7 +7,7 @@ use order_test_postgres::wait_for;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::support::{Client, Process, Store, World};
+use super::support::{Client, Fixture, Process, Store};
 
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
@@ -22,8 +22,8 @@ fn readiness(client: &Client) -> Value {
 }
 
 /// The names in the directory of the database, and where the path leads.
-fn names(world: &World) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(world.directory().join("data")) else { return vec![] };
+fn names(fixture: &Fixture) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(fixture.directory().join("data")) else { return vec![] };
     let mut names: Vec<_> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -32,7 +32,7 @@ fn names(world: &World) -> Vec<String> {
 
 /// Every request that needs the database fails, and nothing was changed.
 fn expect_unavailable(client: &Client, order: i64) {
-    let client = client.precise();
+    let client = client.problem_json();
     let answers = [
         client.post(None).unwrap(),
         client.post(Some("key")).unwrap(),
@@ -46,21 +46,24 @@ fn expect_unavailable(client: &Client, order: i64) {
 }
 
 /// A service whose file holds some orders, and whose write-ahead log one more.
-fn start(world: &World) -> (Process, i64) {
-    let service = Process::start(world);
+fn start(fixture: &Fixture) -> (Process, i64) {
+    let service = Process::start(fixture);
     for _ in 0..30 {
         service.client.place();
     }
     drop(service);
     // A backup that is put in place is a database without a log.
-    let copy = world.directory().join("copy.db");
+    let copy = fixture.directory().join("copy.db");
     let backup = super::support::order_api()
         .args(["backup", copy.to_str().unwrap()])
-        .env("DATABASE_URL", world.database_url())
+        .env("DATABASE_URL", fixture.database_url())
         .status();
     assert!(backup.unwrap().success());
-    shell(world.directory(), "rm data/orders.db*; cp copy.db backup.db; mv copy.db data/orders.db");
-    let service = Process::start(world);
+    shell(
+        fixture.directory(),
+        "rm data/orders.db*; cp copy.db backup.db; mv copy.db data/orders.db",
+    );
+    let service = Process::start(fixture);
     let order = service.client.place();
     assert_eq!(readiness(&service.client), json!({"status": "ready"}));
     (service, order)
@@ -93,23 +96,23 @@ fn start(world: &World) -> (Process, i64) {
 #[case("truncate -s $(($(stat -c %s data/orders.db) / 2)) data/orders.db", "")]
 #[case("truncate -s -1 data/orders.db", "")]
 fn change_is_acknowledged_only_in_the_file_at_the_path(#[case] event: &str, #[case] undo: &str) {
-    let world = World::new(Store::Sqlite);
-    let (service, order) = start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let (service, order) = start(&fixture);
     let client = &service.client;
 
-    shell(world.directory(), event);
+    shell(fixture.directory(), event);
 
-    let after = names(&world);
+    let after = names(&fixture);
     expect_unavailable(client, order);
     let is_noticed = || readiness(client) == json!({"error": "not ready: database"});
     wait_for(NOTICED_WITHIN, is_noticed, || format!("{}", readiness(client)));
     // It stays so, and no file is made.
     thread::sleep(Duration::from_millis(1500));
     expect_unavailable(client, order);
-    assert_eq!(names(&world), after);
+    assert_eq!(names(&fixture), after);
 
     if !undo.is_empty() {
-        shell(world.directory(), undo);
+        shell(fixture.directory(), undo);
         let is_ready = || readiness(client) == json!({"status": "ready"});
         wait_for(RECOVERED_WITHIN, is_ready, || format!("{}", readiness(client)));
         assert!(client.place() > order);
@@ -121,22 +124,22 @@ fn change_is_acknowledged_only_in_the_file_at_the_path(#[case] event: &str, #[ca
 /// The path stays the same where only a directory above it becomes a link.
 #[test]
 fn file_that_is_reached_another_way_is_the_same() {
-    let world = World::new(Store::Sqlite);
-    let (service, order) = start(&world);
-    shell(world.directory(), "mv data moved; ln -s moved data");
+    let fixture = Fixture::new(Store::Sqlite);
+    let (service, order) = start(&fixture);
+    shell(fixture.directory(), "mv data moved; ln -s moved data");
     assert!(service.client.place() > order);
 }
 
 /// What was acknowledged before the log was removed is not lost with it.
 #[test]
 fn removed_log_loses_nothing_that_was_acknowledged() {
-    let world = World::new(Store::Sqlite);
-    let (service, order) = start(&world);
-    shell(world.directory(), "rm data/orders.db-wal");
+    let fixture = Fixture::new(Store::Sqlite);
+    let (service, order) = start(&fixture);
+    shell(fixture.directory(), "rm data/orders.db-wal");
     thread::sleep(Duration::from_secs(4));
     service.signal("KILL");
     drop(service);
-    let service = Process::start(&world);
+    let service = Process::start(&fixture);
     let newest = service.client.get("/orders?page=1&limit=1").json;
     assert_eq!(newest[0]["id"], order);
 }

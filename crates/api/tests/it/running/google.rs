@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::support::World;
+use super::support::Fixture;
 
 /// Its key. Whoever finds it in a log or an answer has found a leak.
 pub(crate) const KEY: &str = "marker-key";
@@ -45,8 +45,8 @@ impl Google {
     }
 
     /// The settings of a service that asks it.
-    pub(crate) fn asked_by(&self, world: World) -> World {
-        world.with("GMAP_TOKEN", KEY).with("GMAP_DISTANCE_MATRIX_API", self.endpoint())
+    pub(crate) fn asked_by(&self, fixture: Fixture) -> Fixture {
+        fixture.with("GMAP_TOKEN", KEY).with("GMAP_DISTANCE_MATRIX_API", self.endpoint())
     }
 
     /// What `GMAP_DISTANCE_MATRIX_API` must be.

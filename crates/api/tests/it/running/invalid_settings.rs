@@ -8,7 +8,7 @@ use std::{
 
 use order_test_postgres::wait_for;
 
-use super::support::{PATIENCE, Process, Store, World, order_api};
+use super::support::{Fixture, Process, Store, TIMEOUT, order_api};
 
 /// Control characters and padding, as files and secrets of deployments have them.
 fn flawed_values() -> Vec<OsString> {
@@ -127,10 +127,11 @@ fn sqlite_path_is_taken_as_it_stands() {
 
 #[test]
 fn settings_without_effect_are_logged() {
-    let world = World::new(Store::Sqlite).with("DB_NAME", "orders").with("DB_PASSWORD", "marker");
-    let mut service = Process::start(&world);
+    let fixture =
+        Fixture::new(Store::Sqlite).with("DB_NAME", "orders").with("DB_PASSWORD", "marker");
+    let mut service = Process::start(&fixture);
     service.stop();
-    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let log = service.log();
     let warning = log.lines().find(|line| line.contains("settings have no effect")).unwrap();
     assert!(warning.contains("\"settings\":\"DB_NAME, DB_PASSWORD\""), "{warning}");

@@ -5,7 +5,7 @@ use std::fs;
 use order_test_postgres::{Server, ServerSettings};
 use rstest::rstest;
 
-use super::support::{Process, Store, World, order_api};
+use super::support::{Fixture, Process, Store, order_api};
 
 /// What redirects libpq, or gives it another view of the database, where it may.
 #[rstest]
@@ -25,10 +25,10 @@ fn variable_of_libpq_leaves_orders_where_they_are(
     #[case] name: &'static str,
     #[case] value: &'static str,
 ) {
-    let world = World::new(Store::Postgres).with(name, value);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Postgres).with(name, value);
+    let service = Process::start(&fixture);
     service.client.place();
-    let mut session = world.database().session();
+    let mut session = fixture.database().session();
     assert_eq!(session.number("SELECT count(*) FROM public.orders"), 1);
     let connections = "SELECT count(*) FROM pg_stat_activity \
                        WHERE datname = current_database() AND application_name = 'order-api'";
@@ -37,15 +37,15 @@ fn variable_of_libpq_leaves_orders_where_they_are(
 
 #[test]
 fn service_file_leaves_orders_where_they_are() {
-    let world = World::new(Store::Postgres);
-    let file = world.directory().join("pg_service.conf");
+    let fixture = Fixture::new(Store::Postgres);
+    let file = fixture.directory().join("pg_service.conf");
     let service = "[elsewhere]\nhostaddr=127.0.0.2\nport=1\noptions=-c search_path=elsewhere\n";
     fs::write(&file, service).unwrap();
     let file = file.to_str().unwrap().to_owned();
-    let world = world.with("PGSERVICE", "elsewhere").with("PGSERVICEFILE", file);
-    let service = Process::start(&world);
+    let fixture = fixture.with("PGSERVICE", "elsewhere").with("PGSERVICEFILE", file);
+    let service = Process::start(&fixture);
     service.client.place();
-    assert_eq!(world.database().session().number("SELECT count(*) FROM public.orders"), 1);
+    assert_eq!(fixture.database().session().number("SELECT count(*) FROM public.orders"), 1);
 }
 
 /// All of libpq's variables name another server, and the address says as little as it can.
@@ -73,12 +73,12 @@ fn server_of_libpqs_variables_is_not_used(#[case] url: &str) {
 #[test]
 fn password_applies_to_an_address_without_one() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
+    let fixture = Fixture::on_server(&server);
     let create = "CREATE ROLE customer SUPERUSER LOGIN PASSWORD 'marker-password'";
-    world.database().server().execute(create);
+    fixture.database().server().execute(create);
     let url =
-        format!("postgres://customer@127.0.0.1:{}/{}", server.port(), world.database().name());
-    let file = world.directory().join("password");
+        format!("postgres://customer@127.0.0.1:{}/{}", server.port(), fixture.database().name());
+    let file = fixture.directory().join("password");
     fs::write(&file, "marker-password\n").unwrap();
     let run = |name: &str, value: &str, url: &str| {
         let command = order_api().arg("migrate").env("DATABASE_URL", url).env(name, value).output();

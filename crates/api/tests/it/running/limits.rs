@@ -9,15 +9,15 @@ use order_test_postgres::{Server, ServerSettings};
 
 use super::{
     google::{Google, SILENT},
-    support::{PATIENCE, Process, Store, Told, World},
+    support::{Fixture, Process, Response, Store, TIMEOUT},
 };
 
 const HEALTH: &[u8] = b"GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn connections_beyond_the_limit_wait_until_one_is_closed() {
-    let world = World::new(Store::Sqlite).with("MAX_CONNECTIONS", "2");
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite).with("MAX_CONNECTIONS", "2");
+    let service = Process::start(&fixture);
     let first = service.client.connect();
     let second = service.client.connect();
     let mut third = service.client.connect();
@@ -28,36 +28,37 @@ fn connections_beyond_the_limit_wait_until_one_is_closed() {
 
     drop(first);
 
-    third.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert_eq!(Told::read(third).status, 200);
+    third.set_read_timeout(Some(TIMEOUT)).unwrap();
+    assert_eq!(Response::read(third).status, 200);
     drop(second);
 }
 
 #[test]
 fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start_by(&world, "ulimit -S -n 256; exec \"$0\"");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start_by(&fixture, "ulimit -S -n 256; exec \"$0\"");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let [soft, hard] = [3, 4].map(|column| line.split_whitespace().nth(column).unwrap());
     assert_eq!(soft, hard, "{line}");
 
     // And where the hard one is low, there are fewer connections.
-    let poor = Process::start_by(&world, "ulimit -n 300; exec \"$0\"");
+    let poor = Process::start_by(&fixture, "ulimit -n 300; exec \"$0\"");
     assert!(poor.log().contains("\"connections.limit\":150"), "{}", poor.log());
 }
 
 #[test]
 fn a_provider_that_takes_too_long_changes_nothing() {
-    let world = Google::start().asked_by(World::new(Store::Sqlite)).with("REQUEST_TIMEOUT", "1");
-    let service = Process::start(&world);
-    let client = service.client.precise();
+    let fixture =
+        Google::start().asked_by(Fixture::new(Store::Sqlite)).with("REQUEST_TIMEOUT", "1");
+    let service = Process::start(&fixture);
+    let client = service.client.problem_json();
     let since = Instant::now();
 
-    let told = client.post_from(SILENT, Some("key")).unwrap();
+    let response = client.post_from(SILENT, Some("key")).unwrap();
 
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
-    assert_eq!((told.status, told.json["code"].as_str()), (504, Some("deadline_exceeded")));
+    assert_eq!((response.status, response.json["code"].as_str()), (504, Some("deadline_exceeded")));
     assert_eq!(client.get("/orders?page=1&limit=1").json.as_array().unwrap().len(), 0);
     // Its key is free.
     assert_eq!(client.post(Some("key")).unwrap().header("idempotency-replayed"), None);
@@ -66,9 +67,9 @@ fn a_provider_that_takes_too_long_changes_nothing() {
 #[test]
 fn a_database_that_takes_too_long_leaves_a_change_unknown_and_a_read_unharmed() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server).with("REQUEST_TIMEOUT", "1");
-    let service = Process::start(&world);
-    let client = service.client.precise();
+    let fixture = Fixture::on_server(&server).with("REQUEST_TIMEOUT", "1");
+    let service = Process::start(&fixture);
+    let client = service.client.problem_json();
     let id = client.place();
     let frozen = server.freeze();
 
@@ -77,8 +78,11 @@ fn a_database_that_takes_too_long_leaves_a_change_unknown_and_a_read_unharmed() 
     let taken = client.take(id, Some("key")).unwrap();
 
     assert_eq!((read.status, read.json["code"].as_str()), (504, Some("deadline_exceeded")));
-    for told in [placed, taken] {
-        assert_eq!((told.status, told.json["code"].as_str()), (503, Some("outcome_unknown")));
+    for response in [placed, taken] {
+        assert_eq!(
+            (response.status, response.json["code"].as_str()),
+            (503, Some("outcome_unknown"))
+        );
     }
     // The key tells, whatever it was.
     drop(frozen);

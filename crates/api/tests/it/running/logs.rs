@@ -13,7 +13,7 @@ use order_test_postgres::wait_for;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::support::{Ask, PATIENCE, Process, Store, World, order_api};
+use super::support::{Fixture, Process, Request, Store, TIMEOUT, order_api};
 
 /// The lines about requests, without what differs from run to run.
 fn requests(log: &str) -> Vec<Value> {
@@ -33,27 +33,27 @@ fn requests(log: &str) -> Vec<Value> {
 
 fn wait_for_requests(service: &Process, count: usize) -> Vec<Value> {
     let there = || requests(&service.log()).len() >= count;
-    wait_for(PATIENCE, there, || service.log());
+    wait_for(TIMEOUT, there, || service.log());
     requests(&service.log())
 }
 
 #[test]
 fn a_request_is_one_line_that_names_its_order() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let ask = |line: &str| Ask::new(line).header("X-Request-Id", "mine");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let request = |line: &str| Request::new(line).header("X-Request-Id", "mine");
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
-    let told = [
-        service.client.ask(&ask("POST /orders").json(body)),
-        service.client.ask(&ask("PATCH /orders/1/?a=b").json(r#"{"status":"TAKEN"}"#)),
-        service.client.ask(&ask("GET /orders/1")),
-        service.client.ask(&ask("GET /orders?page=1&limit=1")),
-        service.client.ask(&ask("HEAD /orders/1")),
-        service.client.ask(&ask("DELETE /orders/1")),
-        service.client.ask(&ask("GET /no/such/path")),
+    let response = [
+        service.client.send_request(&request("POST /orders").json(body)),
+        service.client.send_request(&request("PATCH /orders/1/?a=b").json(r#"{"status":"TAKEN"}"#)),
+        service.client.send_request(&request("GET /orders/1")),
+        service.client.send_request(&request("GET /orders?page=1&limit=1")),
+        service.client.send_request(&request("HEAD /orders/1")),
+        service.client.send_request(&request("DELETE /orders/1")),
+        service.client.send_request(&request("GET /no/such/path")),
     ];
 
-    let lines = wait_for_requests(&service, told.len());
+    let lines = wait_for_requests(&service, response.len());
 
     let line = |method: &str, route: &str, order: Option<i64>| {
         let mut line = json!({
@@ -77,9 +77,9 @@ fn a_request_is_one_line_that_names_its_order() {
         line("DELETE", "/orders/{id}", None),
         line("GET", "unknown", None),
     ];
-    for (line, told) in expected.iter_mut().zip(&told) {
-        line["http.response.status_code"] = told.status.into();
-        line["http.response.body.size"] = told.body.len().into();
+    for (line, response) in expected.iter_mut().zip(&response) {
+        line["http.response.status_code"] = response.status.into();
+        line["http.response.body.size"] = response.body.len().into();
     }
     expected[5]["error.type"] = "method_not_allowed".into();
     expected[6]["error.type"] = "unknown_path".into();
@@ -89,25 +89,25 @@ fn a_request_is_one_line_that_names_its_order() {
 /// What a client can send, and what must not become of it.
 #[rstest]
 fn one_event_is_one_line_whatever_a_client_sends(#[values("json", "text")] format: &str) {
-    let world = World::new(Store::Sqlite).with("LOG_LEVEL", "trace");
-    let mut service = Process::start_logging(&world, format);
+    let fixture = Fixture::new(Store::Sqlite).with("LOG_LEVEL", "trace");
+    let mut service = Process::start_logging(&fixture, format);
     let treacherous = "a\u{2028}b\u{202e}c\u{1b}[31m";
-    for ask in [
-        Ask::new("GET /orders/%0d%0aINFO%20forged"),
-        Ask::new("GET /%1b%5b31m%e2%80%a8/%e2%80%ae"),
-        Ask::new("GET /orders?page=1&limit=%0d%0aforged&%e2%80%a8=1"),
-        Ask::new("GET /orders").header("X-Request-Id", treacherous),
-        Ask::new("POST /orders").header("Idempotency-Key", treacherous).json("{}"),
-        Ask::new("POST /orders").json(format!("{{\"{treacherous}\":1,\"b\\r\\nforged\":2}}")),
-        Ask::new("GET /orders").header("Accept", treacherous),
-        Ask::new("GET /healthcheck").header("User-Agent", "x\u{85}y\tz"),
+    for request in [
+        Request::new("GET /orders/%0d%0aINFO%20forged"),
+        Request::new("GET /%1b%5b31m%e2%80%a8/%e2%80%ae"),
+        Request::new("GET /orders?page=1&limit=%0d%0aforged&%e2%80%a8=1"),
+        Request::new("GET /orders").header("X-Request-Id", treacherous),
+        Request::new("POST /orders").header("Idempotency-Key", treacherous).json("{}"),
+        Request::new("POST /orders").json(format!("{{\"{treacherous}\":1,\"b\\r\\nforged\":2}}")),
+        Request::new("GET /orders").header("Accept", treacherous),
+        Request::new("GET /healthcheck").header("User-Agent", "x\u{85}y\tz"),
     ] {
-        service.client.ask(&ask);
+        service.client.send_request(&request);
     }
     service.client.exchange(b"GARBAGE \x1b[2J\xe2\x80\xa8 \r\nnot: http\r\n\r\n");
     service.stop();
 
-    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let log = service.log();
     for line in log.lines() {
         let begins = if format == "json" {
@@ -139,45 +139,45 @@ fn lines_in(path: &Path) -> usize {
 
 #[test]
 fn files_take_what_standard_output_takes_and_survive_being_deleted() {
-    let world = World::new(Store::Sqlite).with("LOG_DIR", "logs");
-    let mut service = Process::start(&world);
-    let logs = world.directory().join("logs");
+    let fixture = Fixture::new(Store::Sqlite).with("LOG_DIR", "logs");
+    let mut service = Process::start(&fixture);
+    let logs = fixture.directory().join("logs");
     let info = logs.join("info.log");
     make_lines(&service, 20);
-    wait_for(PATIENCE, || lines_in(&info) >= 20, || "the file has no lines".to_owned());
+    wait_for(TIMEOUT, || lines_in(&info) >= 20, || "the file has no lines".to_owned());
 
     fs::remove_file(&info).unwrap();
     thread::sleep(Duration::from_millis(150));
     make_lines(&service, 20);
-    wait_for(PATIENCE, || lines_in(&info) >= 20, || "the file does not come back".to_owned());
+    wait_for(TIMEOUT, || lines_in(&info) >= 20, || "the file does not come back".to_owned());
     fs::remove_dir_all(&logs).unwrap();
     thread::sleep(Duration::from_millis(150));
     make_lines(&service, 20);
-    wait_for(PATIENCE, || lines_in(&info) >= 20, || "nor does its directory".to_owned());
+    wait_for(TIMEOUT, || lines_in(&info) >= 20, || "nor does its directory".to_owned());
 
     service.stop();
     let last = fs::read_to_string(&info).unwrap();
     assert!(last.lines().last().unwrap().contains("stopping"), "{last}");
-    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     assert_eq!(last.matches("\"message\":\"answered\"").count(), 20, "{last}");
 }
 
 #[test]
 fn errors_have_a_file_of_their_own() {
-    let world = super::google::Google::start().asked_by(World::new(Store::Sqlite));
-    let world = world.with("LOG_DIR", "logs");
-    let service = Process::start(&world);
+    let fixture = super::google::Google::start().asked_by(Fixture::new(Store::Sqlite));
+    let fixture = fixture.with("LOG_DIR", "logs");
+    let service = Process::start(&fixture);
     service.client.post_from(super::google::NEGATIVE, None).unwrap();
-    let errors = world.directory().join("logs/error.log");
-    wait_for(PATIENCE, || lines_in(&errors) > 0, || "no error is in the file".to_owned());
+    let errors = fixture.directory().join("logs/error.log");
+    wait_for(TIMEOUT, || lines_in(&errors) > 0, || "no error is in the file".to_owned());
     // Once, with its causes.
     let text = fs::read_to_string(&errors).unwrap();
     let line: Value = serde_json::from_str(text.trim_end()).unwrap();
     assert_eq!(line["error.type"], "distance_unavailable");
     let causes = line["exception.message"].as_str().unwrap();
     assert!(causes.starts_with("the answer of the distance provider makes no sense: "), "{causes}");
-    let info = world.directory().join("logs/info.log");
-    wait_for(PATIENCE, || lines_in(&info) >= 3, || "the request is not in the file".to_owned());
+    let info = fixture.directory().join("logs/info.log");
+    wait_for(TIMEOUT, || lines_in(&info) >= 3, || "the request is not in the file".to_owned());
     let text = fs::read_to_string(&info).unwrap();
     assert_eq!(text.matches(causes).count(), 1, "{text}");
 }
@@ -185,32 +185,32 @@ fn errors_have_a_file_of_their_own() {
 /// A device that is always full, in the place of the files.
 #[test]
 fn a_full_disk_changes_no_answer() {
-    let world = World::new(Store::Sqlite).with("LOG_DIR", "logs");
-    let logs = world.directory().join("logs");
+    let fixture = Fixture::new(Store::Sqlite).with("LOG_DIR", "logs");
+    let logs = fixture.directory().join("logs");
     fs::create_dir(&logs).unwrap();
     for name in ["info.log", "error.log"] {
         symlink("/dev/full", logs.join(name)).unwrap();
     }
-    let mut service = Process::start(&world);
+    let mut service = Process::start(&fixture);
     make_lines(&service, 50);
     assert_eq!(service.client.post(None).unwrap().status, 200);
     let dropped = || service.client.metric("orders_log_lines_dropped_total");
-    wait_for(PATIENCE, || dropped() >= 50.0, || format!("{} were dropped", dropped()));
+    wait_for(TIMEOUT, || dropped() >= 50.0, || format!("{} were dropped", dropped()));
     service.stop();
-    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
 }
 
 /// Nobody reads its standard output, and a pipe and a queue hold little.
 #[test]
 fn a_log_that_nobody_reads_holds_up_nobody() {
-    let world = World::new(Store::Sqlite);
-    let mut service = Process::start_unread(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let mut service = Process::start_unread(&fixture);
     let mut stream = service.client.connect();
-    let (ask, batch) = (Ask::new("GET /livez").bytes(), 500);
+    let (request, batch) = (Request::new("GET /livez").bytes(), 500);
     let body = b"{\"status\":\"live\"}";
     let mut answers = 0;
     while answers < 30_000 {
-        stream.write_all(&ask.repeat(batch)).unwrap();
+        stream.write_all(&request.repeat(batch)).unwrap();
         let (mut read, mut piece) = (Vec::<u8>::new(), vec![0; 1 << 16]);
         while read.windows(body.len()).filter(|bytes| *bytes == body).count() < batch {
             let length = stream.read(&mut piece).unwrap();
@@ -235,6 +235,6 @@ fn a_directory_that_cannot_be_is_told_at_the_start(#[case] path: &str, #[case] e
     fs::write(directory.path().join("file"), "").unwrap();
     let output = order_api().env("LOG_DIR", path).current_dir(directory.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, format!("order-api: LOG_DIR {expected}\n"));
+    let response = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(response, format!("order-api: LOG_DIR {expected}\n"));
 }

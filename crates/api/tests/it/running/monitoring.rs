@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::support::{Process, Store, World};
+use super::support::{Fixture, Process, Store};
 
 /// All names in a text that look like those of metrics, without what Prometheus adds to them.
 fn names(text: &str) -> BTreeSet<String> {
@@ -18,8 +18,8 @@ fn names(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_dashboard_and_the_alerts_name_metrics_that_exist_and_miss_none_of_ours() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     service.client.get("/healthcheck");
     let text = service.client.metrics();
     let exist: BTreeSet<_> = text

@@ -7,7 +7,7 @@ use order_test_postgres::{PgBouncer, PoolMode, Server, ServerSettings, wait_for}
 use rstest::rstest;
 use serde_json::json;
 
-use super::support::{PATIENCE, Process, World, order_api};
+use super::support::{Fixture, Process, TIMEOUT, order_api};
 
 #[rstest]
 fn start_behind_a_pooler_that_shares_sessions_ends_with_1_and_one_line(
@@ -15,12 +15,12 @@ fn start_behind_a_pooler_that_shares_sessions_ends_with_1_and_one_line(
     #[values("serve", "migrate")] command: &str,
 ) {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    world.database().create();
+    let fixture = Fixture::on_server(&server);
+    fixture.database().create();
     let pooler = PgBouncer::start(&server, mode, 4);
     let output = order_api()
         .arg(command)
-        .env("DATABASE_URL", pooler.url(world.database().name()))
+        .env("DATABASE_URL", pooler.url(fixture.database().name()))
         .env("LISTEN", "127.0.0.1:0")
         .output()
         .unwrap();
@@ -33,20 +33,20 @@ fn start_behind_a_pooler_that_shares_sessions_ends_with_1_and_one_line(
 #[test]
 fn pooler_changed_to_transaction_mode_ends_the_readiness() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    world.database().create();
+    let fixture = Fixture::on_server(&server);
+    fixture.database().create();
     let mut pooler = PgBouncer::start(&server, PoolMode::Session, 20);
-    let url = pooler.url(world.database().name());
-    let world = world.with("DATABASE_URL", url);
-    let service = Process::start(&world);
+    let url = pooler.url(fixture.database().name());
+    let fixture = fixture.with("DATABASE_URL", url);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let is_ready = || client.get("/readyz").status == 200;
-    wait_for(PATIENCE, is_ready, || "it is not ready behind a pooler in session mode".to_owned());
+    wait_for(TIMEOUT, is_ready, || "it is not ready behind a pooler in session mode".to_owned());
     let id = client.place();
 
     pooler.restart(PoolMode::Transaction);
     // What was found before is kept for half a second.
-    wait_for(PATIENCE, || !is_ready(), || "it stays ready".to_owned());
+    wait_for(TIMEOUT, || !is_ready(), || "it stays ready".to_owned());
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(8) {
         let ready = client.get("/readyz");
@@ -59,6 +59,6 @@ fn pooler_changed_to_transaction_mode_ends_the_readiness() {
     assert!(log.contains("pool_mode = session"), "{log}");
 
     pooler.restart(PoolMode::Session);
-    wait_for(PATIENCE, is_ready, || "it does not recover".to_owned());
+    wait_for(TIMEOUT, is_ready, || "it does not recover".to_owned());
     assert_eq!(client.get("/orders?page=1&limit=9").json.as_array().unwrap().len(), 1);
 }

@@ -11,7 +11,7 @@ use std::{
 
 use rstest::rstest;
 
-use super::support::{Process, Store, World};
+use super::support::{Fixture, Process, Store};
 
 const PROCESSES: usize = 3;
 const TAKERS: usize = 48;
@@ -21,8 +21,8 @@ const ORDERS: usize = 300;
 fn each_of_300_orders_has_one_winner_among_48_takers_over_three_processes(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&world)).collect();
+    let fixture = Fixture::new(store);
+    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&fixture)).collect();
     let orders: Vec<_> = (0..ORDERS).map(|n| services[n % PROCESSES].client.place()).collect();
     let winners: Vec<_> = orders.iter().map(|_| AtomicUsize::new(0)).collect();
     let start = Barrier::new(TAKERS);
@@ -61,12 +61,12 @@ const RACERS: usize = 10;
 fn requests_at_the_same_time_under_one_key_all_get_the_one_order_all_but_the_first_as_replays(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&world)).collect();
+    let fixture = Fixture::new(store);
+    let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&fixture)).collect();
     let keys: Vec<_> = (0..KEYS).map(|n| format!("key-{n}")).collect();
     let start = Barrier::new(RACERS);
 
-    let told: Vec<Vec<_>> = thread::scope(|scope| {
+    let response: Vec<Vec<_>> = thread::scope(|scope| {
         let racers: Vec<_> = (0..RACERS)
             .map(|racer| {
                 let client = services[racer % PROCESSES].client.clone();
@@ -86,7 +86,8 @@ fn requests_at_the_same_time_under_one_key_all_get_the_one_order_all_but_the_fir
 
     let mut orders = HashSet::new();
     for (n, key) in keys.iter().enumerate() {
-        let answers: Vec<_> = told.iter().map(|told| told[n].as_ref().unwrap()).collect();
+        let answers: Vec<_> =
+            response.iter().map(|response| response[n].as_ref().unwrap()).collect();
         assert!(answers.iter().all(|answer| answer.status == 200), "{key}: {answers:?}");
         let first = &answers[0].json;
         assert!(answers.iter().all(|answer| answer.json == *first), "{key}: {answers:?}");

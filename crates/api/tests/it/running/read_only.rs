@@ -12,7 +12,7 @@ use order_test_postgres::wait_for;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::support::{Client, Process, Store, World};
+use super::support::{Client, Fixture, Process, Store};
 
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ fn until_read_only(client: &Client) {
 }
 
 fn expect_rejected(client: &Client, order: i64) {
-    let client = client.precise();
+    let client = client.problem_json();
     for answer in [client.post(Some("key")).unwrap(), client.take(order, None).unwrap()] {
         assert_eq!((answer.status, &answer.json["code"]), (503, &json!("storage_unavailable")));
     }
@@ -44,8 +44,8 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// A line of shell that starts a service that file modes hold for. They do not for root, unless it
 /// gives up its capabilities.
-fn line(world: &World) -> &'static str {
-    let file = world.directory().join("mode");
+fn line(fixture: &Fixture) -> &'static str {
+    let file = fixture.directory().join("mode");
     fs::write(&file, "").unwrap();
     set_mode(&file, 0o444);
     let is_root = OpenOptions::new().write(true).open(&file).is_ok();
@@ -53,13 +53,13 @@ fn line(world: &World) -> &'static str {
     if is_root { unprivileged } else { "exec \"$0\"" }
 }
 
-fn start(world: &World) -> Process {
-    Process::start_by(world, line(world))
+fn start(fixture: &Fixture) -> Process {
+    Process::start_by(fixture, line(fixture))
 }
 
-fn command(world: &World) -> Command {
+fn command(fixture: &Fixture) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", line(world), env!("CARGO_BIN_EXE_order-api")]).env_clear();
+    shell.args(["-c", line(fixture), env!("CARGO_BIN_EXE_order-api")]).env_clear();
     shell
 }
 
@@ -72,9 +72,9 @@ fn read_only_file_is_not_ready_until_it_can_be_written(
     #[case] normal: u32,
     #[values(false, true)] at_start: bool,
 ) {
-    let world = World::new(Store::Sqlite);
-    let path = world.directory().join(name);
-    let mut service = start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let path = fixture.directory().join(name);
+    let mut service = start(&fixture);
     let order = service.client.place();
     until_ready(&service.client);
 
@@ -85,7 +85,7 @@ fn read_only_file_is_not_ready_until_it_can_be_written(
     }
     set_mode(&path, mode);
     if at_start {
-        service = start(&world);
+        service = start(&fixture);
     }
 
     until_read_only(&service.client);
@@ -100,15 +100,15 @@ fn read_only_file_is_not_ready_until_it_can_be_written(
 /// Without the files beside it, which it cannot make, SQLite cannot read the database either.
 #[test]
 fn read_only_directory_without_a_log_ends_the_start_with_1() {
-    let world = World::new(Store::Sqlite);
-    start(&world).stop();
-    let data = world.directory().join("data");
+    let fixture = Fixture::new(Store::Sqlite);
+    start(&fixture).stop();
+    let data = fixture.directory().join("data");
     for name in ["orders.db-wal", "orders.db-shm"] {
         // SQLite has removed them where its connections were closed in time.
         let _ = fs::remove_file(data.join(name));
     }
     set_mode(&data, 0o555);
-    let output = command(&world).env("DATABASE_URL", world.database_url()).output().unwrap();
+    let output = command(&fixture).env("DATABASE_URL", fixture.database_url()).output().unwrap();
     set_mode(&data, 0o755);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let line = String::from_utf8(output.stderr).unwrap();
@@ -118,34 +118,34 @@ fn read_only_directory_without_a_log_ends_the_start_with_1() {
 /// SQLite gives the files that it keeps beside a read-only file the same mode.
 #[test]
 fn files_made_while_read_only_do_not_stay_read_only() {
-    let world = World::new(Store::Sqlite);
-    let directory = world.directory().join("data");
+    let fixture = Fixture::new(Store::Sqlite);
+    let directory = fixture.directory().join("data");
     let path = directory.join("orders.db");
-    let mut service = start(&world);
+    let mut service = start(&fixture);
     let order = service.client.place();
     service.stop();
     // The backup has no log; so one is made beside it.
-    let copy = world.directory().join("copy.db");
+    let copy = fixture.directory().join("copy.db");
     let backup = super::support::order_api()
         .args(["backup", copy.to_str().unwrap()])
-        .env("DATABASE_URL", world.database_url())
+        .env("DATABASE_URL", fixture.database_url())
         .status();
     assert!(backup.unwrap().success());
     fs::remove_dir_all(&directory).unwrap();
     fs::create_dir(&directory).unwrap();
     fs::rename(&copy, &path).unwrap();
     // Once in its life the file must be writable, to get its log.
-    start(&world).stop();
+    start(&fixture).stop();
     for name in ["orders.db-wal", "orders.db-shm"] {
         // They are left where the process ends before SQLite has removed them.
         let _ = fs::remove_file(directory.join(name));
     }
     set_mode(&path, 0o444);
 
-    let service = start(&world);
+    let service = start(&fixture);
     until_read_only(&service.client);
     drop(service);
-    let service = start(&world);
+    let service = start(&fixture);
     until_read_only(&service.client);
     expect_rejected(&service.client, order);
     set_mode(&path, 0o644);
@@ -162,13 +162,13 @@ fn limit_files(service: &Process, bytes: &str) {
 
 #[test]
 fn full_disk_rejects_changes_and_leaves_no_outcome_open() {
-    let world = World::new(Store::Sqlite);
+    let fixture = Fixture::new(Store::Sqlite);
     // A signal would end the process at the limit.
-    let service = Process::start_by(&world, "trap '' XFSZ; exec \"$0\"");
-    let client = service.client.precise();
+    let service = Process::start_by(&fixture, "trap '' XFSZ; exec \"$0\"");
+    let client = service.client.problem_json();
     let mut order = client.place();
     let mut placed = 1;
-    let log = world.directory().join("data/orders.db-wal");
+    let log = fixture.directory().join("data/orders.db-wal");
     for (round, room) in [9_000, 5_000, 3_000, 100, 0].into_iter().enumerate() {
         let length = fs::metadata(&log).unwrap().len();
         limit_files(&service, &(length + room).to_string());
@@ -200,7 +200,7 @@ fn full_disk_rejects_changes_and_leaves_no_outcome_open() {
         }
     }
     drop(service);
-    let service = Process::start(&world);
+    let service = Process::start(&fixture);
     let listed = service.client.get("/orders?page=1&limit=1000").json;
     assert_eq!(listed.as_array().unwrap().len(), placed);
 }

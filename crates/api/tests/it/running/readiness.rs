@@ -9,7 +9,7 @@ use order_test_postgres::{Server, ServerSettings, wait_for};
 use rstest::rstest;
 use serde_json::json;
 
-use super::support::{Client, Process, Store, World};
+use super::support::{Client, Fixture, Process, Store};
 
 fn is_ready(client: &Client) -> bool {
     let answer = client.get("/readyz");
@@ -38,8 +38,8 @@ const FOUND_WITHIN: Duration = Duration::from_secs(5);
 fn a_service_that_has_its_database_is_ready(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     assert!(is_ready(&service.client));
     assert_eq!(service.client.get("/livez").json, json!({"status": "live"}));
 }
@@ -47,8 +47,8 @@ fn a_service_that_has_its_database_is_ready(
 #[test]
 fn a_database_that_goes_away_and_comes_back_is_noticed_in_time() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    let service = Process::start(&world);
+    let fixture = Fixture::on_server(&server);
+    let service = Process::start(&fixture);
     let client = &service.client;
     assert!(is_ready(client));
 
@@ -82,14 +82,14 @@ fn a_database_that_goes_away_and_comes_back_is_noticed_in_time() {
 
 #[test]
 fn probes_are_answered_from_one_question_to_the_database() {
-    let world = World::new(Store::Postgres);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Postgres);
+    let service = Process::start(&fixture);
     let committed = || {
         // The server counts when a connection has been idle for a second.
         thread::sleep(Duration::from_millis(1500));
         let of_this = "SELECT xact_commit FROM pg_stat_database WHERE datname = ";
-        let name = world.database().name();
-        world.database().server().number(&format!("{of_this}'{name}'"))
+        let name = fixture.database().name();
+        fixture.database().server().number(&format!("{of_this}'{name}'"))
     };
     let before = committed();
     let began = Instant::now();
@@ -106,10 +106,10 @@ fn probes_are_answered_from_one_question_to_the_database() {
 
 #[test]
 fn tables_that_lack_migrations_are_told() {
-    let world = World::new(Store::Postgres);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Postgres);
+    let service = Process::start(&fixture);
     assert!(is_ready(&service.client));
-    let mut session = world.database().session();
+    let mut session = fixture.database().session();
     session.execute("INSERT INTO __diesel_schema_migrations VALUES ('29991231000000')");
     thread::sleep(Duration::from_millis(600));
     assert!(is_ready(&service.client), "a newer schema is fine");
@@ -124,14 +124,14 @@ fn tables_that_lack_migrations_are_told() {
 
 #[rstest]
 fn a_file_that_is_gone_or_was_replaced_is_told(#[values(false, true)] replaced: bool) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     assert!(is_ready(&service.client));
-    let path = world.directory().join("data/orders.db");
+    let path = fixture.directory().join("data/orders.db");
 
-    fs::rename(&path, world.directory().join("elsewhere.db")).unwrap();
+    fs::rename(&path, fixture.directory().join("elsewhere.db")).unwrap();
     if replaced {
-        fs::copy(world.directory().join("elsewhere.db"), &path).unwrap();
+        fs::copy(fixture.directory().join("elsewhere.db"), &path).unwrap();
     }
 
     assert!(until(false, &service.client) < LOST_WITHIN);

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     shutdown::half_a_request,
-    support::{PATIENCE, Process, Stop, Store, World, order_api},
+    support::{Fixture, Process, Stop, Store, TIMEOUT, order_api},
 };
 
 const REOPENED: &str = "reopened the log files";
@@ -25,7 +25,7 @@ const REOPENED: &str = "reopened the log files";
 fn reopen(service: &Process, signal: &str) {
     let before = service.log().matches(REOPENED).count();
     service.signal(signal);
-    wait_for(PATIENCE, || service.log().matches(REOPENED).count() > before, || service.log());
+    wait_for(TIMEOUT, || service.log().matches(REOPENED).count() > before, || service.log());
 }
 
 #[rstest]
@@ -33,8 +33,8 @@ fn request_in_flight_survives_the_signal(
     #[values("HUP", "USR1")] signal: &str,
     #[values("", "logs")] directory: &str,
 ) {
-    let world = World::new(Store::Sqlite).with("LOG_DIR", directory);
-    let mut service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite).with("LOG_DIR", directory);
+    let mut service = Process::start(&fixture);
     let mut stream = half_a_request(&service);
     for _ in 0..3 {
         reopen(&service, signal);
@@ -63,9 +63,9 @@ fn length(path: &Path) -> u64 {
 /// As logrotate does it, while requests are answered.
 #[test]
 fn rotation_by_others_loses_and_doubles_no_line() {
-    let world = World::new(Store::Sqlite).with("LOG_DIR", "logs");
-    let mut service = Process::start(&world);
-    let logs = world.directory().join("logs");
+    let fixture = Fixture::new(Store::Sqlite).with("LOG_DIR", "logs");
+    let mut service = Process::start(&fixture);
+    let logs = fixture.directory().join("logs");
     let info = logs.join("info.log");
     let done = AtomicBool::new(false);
     let mut moved = vec![];
@@ -80,7 +80,7 @@ fn rotation_by_others_loses_and_doubles_no_line() {
         let _stop = Stop(&done);
         for round in 0..10 {
             let path = logs.join(format!("info.log-{round}"));
-            wait_for(PATIENCE, || info.exists(), || "the file is missing".to_owned());
+            wait_for(TIMEOUT, || info.exists(), || "the file is missing".to_owned());
             fs::rename(&info, &path).unwrap();
             reopen(&service, ["HUP", "USR1"][round % 2]);
             // It is there without another line, as is the other file, which has no lines.
@@ -89,7 +89,7 @@ fn rotation_by_others_loses_and_doubles_no_line() {
         }
     });
     service.stop();
-    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let mut lines = fs::read_to_string(&info).unwrap();
     for (length_when_reopened, path) in &moved {
         assert_eq!(length(path), *length_when_reopened, "{} was written on", path.display());
@@ -102,10 +102,10 @@ fn rotation_by_others_loses_and_doubles_no_line() {
 
 #[test]
 fn failed_reopening_keeps_the_old_file() {
-    let world = World::new(Store::Sqlite).with("LOG_DIR", "logs");
-    let mut service = Process::start(&world);
-    let logs = world.directory().join("logs");
-    let moved = world.directory().join("moved");
+    let fixture = Fixture::new(Store::Sqlite).with("LOG_DIR", "logs");
+    let mut service = Process::start(&fixture);
+    let logs = fixture.directory().join("logs");
+    let moved = fixture.directory().join("moved");
     reopen(&service, "HUP");
     fs::rename(&logs, &moved).unwrap();
     fs::write(&logs, "a file where a directory must be").unwrap();
@@ -119,7 +119,7 @@ fn failed_reopening_keeps_the_old_file() {
     fs::rename(&moved, &logs).unwrap();
     reopen(&service, "HUP");
     service.stop();
-    wait_for(PATIENCE, || service.log().contains("stopping"), || service.log());
+    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let lines = fs::read_to_string(logs.join("info.log")).unwrap();
     assert_eq!(request_ids(&lines), request_ids(&service.log()));
     assert_eq!(request_ids(&lines).len(), 20);

@@ -11,7 +11,7 @@ use std::{
 
 use rstest::rstest;
 
-use super::support::{Ask, PATIENCE, Process, Stop, Store, World};
+use super::support::{Fixture, Process, Request, Stop, Store, TIMEOUT};
 
 /// How often the service is stopped in `make test`; `RESTART_ROUNDS` says otherwise.
 fn rounds() -> u64 {
@@ -19,7 +19,7 @@ fn rounds() -> u64 {
 }
 
 fn place() -> Vec<u8> {
-    Ask::new("POST /orders").json(r#"{"origin":["1","2"],"destination":["3","4"]}"#).bytes()
+    Request::new("POST /orders").json(r#"{"origin":["1","2"],"destination":["3","4"]}"#).bytes()
 }
 
 /// What clients saw.
@@ -33,7 +33,7 @@ struct Seen {
 /// One request on a connection of its own. Whether there was a service to connect to.
 fn ask_once(address: SocketAddr, seen: &Seen) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let whole = stream.write_all(&place()).is_ok() && read_answer(&mut stream).is_some();
     let count = if whole { &seen.answered } else { &seen.lost };
     count.fetch_add(1, Ordering::Relaxed);
@@ -59,10 +59,10 @@ fn read_answer(stream: &mut TcpStream) -> Option<String> {
 fn each_request_that_was_accepted_gets_its_answer(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
+    let fixture = Fixture::new(store);
     let seen = Seen::default();
     for round in 0..rounds() {
-        let mut service = Process::start(&world);
+        let mut service = Process::start(&fixture);
         let address = service.client.address;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -86,9 +86,9 @@ fn each_request_that_was_accepted_gets_its_answer(
 /// is sent on it before is answered.
 #[test]
 fn a_connection_that_is_kept_ends_with_an_answer_that_says_so() {
-    let world = World::new(Store::Sqlite);
+    let fixture = Fixture::new(Store::Sqlite);
     for round in 0..rounds() {
-        let mut service = Process::start(&world);
+        let mut service = Process::start(&fixture);
         thread::scope(|scope| {
             for _ in 0..4 {
                 let mut stream = service.client.connect();
@@ -114,8 +114,8 @@ fn a_connection_that_is_kept_ends_with_an_answer_that_says_so() {
 /// Idle connections would hold up the end for as long as they may be idle.
 #[test]
 fn an_idle_connection_does_not_hold_up_the_end() {
-    let world = World::new(Store::Sqlite);
-    let mut service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let mut service = Process::start(&fixture);
     let _new = service.client.connect();
     assert_eq!(service.client.get("/healthcheck").status, 200);
     let since = Instant::now();
@@ -125,8 +125,8 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 
 #[test]
 fn while_it_drains_it_serves_and_says_that_it_ends() {
-    let world = World::new(Store::Sqlite).with("SHUTDOWN_DRAIN", "3");
-    let mut service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite).with("SHUTDOWN_DRAIN", "3");
+    let mut service = Process::start(&fixture);
     let client = &service.client;
     let before = client.get("/readyz");
     assert_eq!((before.status, before.header("connection")), (200, None));

@@ -9,12 +9,12 @@ use std::{
 use rstest::rstest;
 use serde_json::json;
 
-use super::support::{Ask, InProcess, Store, World};
+use super::support::{Fixture, InProcess, Request, Store};
 
 #[rstest]
 fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
-    let world = World::new(store);
-    let service = InProcess::start(&world);
+    let fixture = Fixture::new(store);
+    let service = InProcess::start(&fixture);
     let client = &service.client;
 
     let placed = client.post(None).unwrap();
@@ -34,20 +34,21 @@ fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Sto
     assert_eq!(found["status"], "TAKEN");
     assert_eq!(found["origin"], json!(["50.456399", "12.70758"]));
     assert!(found["taken_at"].as_str() >= found["created_at"].as_str());
-    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello world."}));
+    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello fixture."}));
     service.stop().unwrap();
 }
 
 /// What the test service of actix does not show: what goes over the wire.
 #[test]
 fn head_sends_the_headers_of_get_and_no_body() {
-    let world = World::new(Store::Sqlite);
-    let service = InProcess::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = InProcess::start(&fixture);
     let wire = |method: &str| {
-        let ask = Ask::new(&format!("{method} /healthcheck")).header("X-Request-Id", "id-1");
-        let told = service.client.ask(&ask);
-        let head = told.head.lines().filter(|line| !line.starts_with("date:"));
-        (head.map(str::to_owned).collect::<BTreeSet<_>>(), told.body)
+        let request =
+            Request::new(&format!("{method} /healthcheck")).header("X-Request-Id", "id-1");
+        let response = service.client.send_request(&request);
+        let head = response.head.lines().filter(|line| !line.starts_with("date:"));
+        (head.map(str::to_owned).collect::<BTreeSet<_>>(), response.body)
     };
 
     let (get, get_body) = wire("GET");
@@ -63,8 +64,8 @@ fn head_sends_the_headers_of_get_and_no_body() {
 /// actix reads to the end of the connection then. A client that waits for its answer never ends it.
 #[test]
 fn a_request_that_offers_an_upgrade_is_answered() {
-    let world = World::new(Store::Sqlite);
-    let service = InProcess::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = InProcess::start(&fixture);
     let mut stream = service.client.connect();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;

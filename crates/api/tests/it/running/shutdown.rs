@@ -9,7 +9,7 @@ use std::{
 
 use rstest::rstest;
 
-use super::support::{Process, Store, World};
+use super::support::{Fixture, Process, Store};
 
 /// Sends a request but for the last byte of its body.
 pub(super) fn half_a_request(service: &Process) -> TcpStream {
@@ -30,8 +30,8 @@ pub(super) fn half_a_request(service: &Process) -> TcpStream {
 
 #[rstest]
 fn what_is_in_flight_is_finished(#[values("TERM", "INT")] signal: &str) {
-    let world = World::new(Store::Sqlite);
-    let mut service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let mut service = Process::start(&fixture);
     let mut stream = half_a_request(&service);
 
     service.signal(signal);
@@ -47,8 +47,8 @@ fn what_is_in_flight_is_finished(#[values("TERM", "INT")] signal: &str) {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let world = World::new(Store::Sqlite);
-    let mut service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let mut service = Process::start(&fixture);
     let _stuck = half_a_request(&service);
 
     service.signal("TERM");

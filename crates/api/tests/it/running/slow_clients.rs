@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::support::{Ask, Process, Store, World};
+use super::support::{Fixture, Process, Request, Store};
 
 const SLOW: usize = 5_000;
 /// Each of them must be closed within this time.
@@ -50,28 +50,28 @@ impl Slow {
             // What is closed is seen when it is read.
             let _ = self.stream.write(b" ");
         }
-        let mut told = vec![];
-        match self.stream.read_to_end(&mut told) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock && told.is_empty() => {}
+        let mut response = vec![];
+        match self.stream.read_to_end(&mut response) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && response.is_empty() => {}
             // An answer; the end follows.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.stream.set_nonblocking(false).unwrap();
-                let _ = self.stream.read_to_end(&mut told);
-                self.closed = Some((self.since.elapsed(), told));
+                let _ = self.stream.read_to_end(&mut response);
+                self.closed = Some((self.since.elapsed(), response));
             }
-            _ => self.closed = Some((self.since.elapsed(), told)),
+            _ => self.closed = Some((self.since.elapsed(), response)),
         }
     }
 }
 
 /// The median of many requests of a client that behaves.
 fn median(service: &Process, count: usize) -> Duration {
-    let ask = Ask::new("GET /orders?page=1&limit=1").bytes();
+    let request = Request::new("GET /orders?page=1&limit=1").bytes();
     let mut times: Vec<_> = (0..count)
         .map(|_| {
             let began = Instant::now();
             let mut stream = service.client.connect();
-            stream.write_all(&ask).unwrap();
+            stream.write_all(&request).unwrap();
             let mut answer = [0; 16];
             stream.read_exact(&mut answer).unwrap();
             assert!(answer.starts_with(b"HTTP/1.1 200"));
@@ -94,9 +94,9 @@ fn peak(service: &Process) -> u64 {
 #[test]
 fn clients_that_send_requests_and_read_nothing_cost_little_memory() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let asks = Ask::new("GET /openapi.json").bytes().repeat(500);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let asks = Request::new("GET /openapi.json").bytes().repeat(500);
     let clients: Vec<_> = (0..300)
         .map(|_| {
             let mut stream = service.client.connect();
@@ -115,8 +115,8 @@ fn clients_that_send_requests_and_read_nothing_cost_little_memory() {
 #[test]
 fn five_thousand_slow_clients_are_closed_in_time_and_slow_nobody_down() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     service.client.place();
     let calm = median(&service, 500);
 
@@ -145,14 +145,17 @@ fn five_thousand_slow_clients_are_closed_in_time_and_slow_nobody_down() {
     assert!(under_attack < 2 * calm, "{under_attack:?} under attack, {calm:?} before or after");
     let mut late = Duration::ZERO;
     for (number, client) in slow.into_iter().enumerate() {
-        let (after, told) = client.closed.unwrap();
+        let (after, response) = client.closed.unwrap();
         late = late.max(after);
         let expected = if number.is_multiple_of(2) { "" } else { "{\"error\":" };
-        let told = String::from_utf8_lossy(&told);
-        let (head, body) = told.split_once("\r\n\r\n").unwrap_or_default();
+        let response = String::from_utf8_lossy(&response);
+        let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
         // Who is sending when the connection ends may lose what it was told.
         let lost = head.is_empty() && client.drips;
-        assert!(lost || head.starts_with("HTTP/1.1 408 ") && body.starts_with(expected), "{told}");
+        assert!(
+            lost || head.starts_with("HTTP/1.1 408 ") && body.starts_with(expected),
+            "{response}"
+        );
     }
     assert!(late < IN_TIME, "one was closed after {late:?}");
 }

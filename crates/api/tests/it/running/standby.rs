@@ -3,18 +3,18 @@
 use order_test_postgres::{Server, ServerSettings, wait_for};
 use serde_json::json;
 
-use super::support::{PATIENCE, Process, World};
+use super::support::{Fixture, Process, TIMEOUT};
 
 #[test]
 fn standby_is_served_not_ready_until_it_is_promoted() {
     let primary = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&primary);
-    let id = Process::start(&world).client.place();
+    let fixture = Fixture::on_server(&primary);
+    let id = Process::start(&fixture).client.place();
     let standby = primary.start_standby();
-    let url = standby.url(world.database().name());
-    let world = world.with("DATABASE_URL", url);
+    let url = standby.url(fixture.database().name());
+    let fixture = fixture.with("DATABASE_URL", url);
 
-    let service = Process::start(&world);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let ready = client.get("/readyz");
     assert_eq!((ready.status, ready.json), (503, json!({"error": "not ready: read-only"})));
@@ -23,18 +23,18 @@ fn standby_is_served_not_ready_until_it_is_promoted() {
 
     standby.promote();
     let is_ready = || client.get("/readyz").status == 200;
-    wait_for(PATIENCE, is_ready, || "it does not become ready".to_owned());
+    wait_for(TIMEOUT, is_ready, || "it does not become ready".to_owned());
     assert!(client.place() > id);
 }
 
 #[test]
 fn server_set_read_only_ends_the_readiness_while_it_lasts() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    let service = Process::start(&world);
+    let fixture = Fixture::on_server(&server);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let set = |value: &str| {
-        let mut session = world.database().server();
+        let mut session = fixture.database().server();
         session.execute("SET default_transaction_read_only = off");
         session.execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
         session.execute("SELECT pg_reload_conf()");
@@ -46,10 +46,10 @@ fn server_set_read_only_ends_the_readiness_while_it_lasts() {
     for _ in 0..2 {
         set("on");
         let is_read_only = || is(503, json!({"error": "not ready: read-only"}));
-        wait_for(PATIENCE, is_read_only, || "it is not reported".to_owned());
+        wait_for(TIMEOUT, is_read_only, || "it is not reported".to_owned());
         assert_eq!(client.post(None).unwrap().status, 400);
         set("off");
-        wait_for(PATIENCE, || is(200, json!({"status": "ready"})), || "it stays".to_owned());
+        wait_for(TIMEOUT, || is(200, json!({"status": "ready"})), || "it stays".to_owned());
         client.place();
     }
 }

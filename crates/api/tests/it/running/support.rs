@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-pub(crate) use super::wire::{Ask, Told};
+pub(crate) use super::wire::{Request, Response};
 
 /// The binary under test, with none of this machine's settings.
 pub(crate) fn order_api() -> Command {
@@ -39,14 +39,14 @@ pub(crate) enum Store {
 }
 
 /// What the services of one test share: where their orders are, and other settings.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     directory: TempDir,
     /// Dropped before the server that it may be on.
     database: Option<TestDb>,
     settings: Vec<(&'static str, String)>,
 }
 
-impl World {
+impl Fixture {
     /// A file, or a database on the server that tests share. Neither is there yet.
     pub(crate) fn new(store: Store) -> Self {
         Self::of((store == Store::Postgres).then(TestDb::new))
@@ -106,26 +106,26 @@ pub(crate) struct InProcess {
 }
 
 impl InProcess {
-    pub(crate) fn start(world: &World) -> Self {
+    pub(crate) fn start(fixture: &Fixture) -> Self {
         let options = Options {
             listen: Some("127.0.0.1:0".into()),
-            database_url: world.get("DATABASE_URL").map(Into::into),
-            gmap_distance_matrix_api: world.get("GMAP_DISTANCE_MATRIX_API").map(Into::into),
-            request_timeout: world.get("REQUEST_TIMEOUT").map(Into::into),
+            database_url: fixture.get("DATABASE_URL").map(Into::into),
+            gmap_distance_matrix_api: fixture.get("GMAP_DISTANCE_MATRIX_API").map(Into::into),
+            request_timeout: fixture.get("REQUEST_TIMEOUT").map(Into::into),
             workers: Some("2".into()),
             ..Options::default()
         };
-        let settings = Settings::parse(&options, |name| world.get(name)).unwrap();
+        let settings = Settings::parse(&options, |name| fixture.get(name)).unwrap();
         let (stop, stopped) = oneshot::channel();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
                 let application = Application::build(&settings).await?;
-                tell.send(application.address())?;
+                sender.send(application.address())?;
                 application.run_until_stopped(async { stopped.await.unwrap_or(()) }).await
             })
         });
-        let address = told.recv_timeout(PATIENCE).unwrap();
+        let address = receiver.recv_timeout(TIMEOUT).unwrap();
         Self { client: Client::new(address), stop: Some(stop), thread: Some(thread) }
     }
 
@@ -145,28 +145,28 @@ pub(crate) struct Process {
 }
 
 /// How long anything may take on a machine that is busy with other tests.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Process {
-    pub(crate) fn start(world: &World) -> Self {
-        Self::start_logging(world, "json")
+    pub(crate) fn start(fixture: &Fixture) -> Self {
+        Self::start_logging(fixture, "json")
     }
 
     /// One that logs in this format.
-    pub(crate) fn start_logging(world: &World, format: &str) -> Self {
-        Self::spawn(order_api().env("LOG_FORMAT", format), world)
+    pub(crate) fn start_logging(fixture: &Fixture, format: &str) -> Self {
+        Self::spawn(order_api().env("LOG_FORMAT", format), fixture)
     }
 
     /// One that is started by a line of shell, in which `$0` is the program.
-    pub(crate) fn start_by(world: &World, line: &str) -> Self {
+    pub(crate) fn start_by(fixture: &Fixture, line: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", line, env!("CARGO_BIN_EXE_order-api")]).env_clear().stdin(Stdio::null());
-        Self::spawn(shell.env("LOG_FORMAT", "json"), world)
+        Self::spawn(shell.env("LOG_FORMAT", "json"), fixture)
     }
 
     /// One whose log nobody reads after its start.
-    pub(crate) fn start_unread(world: &World) -> Self {
-        let mut child = Self::command(order_api().env("LOG_FORMAT", "json"), world);
+    pub(crate) fn start_unread(fixture: &Fixture) -> Self {
+        let mut child = Self::command(order_api().env("LOG_FORMAT", "json"), fixture);
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         let address = loop {
@@ -181,20 +181,20 @@ impl Process {
         Self { client: Client::new(address), child, log: Arc::default() }
     }
 
-    fn command(command: &mut Command, world: &World) -> Child {
+    fn command(command: &mut Command, fixture: &Fixture) -> Child {
         command
             .env("LISTEN", "127.0.0.1:0")
-            .envs(world.environment())
-            .current_dir(world.directory())
+            .envs(fixture.environment())
+            .current_dir(fixture.directory())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap()
     }
 
-    fn spawn(command: &mut Command, world: &World) -> Self {
-        let mut child = Self::command(command, world);
+    fn spawn(command: &mut Command, fixture: &Fixture) -> Self {
+        let mut child = Self::command(command, fixture);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let log = Arc::<Mutex<String>>::default();
         let kept = Arc::clone(&log);
         // Reads to the end, so that the service never waits for a reader of its log.
@@ -202,11 +202,11 @@ impl Process {
             for line in lines.map_while(Result::ok) {
                 kept.lock().unwrap().extend([line.as_str(), "\n"]);
                 if let Some(address) = address_in(&line) {
-                    let _ = tell.send(address);
+                    let _ = sender.send(address);
                 }
             }
         });
-        let address = told.recv_timeout(PATIENCE).unwrap();
+        let address = receiver.recv_timeout(TIMEOUT).unwrap();
         Self { client: Client::new(address), child, log }
     }
 
@@ -272,13 +272,13 @@ pub(crate) struct Client {
 
 /// An answer: its status, its headers and its JSON.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct JsonResponse {
     pub(crate) status: u16,
     pub(crate) headers: ureq::http::HeaderMap,
     pub(crate) json: Value,
 }
 
-impl Answer {
+impl JsonResponse {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -287,7 +287,7 @@ impl Answer {
 impl Client {
     fn new(address: SocketAddr) -> Self {
         let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
             .proxy(None)
             .build()
@@ -296,37 +296,37 @@ impl Client {
     }
 
     /// The same client, asking for the precise form of errors.
-    pub(crate) fn precise(&self) -> Self {
+    pub(crate) fn problem_json(&self) -> Self {
         Self { precise: true, ..self.clone() }
     }
 
     /// Waits until the service has found its database again.
     pub(crate) fn wait_for_database(&self) {
         let answers = || self.get("/orders?page=1&limit=1").status == 200;
-        wait_for(PATIENCE, answers, || "it does not find its database again".to_owned());
+        wait_for(TIMEOUT, answers, || "it does not find its database again".to_owned());
     }
 
     /// Asks on a connection of its own.
-    pub(crate) fn ask(&self, ask: &Ask) -> Told {
-        self.exchange(&ask.clone().header("Connection", "close").bytes())
+    pub(crate) fn send_request(&self, request: &Request) -> Response {
+        self.exchange(&request.clone().header("Connection", "close").bytes())
     }
 
     /// Sends these bytes and reads to the end of the connection, which the service must close.
-    pub(crate) fn exchange(&self, bytes: &[u8]) -> Told {
+    pub(crate) fn exchange(&self, bytes: &[u8]) -> Response {
         let mut stream = self.connect();
         // The service may have answered, and closed, before it has read all.
         let _ = stream.write_all(bytes);
-        Told::read(stream)
+        Response::read(stream)
     }
 
     /// A connection that no library tidies up.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> JsonResponse {
         let url = format!("http://{}{path}", self.address);
         let mut request = self.agent.get(url);
         if self.precise {
@@ -344,9 +344,9 @@ impl Client {
 
     /// All that `/metrics` shows.
     pub(crate) fn metrics(&self) -> String {
-        let told = self.ask(&Ask::new("GET /metrics"));
-        assert_eq!(told.status, 200);
-        told.text().to_owned()
+        let response = self.send_request(&Request::new("GET /metrics"));
+        assert_eq!(response.status, 200);
+        response.text().to_owned()
     }
 
     /// The ids on the pages from this one on, as the links lead.
@@ -361,7 +361,7 @@ impl Client {
         })
     }
 
-    pub(crate) fn post(&self, key: Option<&str>) -> Result<Answer, ureq::Error> {
+    pub(crate) fn post(&self, key: Option<&str>) -> Result<JsonResponse, ureq::Error> {
         self.post_from(["50.456399", "12.707580"], key)
     }
 
@@ -369,13 +369,13 @@ impl Client {
         &self,
         origin: [&str; 2],
         key: Option<&str>,
-    ) -> Result<Answer, ureq::Error> {
+    ) -> Result<JsonResponse, ureq::Error> {
         let body = json!({"origin": origin, "destination": ["59.436487", "24.747193"]});
         let url = format!("http://{}/orders", self.address);
         self.send(self.agent.post(url), key, &body)
     }
 
-    pub(crate) fn take(&self, id: i64, key: Option<&str>) -> Result<Answer, ureq::Error> {
+    pub(crate) fn take(&self, id: i64, key: Option<&str>) -> Result<JsonResponse, ureq::Error> {
         let url = format!("http://{}/orders/{id}", self.address);
         self.send(self.agent.patch(url), key, &json!({"status": "TAKEN"}))
     }
@@ -392,7 +392,7 @@ impl Client {
         request: ureq::RequestBuilder<ureq::typestate::WithBody>,
         key: Option<&str>,
         body: &Value,
-    ) -> Result<Answer, ureq::Error> {
+    ) -> Result<JsonResponse, ureq::Error> {
         let mut request = request.header("Content-Type", "application/json");
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
@@ -406,10 +406,10 @@ impl Client {
 
 fn read(
     answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-) -> Result<Answer, ureq::Error> {
+) -> Result<JsonResponse, ureq::Error> {
     let mut answer = answer?;
     let text = answer.body_mut().read_to_string()?;
-    Ok(Answer {
+    Ok(JsonResponse {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),
         json: serde_json::from_str(&text).unwrap(),

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 /// A request, right or wrong.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct Request {
     head: Vec<u8>,
     body: Vec<u8>,
 }
 
-impl Ask {
+impl Request {
     /// Begins with `GET /orders`, for example.
     pub(crate) fn new(method_and_target: &str) -> Self {
         let head = format!("{method_and_target} HTTP/1.1\r\nHost: x\r\n");
@@ -43,7 +43,7 @@ impl Ask {
     }
 
     /// Asks for the precise form of errors.
-    pub(crate) fn precise(self) -> Self {
+    pub(crate) fn problem_json(self) -> Self {
         self.header("Accept", "application/problem+json")
     }
 
@@ -54,13 +54,13 @@ impl Ask {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Told {
+impl Response {
     /// Reads to the end of the connection.
     pub(crate) fn read(mut stream: TcpStream) -> Self {
         let mut bytes = vec![];

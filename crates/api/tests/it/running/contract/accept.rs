@@ -2,16 +2,16 @@
 
 use rstest::rstest;
 
-use super::super::support::{Ask, Process, Store, Told, World};
+use super::super::support::{Fixture, Process, Request, Response, Store};
 
 const DOCUMENT: &str = "application/problem+json";
 
-fn refusal(lines: &[&str]) -> Told {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let ask = Ask::new("GET /orders/7");
-    let ask = lines.iter().fold(ask, |ask, line| ask.header("Accept", line));
-    service.client.ask(&ask)
+fn refusal(lines: &[&str]) -> Response {
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let request = Request::new("GET /orders/7");
+    let request = lines.iter().fold(request, |request, line| request.header("Accept", line));
+    service.client.send_request(&request)
 }
 
 #[rstest]
@@ -32,9 +32,13 @@ fn refusal(lines: &[&str]) -> Told {
 fn a_media_range_that_names_exactly_problem_json_also_beside_others_gets_the_document(
     #[case] lines: &[&str],
 ) {
-    let told = refusal(lines);
-    assert_eq!((told.status, told.header("content-type")), (404, Some(DOCUMENT)), "{told:?}");
-    assert_eq!(told.json()["code"], "order_not_found");
+    let response = refusal(lines);
+    assert_eq!(
+        (response.status, response.header("content-type")),
+        (404, Some(DOCUMENT)),
+        "{response:?}"
+    );
+    assert_eq!(response.json()["code"], "order_not_found");
 }
 
 #[rstest]
@@ -53,10 +57,10 @@ fn a_media_range_that_names_exactly_problem_json_also_beside_others_gets_the_doc
 #[case::only_quoted_after_an_escape(&[r#"text/plain;x="\",application/problem+json;q=1""#])]
 #[case::only_other_bytes_than_ascii(&["text/é"])]
 fn wildcards_other_types_q_0_and_no_header_give_the_default(#[case] lines: &[&str]) {
-    let told = refusal(lines);
-    assert_eq!(told.status, 400, "{told:?}");
-    assert_eq!(told.header("content-type"), Some("application/json"));
-    let body = told.json();
+    let response = refusal(lines);
+    assert_eq!(response.status, 400, "{response:?}");
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let body = response.json();
     assert!(body["error"].is_string() && body.as_object().unwrap().len() == 1, "{body}");
 }
 
@@ -64,8 +68,8 @@ fn wildcards_other_types_q_0_and_no_header_give_the_default(#[case] lines: &[&st
 #[case("GET /healthcheck")]
 #[case("GET /orders?page=1&limit=1")]
 fn who_asks_for_the_document_gets_a_success_as_everybody_does(#[case] line: &str) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let told = service.client.ask(&Ask::new(line).precise());
-    assert_eq!((told.status, told.header("content-type")), (200, Some("application/json")));
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let response = service.client.send_request(&Request::new(line).problem_json());
+    assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
 }

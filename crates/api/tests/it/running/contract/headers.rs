@@ -9,80 +9,84 @@ use order_test_postgres::{Server, ServerSettings, wait_for};
 use rstest::rstest;
 
 use super::{
-    super::support::{Ask, PATIENCE, Process, Store, Told, World},
+    super::support::{Fixture, Process, Request, Response, Store, TIMEOUT},
     place, take,
 };
 
 /// Of everything that can be answered, a few.
-fn answers(service: &Process) -> Vec<(&'static str, Told)> {
-    let told = |name, ask: &Ask| (name, service.client.ask(ask));
+fn answers(service: &Process) -> Vec<(&'static str, Response)> {
+    let response = |name, request: &Request| (name, service.client.send_request(request));
     let id = service.client.place();
     vec![
-        told("a placement", &place()),
-        told("a take", &take(id)),
-        told("a lost take", &take(id)),
-        told("a list", &Ask::new("GET /orders?page=1&limit=1")),
-        told("a slash", &Ask::new("GET /orders/?page=1&limit=1")),
-        told("an escape", &Ask::new("GET /%6frders?page=1&limit=1")),
-        told("an order", &Ask::new(&format!("GET /orders/{id}"))),
-        told("its head", &Ask::new(&format!("HEAD /orders/{id}"))),
-        told("no order", &Ask::new("GET /orders/999")),
-        told("a bad query", &Ask::new("GET /orders")),
-        told("a bad id", &Ask::new("GET /orders/abc").precise()),
-        told("a bad body", &Ask::new("POST /orders").json("{}")),
-        told("a large body", &Ask::new("POST /orders").json(vec![b' '; 20_000])),
-        told("no JSON", &Ask::new("POST /orders").body("{}")),
-        told("a broken body", &Ask::new("POST /orders").chunked("zz")),
-        told("a wrong method", &Ask::new("DELETE /orders")),
-        told("OPTIONS", &Ask::new("OPTIONS /orders/1").precise()),
-        told("an unknown path under it", &Ask::new("GET /orders/1/x")),
+        response("a placement", &place()),
+        response("a take", &take(id)),
+        response("a lost take", &take(id)),
+        response("a list", &Request::new("GET /orders?page=1&limit=1")),
+        response("a slash", &Request::new("GET /orders/?page=1&limit=1")),
+        response("an escape", &Request::new("GET /%6frders?page=1&limit=1")),
+        response("an order", &Request::new(&format!("GET /orders/{id}"))),
+        response("its head", &Request::new(&format!("HEAD /orders/{id}"))),
+        response("no order", &Request::new("GET /orders/999")),
+        response("a bad query", &Request::new("GET /orders")),
+        response("a bad id", &Request::new("GET /orders/abc").problem_json()),
+        response("a bad body", &Request::new("POST /orders").json("{}")),
+        response("a large body", &Request::new("POST /orders").json(vec![b' '; 20_000])),
+        response("no JSON", &Request::new("POST /orders").body("{}")),
+        response("a broken body", &Request::new("POST /orders").chunked("zz")),
+        response("a wrong method", &Request::new("DELETE /orders")),
+        response("OPTIONS", &Request::new("OPTIONS /orders/1").problem_json()),
+        response("an unknown path under it", &Request::new("GET /orders/1/x")),
     ]
 }
 
-fn others(service: &Process) -> Vec<(&'static str, Told)> {
-    let told = |name, ask: &Ask| (name, service.client.ask(ask));
+fn others(service: &Process) -> Vec<(&'static str, Response)> {
+    let response = |name, request: &Request| (name, service.client.send_request(request));
     vec![
-        told("the health check", &Ask::new("GET /healthcheck")),
-        told("its head", &Ask::new("HEAD /healthcheck")),
-        told("a wrong method", &Ask::new("POST /healthcheck")),
-        told("an unknown path", &Ask::new("GET /nothing")),
-        told("a document", &Ask::new("GET /nothing").precise()),
-        told("OPTIONS of all", &Ask::new("OPTIONS *")),
+        response("the health check", &Request::new("GET /healthcheck")),
+        response("its head", &Request::new("HEAD /healthcheck")),
+        response("a wrong method", &Request::new("POST /healthcheck")),
+        response("an unknown path", &Request::new("GET /nothing")),
+        response("a document", &Request::new("GET /nothing").problem_json()),
+        response("OPTIONS of all", &Request::new("OPTIONS *")),
     ]
 }
 
 #[test]
 fn answers_to_orders_carry_cache_control_no_store_errors_included() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    for (name, told) in answers(&service) {
-        assert_eq!(told.header("cache-control"), Some("no-store"), "{name}: {told:?}");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    for (name, response) in answers(&service) {
+        assert_eq!(response.header("cache-control"), Some("no-store"), "{name}: {response:?}");
     }
 }
 
 #[test]
 fn all_answers_carry_nosniff_and_none_names_the_servers_software() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    for (name, told) in answers(&service).into_iter().chain(others(&service)) {
-        assert_eq!(told.header("x-content-type-options"), Some("nosniff"), "{name}: {told:?}");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    for (name, response) in answers(&service).into_iter().chain(others(&service)) {
+        assert_eq!(
+            response.header("x-content-type-options"),
+            Some("nosniff"),
+            "{name}: {response:?}"
+        );
         for header in ["server", "via", "x-powered-by"] {
-            assert_eq!(told.header(header), None, "{name}: {told:?}");
+            assert_eq!(response.header(header), None, "{name}: {response:?}");
         }
-        assert!(!told.head.to_ascii_lowercase().contains("actix"), "{name}: {told:?}");
+        assert!(!response.head.to_ascii_lowercase().contains("actix"), "{name}: {response:?}");
     }
 }
 
 #[test]
 fn all_answers_carry_their_content_length_and_no_transfer_encoding() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    for (name, told) in answers(&service).into_iter().chain(others(&service)) {
-        assert_eq!(told.header("transfer-encoding"), None, "{name}: {told:?}");
-        let length: usize = told.header("content-length").unwrap().parse().unwrap();
-        assert!(length > 0, "{name}: {told:?}");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    for (name, response) in answers(&service).into_iter().chain(others(&service)) {
+        assert_eq!(response.header("transfer-encoding"), None, "{name}: {response:?}");
+        let length: usize = response.header("content-length").unwrap().parse().unwrap();
+        assert!(length > 0, "{name}: {response:?}");
         if !name.ends_with("head") {
-            assert_eq!(length, told.body.len(), "{name}: {told:?}");
+            assert_eq!(length, response.body.len(), "{name}: {response:?}");
         }
     }
 }
@@ -92,22 +96,24 @@ const MAX_NAME_CHARS: usize = 64;
 const LETTERS: &str = "abcdefghijklmnopqrst";
 
 /// An error whose body has this size, because it names unknown parameters, at most 20.
-fn body_of(service: &Process, size: usize, accepted: Option<&str>) -> Told {
-    let shortest = |count| service.client.ask(&unknown_parameters(count, 0)).body.len();
+fn body_of(service: &Process, size: usize, accepted: Option<&str>) -> Response {
+    let shortest = |count| service.client.send_request(&unknown_parameters(count, 0)).body.len();
     let fits = |count: &usize| shortest(*count) + count * (MAX_NAME_CHARS - 1) >= size;
     let count = (1..=20).find(fits).expect("20 names are enough");
-    let ask = unknown_parameters(count, size - shortest(count));
-    service.client.ask(&accepted.map_or(ask.clone(), |it| ask.header("Accept-Encoding", it)))
+    let request = unknown_parameters(count, size - shortest(count));
+    service
+        .client
+        .send_request(&accepted.map_or(request.clone(), |it| request.header("Accept-Encoding", it)))
 }
 
 /// A request with so many unknown parameters, whose names have so many characters more than needed.
-fn unknown_parameters(count: usize, extra: usize) -> Ask {
+fn unknown_parameters(count: usize, extra: usize) -> Request {
     let name = |n: usize| {
         let length = 1 + extra / count + usize::from(n < extra % count);
         LETTERS[n..=n].repeat(length)
     };
     let parameters: Vec<_> = (0..count).map(|n| format!("{}=1", name(n))).collect();
-    Ask::new(&format!("GET /orders?page=1&limit=1&{}", parameters.join("&")))
+    Request::new(&format!("GET /orders?page=1&limit=1&{}", parameters.join("&")))
 }
 
 fn unzip(packed: &[u8]) -> Vec<u8> {
@@ -131,8 +137,8 @@ fn unzip(packed: &[u8]) -> Vec<u8> {
 fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
     #[case] accepted: &str,
 ) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     for size in [1024, 1025, 1800] {
         let plain = body_of(&service, size, None);
         assert_eq!((plain.body.len(), plain.header("content-encoding")), (size, None));
@@ -140,8 +146,8 @@ fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
         assert_eq!(packed.header("content-encoding"), Some("gzip"), "{size}");
         assert_eq!(packed.header("content-length"), Some(&*packed.body.len().to_string()));
         assert_eq!(unzip(&packed.body), plain.body, "{size}");
-        for told in [plain, packed] {
-            let vary = told.headers("vary").join(", ");
+        for response in [plain, packed] {
+            let vary = response.headers("vary").join(", ");
             assert!(vary.contains("Accept-Encoding"), "caches must know: {vary}");
         }
     }
@@ -149,14 +155,15 @@ fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
 
 #[test]
 fn a_list_of_1_kib_and_more_is_compressed_for_clients_that_accept_gzip() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     for _ in 0..200 {
         service.client.place();
     }
-    let ask = Ask::new("GET /orders?page=1&limit=1000");
-    let plain = service.client.ask(&ask);
-    let packed = service.client.ask(&ask.header("Accept-Encoding", "gzip, deflate, br"));
+    let request = Request::new("GET /orders?page=1&limit=1000");
+    let plain = service.client.send_request(&request);
+    let packed =
+        service.client.send_request(&request.header("Accept-Encoding", "gzip, deflate, br"));
     assert!(plain.body.len() > 8000, "{}", plain.body.len());
     assert_eq!(plain.header("content-encoding"), None);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
@@ -170,22 +177,22 @@ fn a_list_of_1_kib_and_more_is_compressed_for_clients_that_accept_gzip() {
 #[case::not_named(Some("br, zstd"))]
 #[case::all_refused(Some("*;q=0"))]
 fn who_does_not_accept_gzip_gets_the_plain_body(#[case] accepted: Option<&str>) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let told = body_of(&service, 2000, accepted);
-    assert_eq!((told.status, told.header("content-encoding")), (400, None));
-    assert!(told.json()["error"].is_string());
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let response = body_of(&service, 2000, accepted);
+    assert_eq!((response.status, response.header("content-encoding")), (400, None));
+    assert!(response.json()["error"].is_string());
 }
 
 #[test]
 fn smaller_bodies_are_not_compressed_and_carry_content_length() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     for size in [200, 1023] {
-        let told = body_of(&service, size, Some("gzip"));
-        assert_eq!((told.body.len(), told.header("content-encoding")), (size, None));
-        assert_eq!(told.header("content-length"), Some(&*size.to_string()));
-        assert_eq!(told.header("transfer-encoding"), None);
+        let response = body_of(&service, size, Some("gzip"));
+        assert_eq!((response.body.len(), response.header("content-encoding")), (size, None));
+        assert_eq!(response.header("content-length"), Some(&*size.to_string()));
+        assert_eq!(response.header("transfer-encoding"), None);
     }
 }
 
@@ -194,11 +201,11 @@ fn smaller_bodies_are_not_compressed_and_carry_content_length() {
 #[case("7b1c0d6e-1a2b-4c3d-8e9f-000000000000")]
 #[case(&"!~".repeat(64))]
 fn a_request_id_that_is_sane_is_echoed(#[case] id: &str) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     for line in ["GET /healthcheck", "GET /nothing", "GET /orders/abc", "DELETE /orders"] {
-        let told = service.client.ask(&Ask::new(line).header("X-Request-Id", id));
-        assert_eq!(told.header("x-request-id"), Some(id), "{line}");
+        let response = service.client.send_request(&Request::new(line).header("X-Request-Id", id));
+        assert_eq!(response.header("x-request-id"), Some(id), "{line}");
     }
 }
 
@@ -210,12 +217,14 @@ fn a_request_id_that_is_sane_is_echoed(#[case] id: &str) {
 #[case::other_bytes_than_ascii(&["é"])]
 #[case::two(&["one", "two"])]
 fn other_request_ids_are_replaced_by_generated_ones(#[case] ids: &[&str]) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let ask = ids.iter().fold(Ask::new("GET /nothing"), |ask, id| ask.header("X-Request-Id", id));
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let request = ids
+        .iter()
+        .fold(Request::new("GET /nothing"), |request, id| request.header("X-Request-Id", id));
     let generated = || {
-        let told = service.client.ask(&ask);
-        let id = told.header("x-request-id").unwrap().to_owned();
+        let response = service.client.send_request(&request);
+        let id = response.header("x-request-id").unwrap().to_owned();
         assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
         assert!(!ids.contains(&id.as_str()), "{id}");
         id
@@ -225,28 +234,28 @@ fn other_request_ids_are_replaced_by_generated_ones(#[case] ids: &[&str]) {
 
 #[test]
 fn every_answer_carries_a_request_id() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    for (name, told) in answers(&service).into_iter().chain(others(&service)) {
-        assert!(told.header("x-request-id").is_some(), "{name}: {told:?}");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    for (name, response) in answers(&service).into_iter().chain(others(&service)) {
+        assert!(response.header("x-request-id").is_some(), "{name}: {response:?}");
     }
 }
 
 #[test]
 fn a_request_id_is_in_every_log_line_of_the_request() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    let service = Process::start(&world);
+    let fixture = Fixture::on_server(&server);
+    let service = Process::start(&fixture);
     server.stop();
     let started = service.log().lines().count();
-    let ask = take(1).header("X-Request-Id", "marker-of-this-request");
-    assert_eq!(service.client.ask(&ask).status, 400);
+    let request = take(1).header("X-Request-Id", "marker-of-this-request");
+    assert_eq!(service.client.send_request(&request).status, 400);
     let lines = || {
         let log = service.log();
         log.lines().skip(started).map(str::to_owned).collect::<Vec<_>>()
     };
     let logged = || lines().iter().any(|line| line.contains("request failed"));
-    wait_for(PATIENCE, logged, || "the failure is not logged".to_owned());
+    wait_for(TIMEOUT, logged, || "the failure is not logged".to_owned());
     let about = lines().into_iter().filter(|line| line.contains("request"));
     for line in about {
         assert!(line.contains("marker-of-this-request"), "{line}");

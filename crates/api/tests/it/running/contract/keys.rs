@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::{
-    super::support::{Ask, Process, Store, World},
+    super::support::{Fixture, Process, Request, Store},
     Seen, code, keyed, place, place_from, places, take,
 };
 
@@ -14,21 +14,21 @@ const LONG: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 fn a_key_of_1_to_255_visible_ascii_characters_makes_retries_safe(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let visible: String = ('!'..='~').collect();
     // One character makes another key, also the last of 255, and so does its case.
     let (long, other) = ("x".repeat(255), format!("{}y", "x".repeat(254)));
     let keys = ["!", "~", "a", "A", "'\"\\", &visible, &long, &other];
     for key in keys {
-        let first = service.client.ask(&keyed(place(), key));
+        let first = service.client.send_request(&keyed(place(), key));
         assert_eq!((first.status, first.header("idempotency-replayed")), (200, None), "{key}");
-        let again = service.client.ask(&keyed(place(), key));
+        let again = service.client.send_request(&keyed(place(), key));
         assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
         assert_eq!(again.json(), first.json(), "{key}");
         let id = first.json()["id"].as_i64().unwrap();
         for replayed in [None, Some("true")] {
-            let taken = service.client.ask(&keyed(take(id), key));
+            let taken = service.client.send_request(&keyed(take(id), key));
             assert_eq!((taken.status, taken.header("idempotency-replayed")), (200, replayed));
         }
     }
@@ -46,53 +46,56 @@ fn a_key_of_1_to_255_visible_ascii_characters_makes_retries_safe(
 #[case::two_keys(&["key", "other"])]
 #[case::one_of_two_empty(&["key", ""])]
 fn empty_longer_or_repeated_keys_are_an_invalid_request(#[case] keys: &[&str]) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let id = service.client.place();
     let before = Seen::by(&service.client);
-    for ask in [place(), take(id)] {
-        let ask = keys.iter().fold(ask, keyed);
-        assert_eq!(places(&service.client, &ask), ["header Idempotency-Key"]);
-        assert_eq!(service.client.ask(&ask).status, 400);
+    for request in [place(), take(id)] {
+        let request = keys.iter().fold(request, keyed);
+        assert_eq!(places(&service.client, &request), ["header Idempotency-Key"]);
+        assert_eq!(service.client.send_request(&request).status, 400);
     }
     assert_eq!(Seen::by(&service.client), before);
 }
 
 #[test]
 fn keys_of_other_requests_are_ignored() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let id = service.client.place();
     let lines = ["/orders?page=1&limit=9", &format!("/orders/{id}"), "/healthcheck"];
     for line in lines.iter().flat_map(|path| [format!("GET {path}"), format!("HEAD {path}")]) {
-        let expected = service.client.ask(&Ask::new(&line));
+        let expected = service.client.send_request(&Request::new(&line));
         for keys in [&[""][..], &["a b"], &["é"], &["key", "key"], &[LONG]] {
-            let ask = keys.iter().fold(Ask::new(&line), keyed);
-            let told = service.client.ask(&ask);
-            assert_eq!((told.status, &told.body), (200, &expected.body), "{line}");
-            assert_eq!(told.header("idempotency-replayed"), None);
+            let request = keys.iter().fold(Request::new(&line), keyed);
+            let response = service.client.send_request(&request);
+            assert_eq!((response.status, &response.body), (200, &expected.body), "{line}");
+            assert_eq!(response.header("idempotency-replayed"), None);
         }
     }
     // Nor is a key used up by them.
-    service.client.ask(&keyed(Ask::new("GET /orders?page=1&limit=9"), "key"));
-    assert_eq!(service.client.ask(&keyed(place(), "key")).header("idempotency-replayed"), None);
+    service.client.send_request(&keyed(Request::new("GET /orders?page=1&limit=9"), "key"));
+    assert_eq!(
+        service.client.send_request(&keyed(place(), "key")).header("idempotency-replayed"),
+        None
+    );
 }
 
 #[rstest]
 fn keys_of_placements_and_takes_are_apart(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let other = client.place();
-    let placed = client.ask(&keyed(place(), "key"));
+    let placed = client.send_request(&keyed(place(), "key"));
     // The key that placed one order takes another, and the other way round.
-    let taken = client.ask(&keyed(take(other), "key"));
+    let taken = client.send_request(&keyed(take(other), "key"));
     assert_eq!((taken.status, taken.header("idempotency-replayed")), (200, None));
-    let again = client.ask(&keyed(place(), "key"));
+    let again = client.send_request(&keyed(place(), "key"));
     assert_eq!((again.json(), again.header("idempotency-replayed")), (placed.json(), Some("true")));
     let id = placed.json()["id"].as_i64().unwrap();
-    assert_eq!(client.ask(&keyed(take(id), "key-2")).status, 200);
-    let placed = client.ask(&keyed(place_from(["1", "1"]), "key-2"));
+    assert_eq!(client.send_request(&keyed(take(id), "key-2")).status, 200);
+    let placed = client.send_request(&keyed(place_from(["1", "1"]), "key-2"));
     assert_eq!((placed.status, placed.header("idempotency-replayed")), (200, None));
 }
 
@@ -100,13 +103,14 @@ fn keys_of_placements_and_takes_are_apart(#[values(Store::Sqlite, Store::Postgre
 fn without_the_winners_key_or_with_another_the_order_is_already_taken(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let (with, without) = (client.place(), client.place());
-    assert_eq!(client.ask(&keyed(take(with), "key")).status, 200);
-    assert_eq!(client.ask(&take(without)).status, 200);
-    for ask in [take(with), keyed(take(with), "KEY"), take(without), keyed(take(without), "k")] {
-        assert_eq!(code(client, &ask), "order_already_taken", "{ask:?}");
+    assert_eq!(client.send_request(&keyed(take(with), "key")).status, 200);
+    assert_eq!(client.send_request(&take(without)).status, 200);
+    for request in [take(with), keyed(take(with), "KEY"), take(without), keyed(take(without), "k")]
+    {
+        assert_eq!(code(client, &request), "order_already_taken", "{request:?}");
     }
 }

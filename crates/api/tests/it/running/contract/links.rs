@@ -2,15 +2,16 @@
 
 use rstest::rstest;
 
-use super::super::support::{Ask, Process, Store, Told, World};
+use super::super::support::{Fixture, Process, Request, Response, Store};
 
 /// The targets, by relation.
 struct Links(Vec<(String, String)>);
 
 impl Links {
-    fn of(told: &Told) -> Self {
-        assert_eq!(told.status, 200, "{told:?}");
-        let link = told.header("link").unwrap_or_else(|| panic!("there is no Link: {told:?}"));
+    fn of(response: &Response) -> Self {
+        assert_eq!(response.status, 200, "{response:?}");
+        let link =
+            response.header("link").unwrap_or_else(|| panic!("there is no Link: {response:?}"));
         let each = |link: &str| {
             let (target, relation) = link.split_once(">; rel=\"").unwrap();
             let target = target.strip_prefix('<').unwrap().to_owned();
@@ -28,16 +29,16 @@ impl Links {
 }
 
 /// A service that has placed this many orders; their ids, the newest first.
-fn with_orders(count: usize, store: Store) -> (World, Process, Vec<i64>) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+fn with_orders(count: usize, store: Store) -> (Fixture, Process, Vec<i64>) {
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let mut ids: Vec<_> = (0..count).map(|_| service.client.place()).collect();
     ids.reverse();
-    (world, service, ids)
+    (fixture, service, ids)
 }
 
 fn links(service: &Process, query: &str) -> Links {
-    Links::of(&service.client.ask(&Ask::new(&format!("GET /orders?{query}"))))
+    Links::of(&service.client.send_request(&Request::new(&format!("GET /orders?{query}"))))
 }
 
 /// The parameters of a target, sorted: their order is nobody's business.
@@ -64,8 +65,8 @@ fn a_full_page_links_to_the_next_in_the_cursor_form(
 #[test]
 fn a_link_is_written_as_its_users_know_it() {
     let (_world, service, ids) = with_orders(4, Store::Sqlite);
-    let told = service.client.ask(&Ask::new("GET /orders?page=1&limit=3"));
-    let link = told.header("link").unwrap();
+    let response = service.client.send_request(&Request::new("GET /orders?page=1&limit=3"));
+    let link = response.header("link").unwrap();
     let next = format!("</orders?limit=3&before={}>; rel=\"next\"", ids[2]);
     assert!(link.split(", ").any(|link| link == next), "{link}");
 }

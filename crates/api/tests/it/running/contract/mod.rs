@@ -2,19 +2,19 @@
 //! sentence, and the service is a process behind a socket.
 
 mod accept;
+mod edge_cases;
 mod errors;
 mod faults;
 mod headers;
 mod keys;
 mod links;
 mod messages;
-mod odd;
 mod precedence;
 mod retries;
 
 use serde_json::{Value, json};
 
-use super::support::{Ask, Client, Told};
+use super::support::{Client, Request, Response};
 
 /// All orders, as they are shown. That nothing was changed shows in this.
 #[derive(Debug, PartialEq)]
@@ -27,45 +27,45 @@ impl Seen {
     }
 }
 
-fn post(body: &str) -> Ask {
-    Ask::new("POST /orders").json(body)
+fn post(body: &str) -> Request {
+    Request::new("POST /orders").json(body)
 }
 
 /// A placement from `origin`.
-fn place_from(origin: [&str; 2]) -> Ask {
+fn place_from(origin: [&str; 2]) -> Request {
     post(&json!({"origin": origin, "destination": ["59.436487", "24.747193"]}).to_string())
 }
 
-fn place() -> Ask {
+fn place() -> Request {
     place_from(["50.456399", "12.707580"])
 }
 
-fn take(id: i64) -> Ask {
-    Ask::new(&format!("PATCH /orders/{id}")).json(r#"{"status":"TAKEN"}"#)
+fn take(id: i64) -> Request {
+    Request::new(&format!("PATCH /orders/{id}")).json(r#"{"status":"TAKEN"}"#)
 }
 
 /// One more key: two are a fault.
-fn keyed(ask: Ask, key: impl AsRef<[u8]>) -> Ask {
-    ask.header("Idempotency-Key", key)
+fn keyed(request: Request, key: impl AsRef<[u8]>) -> Request {
+    request.header("Idempotency-Key", key)
 }
 
 /// The code of a refusal, whichever form it would have by default.
-fn code(client: &Client, ask: &Ask) -> String {
-    let told = client.ask(&ask.clone().precise());
-    told.json()["code"].as_str().unwrap_or_else(|| panic!("{told:?}")).to_owned()
+fn code(client: &Client, request: &Request) -> String {
+    let response = client.send_request(&request.clone().problem_json());
+    response.json()["code"].as_str().unwrap_or_else(|| panic!("{response:?}")).to_owned()
 }
 
 /// The places that the refusal of a request names, in any order: pointers as they are, parameters
 /// as `query limit`.
-fn places(client: &Client, ask: &Ask) -> Vec<String> {
-    let told = client.ask(&ask.clone().precise()).json();
-    assert_eq!(told["code"], "invalid_request", "{told}");
+fn places(client: &Client, request: &Request) -> Vec<String> {
+    let response = client.send_request(&request.clone().problem_json()).json();
+    assert_eq!(response["code"], "invalid_request", "{response}");
     let place = |error: &Value| match (error["pointer"].as_str(), error["in"].as_str()) {
         (Some(pointer), None) => pointer.to_owned(),
         (None, Some(part)) => format!("{part} {}", error["parameter"].as_str().unwrap()),
         _ => panic!("{error}"),
     };
-    let mut places: Vec<_> = told["errors"].as_array().unwrap().iter().map(place).collect();
+    let mut places: Vec<_> = response["errors"].as_array().unwrap().iter().map(place).collect();
     places.sort_unstable();
     places
 }
@@ -74,12 +74,16 @@ fn places(client: &Client, ask: &Ask) -> Vec<String> {
 type Row = (&'static str, u16, u16);
 
 /// A request that is refused each time it is sent.
-fn expect_both_forms(client: &Client, ask: &Ask, row: Row) {
-    expect_row(client.ask(ask), client.ask(&ask.clone().precise()), row);
+fn expect_both_forms(client: &Client, request: &Request, row: Row) {
+    expect_row(
+        client.send_request(request),
+        client.send_request(&request.clone().problem_json()),
+        row,
+    );
 }
 
 /// The two forms of one refusal, to the last member. The message of the first.
-fn expect_row(plain: Told, document: Told, (code, default, precise): Row) -> String {
+fn expect_row(plain: Response, document: Response, (code, default, precise): Row) -> String {
     assert_eq!(plain.status, default, "{code}: {plain:?}");
     assert_eq!(plain.header("content-type"), Some("application/json"), "{code}");
     let body = plain.json();
@@ -106,9 +110,9 @@ fn expect_row(plain: Told, document: Told, (code, default, precise): Row) -> Str
     }
     assert_eq!(body, expected);
 
-    for told in [plain, document] {
-        let vary = told.headers("vary").join(",").to_ascii_lowercase();
-        assert!(vary.split(',').any(|name| name.trim() == "accept"), "{code}: {}", told.head);
+    for response in [plain, document] {
+        let vary = response.headers("vary").join(",").to_ascii_lowercase();
+        assert!(vary.split(',').any(|name| name.trim() == "accept"), "{code}: {}", response.head);
     }
     message.to_owned()
 }

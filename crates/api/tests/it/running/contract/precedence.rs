@@ -6,14 +6,14 @@ use rstest::rstest;
 use super::{
     super::{
         google::{self, Google},
-        support::{Ask, Process, Store, World},
+        support::{Fixture, Process, Request, Store},
     },
     code, keyed, place, place_from, places, take,
 };
 
 /// A body that is too large, of the wrong type, and no JSON.
-fn burdened(line: &str) -> Ask {
-    Ask::new(line).header("Content-Type", "text/plain").body(vec![b'x'; 20_000])
+fn burdened(line: &str) -> Request {
+    Request::new(line).header("Content-Type", "text/plain").body(vec![b'x'; 20_000])
 }
 
 #[rstest]
@@ -22,9 +22,9 @@ fn burdened(line: &str) -> Ask {
 #[case("PATCH /orders/abc/x")]
 #[case("OPTIONS /")]
 fn the_path_comes_before_the_method(#[case] line: &str) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    assert_eq!(code(&service.client, &Ask::new(line)), "unknown_path");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    assert_eq!(code(&service.client, &Request::new(line)), "unknown_path");
     assert_eq!(code(&service.client, &burdened(line)), "unknown_path");
 }
 
@@ -36,9 +36,9 @@ fn the_path_comes_before_the_method(#[case] line: &str) {
 #[case::options_under_a_bad_id("OPTIONS /orders/abc")]
 #[case::a_bad_query("PUT /orders?limit=0")]
 fn the_method_also_under_a_bad_id_comes_before_the_size_and_the_media_type(#[case] line: &str) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    assert_eq!(code(&service.client, &Ask::new(line)), "method_not_allowed");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    assert_eq!(code(&service.client, &Request::new(line)), "method_not_allowed");
     assert_eq!(code(&service.client, &burdened(line)), "method_not_allowed");
 }
 
@@ -46,24 +46,24 @@ fn the_method_also_under_a_bad_id_comes_before_the_size_and_the_media_type(#[cas
 #[case("POST /orders")]
 #[case("PATCH /orders/abc")]
 fn the_size_comes_before_the_media_type(#[case] line: &str) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
     let large = burdened(line).header("Idempotency-Key", "");
     assert_eq!(code(&service.client, &large), "payload_too_large");
-    let pieces = Ask::new(line).chunked(format!("5000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x5000)));
+    let pieces = Request::new(line).chunked(format!("5000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x5000)));
     assert_eq!(code(&service.client, &pieces), "payload_too_large");
 }
 
 #[rstest]
-#[case::a_bad_id(Ask::new("PATCH /orders/abc").body("{}"))]
-#[case::a_bad_key(Ask::new("POST /orders").body("{}").header("Idempotency-Key", ""))]
-#[case::no_json(Ask::new("POST /orders").body("invalid_response"))]
-#[case::no_body(Ask::new("POST /orders"))]
-#[case::a_broken_body(Ask::new("POST /orders").chunked("zz\r\n"))]
-fn the_media_type_comes_before_all_that_is_wrong_in_the_request_itself(#[case] ask: Ask) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    assert_eq!(code(&service.client, &ask), "unsupported_media_type");
+#[case::a_bad_id(Request::new("PATCH /orders/abc").body("{}"))]
+#[case::a_bad_key(Request::new("POST /orders").body("{}").header("Idempotency-Key", ""))]
+#[case::no_json(Request::new("POST /orders").body("invalid_response"))]
+#[case::no_body(Request::new("POST /orders"))]
+#[case::a_broken_body(Request::new("POST /orders").chunked("zz\r\n"))]
+fn the_media_type_comes_before_all_that_is_wrong_in_the_request_itself(#[case] request: Request) {
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    assert_eq!(code(&service.client, &request), "unsupported_media_type");
 }
 
 #[rstest]
@@ -77,27 +77,27 @@ fn the_id_the_headers_and_the_body_are_named_together(
     #[case] body: &str,
     #[case] pointers: &[&str],
 ) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let ask = keyed(Ask::new("PATCH /orders/abc").json(body), "a b");
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let request = keyed(Request::new("PATCH /orders/abc").json(body), "a b");
     let expected = [pointers, &["header Idempotency-Key", "path id"]].concat();
-    assert_eq!(places(&service.client, &ask), expected);
+    assert_eq!(places(&service.client, &request), expected);
 }
 
 #[test]
 fn a_body_that_does_not_arrive_hides_neither_a_bad_id_nor_a_bad_header() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let ask = Ask::new("PATCH /orders/abc").header("Content-Type", "application/json");
-    let ask = keyed(ask.chunked("zz\r\n"), "");
-    assert_eq!(places(&service.client, &ask), ["", "header Idempotency-Key", "path id"]);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let request = Request::new("PATCH /orders/abc").header("Content-Type", "application/json");
+    let request = keyed(request.chunked("zz\r\n"), "");
+    assert_eq!(places(&service.client, &request), ["", "header Idempotency-Key", "path id"]);
 }
 
 #[test]
 fn all_that_is_wrong_in_a_query_is_named_together() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let of = |query: &str| places(&service.client, &Ask::new(&format!("GET /orders?{query}")));
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let of = |query: &str| places(&service.client, &Request::new(&format!("GET /orders?{query}")));
     assert_eq!(of("x=1&y=2"), ["query limit", "query page", "query x", "query y"]);
     let repeated = ["query before", "query limit", "query page"];
     assert_eq!(of("limit=9&limit=9&page=1&page=1&before=1"), repeated);
@@ -116,16 +116,16 @@ fn a_body_that_is_not_one_json_object_without_duplicates_names_that_fault_alone(
     #[case] body: &str,
     #[case] pointers: &[&str],
 ) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    assert_eq!(places(&service.client, &Ask::new("POST /orders").json(body)), pointers);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    assert_eq!(places(&service.client, &Request::new("POST /orders").json(body)), pointers);
 }
 
 #[test]
 fn otherwise_missing_and_unknown_members_wrong_types_and_wrong_values_are_all_named() {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let of = |body: &str| places(&service.client, &Ask::new("POST /orders").json(body));
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let of = |body: &str| places(&service.client, &Request::new("POST /orders").json(body));
     let all = ["/destination", "/origin/0", "/origin/1", "/x", "/y"];
     assert_eq!(of(r#"{"origin":["91",2],"x":1,"y":{}}"#), all);
     let values = ["/destination/0", "/destination/1", "/origin"];
@@ -136,14 +136,14 @@ fn otherwise_missing_and_unknown_members_wrong_types_and_wrong_values_are_all_na
 fn what_is_wrong_in_the_request_itself_comes_before_the_key(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let id = client.place();
-    assert_eq!(client.ask(&keyed(place(), "key")).status, 200);
-    assert_eq!(client.ask(&keyed(take(id), "key")).status, 200);
+    assert_eq!(client.send_request(&keyed(place(), "key")).status, 200);
+    assert_eq!(client.send_request(&keyed(take(id), "key")).status, 200);
     assert_eq!(code(client, &keyed(place_from(["91", "0"]), "key")), "invalid_request");
-    let bad = Ask::new(&format!("PATCH /orders/{id}")).json(r#"{"status":"FREE"}"#);
+    let bad = Request::new(&format!("PATCH /orders/{id}")).json(r#"{"status":"FREE"}"#);
     assert_eq!(code(client, &keyed(bad, "key")), "invalid_request");
 }
 
@@ -151,15 +151,15 @@ fn what_is_wrong_in_the_request_itself_comes_before_the_key(
 #[rstest]
 fn the_key_comes_before_the_provider(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
     let google = Google::start();
-    let world = google.asked_by(World::new(store));
-    let service = Process::start(&world);
-    assert_eq!(service.client.ask(&keyed(place(), "key")).status, 200);
-    let world = world.with("GMAP_DISTANCE_MATRIX_API", "http://127.0.0.1:1/");
-    let alone = Process::start(&world);
+    let fixture = google.asked_by(Fixture::new(store));
+    let service = Process::start(&fixture);
+    assert_eq!(service.client.send_request(&keyed(place(), "key")).status, 200);
+    let fixture = fixture.with("GMAP_DISTANCE_MATRIX_API", "http://127.0.0.1:1/");
+    let alone = Process::start(&fixture);
     assert_eq!(code(&alone.client, &place()), "distance_unavailable", "it is really gone");
     let other = keyed(place_from(google::NO_ROUTE), "key");
     assert_eq!(code(&alone.client, &other), "idempotency_conflict");
-    assert_eq!(alone.client.ask(&keyed(place(), "key")).status, 200);
+    assert_eq!(alone.client.send_request(&keyed(place(), "key")).status, 200);
     assert_eq!(code(&service.client, &other), "idempotency_conflict");
     assert_eq!(google.asked(), 1);
 }
@@ -168,8 +168,8 @@ fn the_key_comes_before_the_provider(#[values(Store::Sqlite, Store::Postgres)] s
 fn the_provider_comes_before_storage() {
     let google = Google::start();
     let server = Server::start(ServerSettings::Fast);
-    let world = google.asked_by(World::on_server(&server));
-    let service = Process::start(&world);
+    let fixture = google.asked_by(Fixture::on_server(&server));
+    let service = Process::start(&fixture);
     server.stop();
     assert_eq!(code(&service.client, &place_from(google::NO_ROUTE)), "route_not_found");
     assert_eq!(code(&service.client, &place_from(google::DENIED)), "distance_unavailable");
@@ -180,12 +180,12 @@ fn the_provider_comes_before_storage() {
 fn the_key_comes_before_not_found_and_taken(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let (one, other) = (client.place(), client.place());
-    assert_eq!(client.ask(&keyed(take(one), "key")).status, 200);
-    assert_eq!(client.ask(&take(other)).status, 200);
+    assert_eq!(client.send_request(&keyed(take(one), "key")).status, 200);
+    assert_eq!(client.send_request(&take(other)).status, 200);
     assert_eq!(code(client, &keyed(take(other), "key")), "idempotency_conflict");
     assert_eq!(code(client, &keyed(take(other + 9), "key")), "idempotency_conflict");
 }
@@ -193,18 +193,18 @@ fn the_key_comes_before_not_found_and_taken(
 /// The rows are locked by somebody else all the time.
 #[test]
 fn not_found_comes_before_taken_and_taken_before_busy_and_the_key_before_all() {
-    let world = World::new(Store::Postgres);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Postgres);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let (free, taken) = (client.place(), client.place());
-    assert_eq!(client.ask(&keyed(take(taken), "key")).status, 200);
-    let mut other = world.database().session();
+    assert_eq!(client.send_request(&keyed(take(taken), "key")).status, 200);
+    let mut other = fixture.database().session();
     other.execute("BEGIN; SELECT 1 FROM orders FOR UPDATE");
     assert_eq!(code(client, &take(taken + 9)), "order_not_found");
     assert_eq!(code(client, &take(taken)), "order_already_taken");
     assert_eq!(code(client, &take(free)), "order_busy");
     assert_eq!(code(client, &keyed(take(free), "key")), "idempotency_conflict");
-    let replay = client.ask(&keyed(take(taken), "key"));
+    let replay = client.send_request(&keyed(take(taken), "key"));
     assert_eq!((replay.status, replay.header("idempotency-replayed")), (200, Some("true")));
 }
 
@@ -219,11 +219,11 @@ fn a_bad_id_is_an_invalid_request_and_a_longer_path_is_unknown(
     #[case] line: &str,
     #[case] expected: &str,
 ) {
-    let world = World::new(Store::Sqlite);
-    let service = Process::start(&world);
-    let ask = Ask::new(line).json(r#"{"status":"TAKEN"}"#);
+    let fixture = Fixture::new(Store::Sqlite);
+    let service = Process::start(&fixture);
+    let request = Request::new(line).json(r#"{"status":"TAKEN"}"#);
     match line.strip_prefix("HEAD ") {
-        Some(_) => assert_eq!(service.client.ask(&ask).status, 400),
-        None => assert_eq!(code(&service.client, &ask), expected),
+        Some(_) => assert_eq!(service.client.send_request(&request).status, 400),
+        None => assert_eq!(code(&service.client, &request), expected),
     }
 }

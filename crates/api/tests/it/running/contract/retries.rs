@@ -9,30 +9,34 @@ use serde_json::json;
 use super::{
     super::{
         google::{self, Google},
-        support::{Ask, Client, PATIENCE, Process, Store, World},
+        support::{Client, Fixture, Process, Request, Store, TIMEOUT},
     },
     Seen, code, keyed, place, place_from, post, take,
 };
 
 /// Whether an answer is a success that is marked as a replay; the order, if it places one.
-fn id(client: &Client, ask: &Ask, replay: bool) -> Option<i64> {
-    let told = client.ask(ask);
+fn id(client: &Client, request: &Request, replay: bool) -> Option<i64> {
+    let response = client.send_request(request);
     let mark = replay.then_some("true");
-    assert_eq!((told.status, told.header("idempotency-replayed")), (200, mark), "{told:?}");
-    told.json()["id"].as_i64()
+    assert_eq!(
+        (response.status, response.header("idempotency-replayed")),
+        (200, mark),
+        "{response:?}"
+    );
+    response.json()["id"].as_i64()
 }
 
 #[rstest]
 fn the_same_key_with_the_same_body_gets_the_first_answer_again_and_makes_no_second_order(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
-    let first = service.client.ask(&keyed(place(), "key"));
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
+    let first = service.client.send_request(&keyed(place(), "key"));
     assert_eq!((first.status, first.header("idempotency-replayed")), (200, None));
     let before = Seen::by(&service.client);
     for _ in 0..3 {
-        let again = service.client.ask(&keyed(place(), "key"));
+        let again = service.client.send_request(&keyed(place(), "key"));
         assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
         assert_eq!(again.body, first.body);
         assert_eq!(again.header("content-type"), first.header("content-type"));
@@ -44,8 +48,8 @@ fn the_same_key_with_the_same_body_gets_the_first_answer_again_and_makes_no_seco
 fn white_space_and_member_order_do_not_count_nor_how_a_number_is_written(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let body = r#"{"origin":["1","0"],"destination":["-3.5","4"]}"#;
     let first = id(&service.client, &keyed(post(body), "key"), false);
     for same in [
@@ -61,8 +65,8 @@ fn white_space_and_member_order_do_not_count_nor_how_a_number_is_written(
 
 #[rstest]
 fn another_body_is_a_conflict(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
     let first = id(&service.client, &keyed(post(body), "key"), false);
     // Each of the four numbers, by the least there is of it, and the way back.
@@ -80,12 +84,12 @@ fn another_body_is_a_conflict(#[values(Store::Sqlite, Store::Postgres)] store: S
 fn a_replay_repeats_unassigned_also_when_the_order_has_been_taken_since(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
-    let first = service.client.ask(&keyed(place(), "key"));
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
+    let first = service.client.send_request(&keyed(place(), "key"));
     let id = first.json()["id"].as_i64().unwrap();
-    assert_eq!(service.client.ask(&take(id)).status, 200);
-    let again = service.client.ask(&keyed(place(), "key"));
+    assert_eq!(service.client.send_request(&take(id)).status, 200);
+    let again = service.client.send_request(&keyed(place(), "key"));
     assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
     assert_eq!(again.body, first.body);
     assert_eq!(again.json()["status"], "UNASSIGNED");
@@ -95,10 +99,10 @@ fn a_replay_repeats_unassigned_also_when_the_order_has_been_taken_since(
 #[rstest]
 fn a_replay_needs_no_provider(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
     let google = Google::start();
-    let world = google.asked_by(World::new(store));
-    let first = id(&Process::start(&world).client, &keyed(place(), "key"), false);
-    let world = world.with("GMAP_DISTANCE_MATRIX_API", "http://127.0.0.1:1/");
-    let alone = Process::start(&world);
+    let fixture = google.asked_by(Fixture::new(store));
+    let first = id(&Process::start(&fixture).client, &keyed(place(), "key"), false);
+    let fixture = fixture.with("GMAP_DISTANCE_MATRIX_API", "http://127.0.0.1:1/");
+    let alone = Process::start(&fixture);
     assert_eq!(code(&alone.client, &place()), "distance_unavailable", "it is really gone");
     assert_eq!(id(&alone.client, &keyed(place(), "key"), true), first);
     assert_eq!(google.asked(), 1);
@@ -108,9 +112,9 @@ fn a_replay_needs_no_provider(#[values(Store::Sqlite, Store::Postgres)] store: S
 fn a_key_holds_across_processes_restarts_and_crashes(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let mut one = Process::start(&world);
-    let other = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let mut one = Process::start(&fixture);
+    let other = Process::start(&fixture);
     let first = id(&one.client, &keyed(place(), "key"), false);
     let taken = keyed(take(first.unwrap()), "key");
     id(&other.client, &taken, false);
@@ -123,20 +127,20 @@ fn a_key_holds_across_processes_restarts_and_crashes(
     holds(&one.client);
     one.signal("KILL");
     one.wait();
-    holds(&Process::start(&world).client);
+    holds(&Process::start(&fixture).client);
     // The last of them, as a deployment ends it.
     let mut other = other;
     other.signal("TERM");
     assert_eq!(other.wait(), Some(0));
-    holds(&Process::start(&world).client);
+    holds(&Process::start(&fixture).client);
 }
 
 #[test]
 fn a_key_holds_for_at_least_24_hours() {
-    let world = World::new(Store::Postgres);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(Store::Postgres);
+    let service = Process::start(&fixture);
     let first = id(&service.client, &keyed(place(), "key"), false);
-    let mut database = world.database().session();
+    let mut database = fixture.database().session();
     database.execute("UPDATE placement_keys SET created_at = created_at - interval '1439 minutes'");
     // Others sweep what is expired.
     for n in 0..5 {
@@ -149,14 +153,14 @@ fn a_key_holds_for_at_least_24_hours() {
 fn a_repeat_with_the_winners_key_counts_as_the_same_take(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let order = service.client.place();
-    let first = service.client.ask(&keyed(take(order), "key"));
+    let first = service.client.send_request(&keyed(take(order), "key"));
     assert_eq!((first.status, first.header("idempotency-replayed")), (200, None));
     let before = Seen::by(&service.client);
     for _ in 0..3 {
-        let again = service.client.ask(&keyed(take(order), "key"));
+        let again = service.client.send_request(&keyed(take(order), "key"));
         assert_eq!((again.status, again.json()), (200, json!({"status": "SUCCESS"})));
         assert_eq!(again.header("idempotency-replayed"), Some("true"));
     }
@@ -167,24 +171,24 @@ fn a_repeat_with_the_winners_key_counts_as_the_same_take(
 fn a_winner_who_was_cut_off_before_its_answer_learns_by_its_key_that_it_won_and_nobody_else_does(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let world = World::new(store);
-    let service = Process::start(&world);
+    let fixture = Fixture::new(store);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let order = client.place();
-    let wish = keyed(take(order), "winner");
+    let intent = keyed(take(order), "winner");
     let taken = || {
         // A call whose client has gone may be dropped before it has happened.
         let mut stream = client.connect();
-        stream.write_all(&wish.bytes()).unwrap();
+        stream.write_all(&intent.bytes()).unwrap();
         stream.shutdown(std::net::Shutdown::Both).unwrap();
         client.get(&format!("/orders/{order}")).json["status"] == "TAKEN"
     };
-    wait_for(PATIENCE, taken, || "the order is not taken".to_owned());
+    wait_for(TIMEOUT, taken, || "the order is not taken".to_owned());
 
     for loser in [take(order), keyed(take(order), "loser"), keyed(take(order), "Winner")] {
         assert_eq!(code(client, &loser), "order_already_taken");
     }
-    id(client, &wish, true);
+    id(client, &intent, true);
 }
 
 #[rstest]
@@ -192,27 +196,27 @@ fn only_success_is_remembered_a_request_that_was_refused_leaves_its_key_free(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
     let google = Google::start();
-    let world = google.asked_by(World::new(store));
-    let service = Process::start(&world);
+    let fixture = google.asked_by(Fixture::new(store));
+    let service = Process::start(&fixture);
     let client = &service.client;
     let refused = [
         ("route_not_found", place_from(google::NO_ROUTE)),
         ("distance_unavailable", place_from(google::DENIED)),
         ("distance_unavailable", place_from(google::NEGATIVE)),
         ("invalid_request", place_from(["91", "0"])),
-        ("unsupported_media_type", Ask::new("POST /orders").body("{}")),
+        ("unsupported_media_type", Request::new("POST /orders").body("{}")),
     ];
-    for (n, (expected, ask)) in refused.into_iter().enumerate() {
+    for (n, (expected, request)) in refused.into_iter().enumerate() {
         let key = format!("key-{n}");
-        assert_eq!(code(client, &keyed(ask, &key)), expected);
+        assert_eq!(code(client, &keyed(request, &key)), expected);
         id(client, &keyed(place(), &key), false);
     }
 
     let (lost, free) = (client.place(), client.place());
-    assert_eq!(client.ask(&take(lost)).status, 200);
+    assert_eq!(client.send_request(&take(lost)).status, 200);
     assert_eq!(code(client, &keyed(take(lost), "key")), "order_already_taken");
     assert_eq!(code(client, &keyed(take(free + 9), "key")), "order_not_found");
-    let invalid = Ask::new(&format!("PATCH /orders/{free}")).json("{}");
+    let invalid = Request::new(&format!("PATCH /orders/{free}")).json("{}");
     assert_eq!(code(client, &keyed(invalid, "key")), "invalid_request");
     id(client, &keyed(take(free), "key"), false);
     // A conflict takes nothing away from the key's own order.
@@ -225,8 +229,8 @@ fn only_success_is_remembered_a_request_that_was_refused_leaves_its_key_free(
 #[test]
 fn a_request_that_failed_leaves_its_key_free() {
     let server = Server::start(ServerSettings::Fast);
-    let world = World::on_server(&server);
-    let service = Process::start(&world);
+    let fixture = Fixture::on_server(&server);
+    let service = Process::start(&fixture);
     let client = &service.client;
     let order = client.place();
     server.stop();
