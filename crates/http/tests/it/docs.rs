@@ -6,9 +6,9 @@ use actix_web::test::TestRequest;
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{Answer, refused};
+use crate::support::{Response, refused};
 
-async fn get(path: &str) -> Answer {
+async fn get(path: &str) -> Response {
     refused(TestRequest::get().uri(path)).await
 }
 

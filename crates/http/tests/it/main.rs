@@ -8,7 +8,7 @@ mod errors;
 mod find;
 mod headers;
 mod list;
-mod numbers;
+mod metrics;
 mod order_of_checks;
 mod over_tcp;
 mod place;

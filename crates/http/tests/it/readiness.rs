@@ -15,13 +15,13 @@ use order_http::Api;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PROBLEM_JSON, api_over, ask_api, silent};
+use crate::support::{PROBLEM_JSON, Response, api_over, ask_api, silent};
 
 fn api(readiness: MockReadiness) -> Api {
     api_over(MockOrderRepo::new(), MockDistanceProvider::new(), readiness)
 }
 
-async fn readyz(api: &Api) -> Answer {
+async fn readyz(api: &Api) -> Response {
     ask_api(api, TestRequest::with_uri("/readyz")).await
 }
 

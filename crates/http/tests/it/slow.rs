@@ -267,7 +267,7 @@ async fn a_request_whose_client_is_gone_is_given_up_and_counted() {
 /// round over what it cannot use yet.
 #[actix_web::test]
 async fn what_is_sent_before_an_answer_waits_and_costs_nothing() {
-    let (tell, told) = mpsc::channel();
+    let (tell, response) = mpsc::channel();
     let ports = Ports {
         repo: Arc::new(Silent),
         distances: Arc::new(SilentHere(tell)),
@@ -284,7 +284,7 @@ async fn what_is_sent_before_an_answer_waits_and_costs_nothing() {
         );
         let mut stream = connect(address);
         stream.write_all(&[ask.repeat(40).into_bytes(), vec![b'x'; 250_000]].concat()).unwrap();
-        let thread = told.recv_timeout(Duration::from_secs(2)).unwrap();
+        let thread = response.recv_timeout(Duration::from_secs(2)).unwrap();
         thread::sleep(Duration::from_millis(200));
         let before = processor_time(&thread);
         thread::sleep(Duration::from_secs(1));

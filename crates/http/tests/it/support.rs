@@ -24,13 +24,13 @@ use tokio::sync::oneshot;
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// An answer, read to its end.
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -55,7 +55,7 @@ pub(crate) async fn ask(
     repo: MockOrderRepo,
     distances: MockDistanceProvider,
     request: TestRequest,
-) -> Answer {
+) -> Response {
     ask_api(&api(repo, distances), request).await
 }
 
@@ -104,7 +104,7 @@ impl Served {
 }
 
 /// Asks this API.
-pub(crate) async fn ask_api(api: &Api, request: TestRequest) -> Answer {
+pub(crate) async fn ask_api(api: &Api, request: TestRequest) -> Response {
     let service = init_service(order_http::app(api)).await;
     let response = match try_call_service(&service, request.to_request()).await {
         Ok(answer) => answer.into_parts().1,
@@ -112,7 +112,7 @@ pub(crate) async fn ask_api(api: &Api, request: TestRequest) -> Answer {
         Err(error) => error.as_response_error().error_response(),
     };
     let (head, body) = response.into_parts();
-    Answer {
+    Response {
         status: head.status(),
         headers: head.headers().clone(),
         body: to_bytes(body).await.unwrap(),
@@ -121,12 +121,12 @@ pub(crate) async fn ask_api(api: &Api, request: TestRequest) -> Answer {
 
 /// Asks a service whose ports must not be called: a call of a mock without an expectation
 /// panics, which makes the answer an `internal_error`.
-pub(crate) async fn refused(request: TestRequest) -> Answer {
+pub(crate) async fn refused(request: TestRequest) -> Response {
     ask(MockOrderRepo::new(), MockDistanceProvider::new(), request).await
 }
 
 /// Asks a service that has only a repository.
-pub(crate) async fn ask_repo(repo: MockOrderRepo, request: TestRequest) -> Answer {
+pub(crate) async fn ask_repo(repo: MockOrderRepo, request: TestRequest) -> Response {
     ask(repo, MockDistanceProvider::new(), request).await
 }
 
