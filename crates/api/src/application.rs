@@ -6,7 +6,8 @@ use anyhow::Context;
 use order_distance_geodesic::GeodesicDistanceProvider;
 use order_distance_google::GoogleDistanceProvider;
 use order_domain::{DistanceProvider, OrderRepo, Readiness};
-use order_http::{Api, Limits, Ports, Server};
+use order_http::{Api, Ports};
+use order_http_server::{Limits, Server};
 use order_metrics::{
     ConnectionUse, MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
     register_dropped_log_lines,
@@ -21,6 +22,7 @@ use crate::{
 
 /// The service, with its database open and its address taken, ready to run.
 pub struct Application {
+    api: Api,
     server: Server,
 }
 
@@ -43,9 +45,12 @@ impl Application {
             workers: settings.workers,
             max_connections: settings.max_connections,
             drain: settings.shutdown_drain,
+            request_timeout: settings.request_timeout,
         };
         let api = Api::new(ports, registry, settings.request_timeout);
-        let server = Server::bind(settings.listen, api, limits)
+        let served = api.clone();
+        let app = move || order_http::app(&served);
+        let server = Server::bind(settings.listen, limits, api.connection_metrics(), app)
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         tracing::info!(
             listen.address = %server.address(),
@@ -54,7 +59,7 @@ impl Application {
             connections.limit = limits.max_connections,
             "order-api is listening"
         );
-        Ok(Self { server })
+        Ok(Self { api, server })
     }
 
     /// Where it listens, with the port that the system chose if it was asked to.
@@ -69,11 +74,13 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { api, server } = self;
         let stop = async {
             stop.await;
+            api.begin_shutdown();
             tracing::info!("stopping: requests in flight are finished");
         };
-        self.server.run(stop).await.context("the server failed")
+        server.run(stop).await.context("the server failed")
     }
 }
 

@@ -10,13 +10,7 @@ use actix_web::{
 };
 use order_domain::OrderId;
 
-use crate::{
-    api::Shared,
-    code::Code,
-    metrics::{Closed, method_name},
-    progress::Progress,
-    routes,
-};
+use crate::{api::Shared, code::Code, metrics::method_name, progress::Progress, routes};
 
 /// The status of a request whose connection ended before there was an answer. Nobody gets it; nginx
 /// calls it so, too.
@@ -92,9 +86,6 @@ impl Drop for Account {
         metrics.request(&self.method, route, status, duration.as_secs_f64());
         if let Some(code) = code {
             metrics.error(code);
-        }
-        if code == Some(Code::RequestTimeout) {
-            metrics.closed(Closed::LateBody);
         }
         let is_gone = status.as_u16() == CLIENT_WENT_AWAY;
         let message = if is_gone { "the connection ended first" } else { "answered" };

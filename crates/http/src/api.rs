@@ -9,6 +9,7 @@ use std::{
 };
 
 use order_domain::{DistanceProvider, OrderRepo, Orders, Readiness};
+use order_http_server::ConnectionMetrics;
 use prometheus::Registry;
 
 use crate::{
@@ -58,20 +59,25 @@ impl Api {
         }))
     }
 
+    /// The metrics for the server of this API.
+    #[must_use]
+    pub fn connection_metrics(&self) -> &ConnectionMetrics {
+        &self.0.metrics.connections
+    }
+
+    /// Reports from now on that the service is not ready.
+    pub fn begin_shutdown(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.metrics.ready.set(0);
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }
 }
 
 impl Shared {
-    /// Lets everybody know that the service is about to end: who asks whether it is ready, and
-    /// who keeps a connection.
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        self.metrics.ready.set(0);
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 

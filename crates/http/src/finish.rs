@@ -6,7 +6,6 @@ use std::{
     fmt,
     io::{Read, Write},
     panic::AssertUnwindSafe,
-    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -31,7 +30,6 @@ use crate::{
     account::Account,
     api::Shared,
     code::Code,
-    connection::Connection,
     negotiation,
     problem::{Form, Problem},
     progress::{Progress, Stage},
@@ -67,10 +65,6 @@ async fn answer(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let shared = shared.into_inner();
     let wishes = Wishes::of(&request);
-    let connection = request.conn_data::<Rc<Connection>>().cloned();
-    if let Some(connection) = &connection {
-        connection.request_came(announces_body(&request));
-    }
     // Every line that is logged meanwhile has the id. Of level error, so that no filter drops it.
     let span = tracing::error_span!("request", request.id = wishes.id.as_str());
     let account = Account::open(Arc::clone(&shared), &request);
@@ -81,7 +75,6 @@ async fn answer(
             Ok(Ok(Ok(answer))) => {
                 let (request, response) = answer.into_parts();
                 let (response, code) = wishes.fulfil(response);
-                let response = keep_or_close(&shared, connection.as_deref(), response);
                 account.close(&response, code);
                 return Ok(ServiceResponse::new(request, response));
             }
@@ -92,7 +85,7 @@ async fn answer(
         };
         // The request is gone, and with it the way to answer it as usual.
         let response = wishes.refuse(&failed);
-        let response = keep_or_close(&shared, connection.as_deref(), wishes.dress(response));
+        let response = wishes.dress(response);
         account.close(&response, Some(failed.code));
         Err(Failed(RefCell::new(Some(response))).into())
     }
@@ -108,27 +101,6 @@ fn too_late(progress: &Progress, limit: Duration) -> Problem {
         Stage::Change => Code::OutcomeUnknown,
     };
     Problem::from(code).caused_by(format!("there was no answer within {limit:?}"))
-}
-
-/// Whether a body follows, as the head has it.
-fn announces_body(request: &ServiceRequest) -> bool {
-    let headers = request.headers();
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
-}
-
-/// Ends the connection with this answer where the rest of a body would be taken for the next
-/// request, and where the service is about to end.
-fn keep_or_close(
-    shared: &Shared,
-    connection: Option<&Connection>,
-    mut response: HttpResponse<BoxBody>,
-) -> HttpResponse<BoxBody> {
-    let goes_on = connection.is_none_or(Connection::answered);
-    if !goes_on || shared.is_stopping() {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
-    response
 }
 
 /// What a client asked for beside the thing itself. Read before the request is routed, because

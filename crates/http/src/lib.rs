@@ -15,13 +15,11 @@
 //!   a client's wishes, and its `request_id`; and an answer to a request that takes too long, by
 //!   its `progress`;
 //! * `account` says of each request what became of it, in the log and in `metrics`;
-//! * `api` is what all requests share, `probe` whether it is ready;
-//! * `server` accepts connections and serves them, `connection` bounds each of them.
+//! * `api` is what all requests share, `probe` whether it is ready.
 
 mod account;
 mod api;
 mod code;
-mod connection;
 mod docs;
 mod finish;
 mod handlers;
@@ -36,10 +34,8 @@ mod progress;
 mod request_id;
 mod requests;
 mod routes;
-mod server;
 mod views;
 
 pub use api::{Api, Ports};
 pub use openapi::openapi_document;
 pub use routes::app;
-pub use server::{Limits, Server};

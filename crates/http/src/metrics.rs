@@ -1,6 +1,7 @@
 //! The numbers of HTTP. Those of the ports are made by `order-metrics`; all stand in one registry.
 
 use actix_web::http::{Method, StatusCode};
+use order_http_server::{CloseReason, ConnectionMetrics};
 use prometheus::{
     HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder,
     register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
@@ -15,32 +16,6 @@ const BUCKETS: [f64; 16] = [
     15.0,
 ];
 
-/// Why the service closed a connection before its client did.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Closed {
-    /// A head did not come in time.
-    LateHead,
-    /// A body did not come in time, and its client was told so.
-    LateBody,
-    /// More came than any request needs.
-    TooMuch,
-    /// An answer was not read.
-    SlowReader,
-}
-
-impl Closed {
-    const ALL: [Self; 4] = [Self::LateHead, Self::LateBody, Self::TooMuch, Self::SlowReader];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::LateHead => "late_head",
-            Self::LateBody => "late_body",
-            Self::TooMuch => "too_much",
-            Self::SlowReader => "slow_reader",
-        }
-    }
-}
-
 /// The numbers of HTTP.
 pub(crate) struct HttpMetrics {
     registry: Registry,
@@ -48,9 +23,7 @@ pub(crate) struct HttpMetrics {
     durations: HistogramVec,
     errors: IntCounterVec,
     pub(crate) in_flight: IntGauge,
-    pub(crate) connections: IntGauge,
-    pub(crate) connections_limit: IntGauge,
-    closed: IntCounterVec,
+    pub(crate) connections: ConnectionMetrics,
     pub(crate) ready: IntGauge,
 }
 
@@ -84,24 +57,26 @@ impl HttpMetrics {
                 &["code"],
             ),
             in_flight: gauge("orders_http_requests_in_flight", "Requests without an answer yet."),
-            connections: gauge("orders_http_connections", "Open connections of clients."),
-            connections_limit: gauge(
-                "orders_http_connections_limit",
-                "The most connections of clients that may be open.",
-            ),
-            closed: counters(
-                "orders_http_connections_closed_total",
-                "Connections that the service closed on a client, by the reason.",
-                &["reason"],
-            ),
+            connections: ConnectionMetrics {
+                open: gauge("orders_http_connections", "Open connections of clients."),
+                limit: gauge(
+                    "orders_http_connections_limit",
+                    "The most connections of clients that may be open.",
+                ),
+                closed: counters(
+                    "orders_http_connections_closed_total",
+                    "Connections that the service closed on a client, by the reason.",
+                    &["reason"],
+                ),
+            },
             ready: gauge("orders_ready", "Whether /readyz answers 200."),
             registry,
         };
         for code in Code::ALL {
             metrics.errors.with_label_values(&[code.row().name]);
         }
-        for reason in Closed::ALL {
-            metrics.closed.with_label_values(&[reason.name()]);
+        for reason in CloseReason::ALL {
+            metrics.connections.closed.with_label_values(&[reason.as_str()]);
         }
         metrics
     }
@@ -115,10 +90,6 @@ impl HttpMetrics {
 
     pub(crate) fn error(&self, code: Code) {
         self.errors.with_label_values(&[code.row().name]).inc();
-    }
-
-    pub(crate) fn closed(&self, reason: Closed) {
-        self.closed.with_label_values(&[reason.name()]).inc();
     }
 
     /// All that is in the registry, as Prometheus reads it.

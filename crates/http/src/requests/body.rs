@@ -1,6 +1,6 @@
 //! Reads a body: its size, its media type, and the members of its one JSON object.
 
-use std::{collections::HashSet, fmt, rc::Rc};
+use std::{collections::HashSet, fmt};
 
 use actix_web::{
     HttpRequest,
@@ -9,18 +9,17 @@ use actix_web::{
     web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
+use order_http_server::read_body;
 use serde::{
     Serialize,
     de::{Deserialize, Deserializer, MapAccess, Visitor},
 };
 use serde_json::{Value, error::Category, value::RawValue};
-use tokio::time::{Instant, timeout_at};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
 use super::{Faults, shortened, shown};
 use crate::{
     code::Code,
-    connection::{Connection, REQUEST},
     headers,
     problem::{Fault, Problem},
     progress::{self, Stage},
@@ -49,14 +48,9 @@ pub(super) async fn read(
     if declared.is_some_and(|length: usize| length > MAX_BYTES) {
         return Err(Code::PayloadTooLarge.into());
     }
-    let connection = request.conn_data::<Rc<Connection>>();
-    let until = connection.map_or_else(|| Instant::now() + REQUEST, |it| it.body_until());
     progress::reached(Stage::Body);
-    let arrived = timeout_at(until, gather(payload)).await;
+    let arrived = read_body(request, gather(payload)).await;
     let body = arrived.map_err(|_| Code::RequestTimeout)??;
-    if let Some(connection) = connection {
-        connection.body_came();
-    }
     progress::reached(Stage::Work);
     if is_plain_json(request) { Ok(body) } else { Err(Code::UnsupportedMediaType.into()) }
 }

@@ -16,7 +16,8 @@ use order_domain::{
     OrderRepo, OrderSummary, PlaceOutcome, PlacedOrder, Readiness, RepoError, Route, StoreStatus,
     Take, TakeOutcome,
 };
-use order_http::{Api, Limits, Ports, Server};
+use order_http::{Api, Ports};
+use order_http_server::{Limits, Server};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -89,8 +90,16 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(api: Api) -> Self {
-        let limits = Limits { workers: 1, max_connections: 100, drain: Duration::ZERO };
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), api, limits).unwrap();
+        let limits = Limits {
+            workers: 1,
+            max_connections: 100,
+            drain: Duration::ZERO,
+            request_timeout: Duration::from_secs(15),
+        };
+        let metrics = api.connection_metrics().clone();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let server =
+            Server::bind(address, limits, &metrics, move || order_http::app(&api)).unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
         let serving = rt::spawn(server.run(async { stopped.await.unwrap() }));

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Connection, HEAD, Phase, framing::Framing};
-use crate::metrics::Closed;
+use crate::metrics::CloseReason;
 
 /// How long a client may read nothing of an answer. With [`UNSENT_BYTES`], who reads half a kilobyte
 /// a second gets it all.
@@ -83,7 +83,7 @@ impl Stream {
             }
             Phase::Head => {
                 self.say_late(cx);
-                self.connection.close(Closed::LateHead);
+                self.connection.close(CloseReason::LateHead);
             }
             Phase::Idle | Phase::Lingering | Phase::Served | Phase::Over => {
                 self.connection.phase.set(Phase::Over);
@@ -128,7 +128,7 @@ impl Stream {
         if self.connection.has_lingered_enough(READ_BYTES) {
             // Closing now would reset the connection, and the client could lose its response.
             ready!(self.poll_nothing(cx))?;
-            self.connection.close(Closed::TooMuch);
+            self.connection.close(CloseReason::TooMuch);
             return Poll::Ready(Ok(true));
         }
         let mut bytes = [0; READ_BYTES];
@@ -138,7 +138,7 @@ impl Stream {
             return Poll::Ready(Ok(true));
         }
         if self.connection.came(bytes.filled().len()) {
-            self.connection.close(Closed::TooMuch);
+            self.connection.close(CloseReason::TooMuch);
             return Poll::Ready(Err(io::Error::other("too many bytes without an answer")));
         }
         // A client that sends a byte now and then must be ready in time, too.
@@ -211,7 +211,7 @@ impl AsyncWrite for Stream {
         if this.poll_late(until, cx).is_pending() {
             return Poll::Pending;
         }
-        this.connection.close(Closed::SlowReader);
+        this.connection.close(CloseReason::SlowReader);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

@@ -8,15 +8,20 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
-use actix_http::{HttpService, KeepAlive, Protocol};
-use actix_service::{Service, ServiceFactory, map_config};
-use actix_web::dev::AppConfig;
+use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
+use actix_service::{Service, ServiceFactory, apply_fn_factory, map_config};
+use actix_web::{
+    App, Error, HttpMessage,
+    body::BoxBody,
+    dev::{AppConfig, ServiceRequest, ServiceResponse},
+    http::{ConnectionType, StatusCode, header},
+};
 use tokio::{
     net::TcpStream,
     runtime,
@@ -25,21 +30,20 @@ use tokio::{
 };
 
 use crate::{
-    api::Api,
     connection::{Connection, LINGER, Stream},
-    routes::app,
+    metrics::{CloseReason, ConnectionMetrics},
 };
 
 /// A connection on its way to a worker.
-pub(super) struct Accepted {
-    pub(super) stream: std::net::TcpStream,
-    pub(super) peer: SocketAddr,
+pub(crate) struct Accepted {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) peer: SocketAddr,
     /// Given back when the connection is closed.
-    pub(super) slot: OwnedSemaphorePermit,
+    pub(crate) slot: OwnedSemaphorePermit,
 }
 
 /// A worker, as the others see it. Dropping it ends the thread and cuts off its connections.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     accepted: mpsc::UnboundedSender<Accepted>,
     connections: Arc<AtomicUsize>,
     /// Never sent: it ends with the thread.
@@ -49,7 +53,22 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(number: usize, api: Api) -> io::Result<Self> {
+    pub(crate) fn start<T>(
+        number: usize,
+        app: impl Fn() -> App<T> + Send + 'static,
+        metrics: &ConnectionMetrics,
+        stopping: &Arc<AtomicBool>,
+    ) -> io::Result<Self>
+    where
+        T: ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse,
+                Error = Error,
+                InitError = (),
+            > + 'static,
+    {
+        let (metrics, stopping) = (metrics.clone(), Arc::clone(stopping));
         let (accepted, arriving) = mpsc::unbounded_channel();
         let (ending, ended) = oneshot::channel();
         let (abort, aborted) = oneshot::channel();
@@ -67,7 +86,7 @@ impl Worker {
             // Requests stay on the thread that their connection is on.
             LocalSet::new().block_on(&runtime, async move {
                 tokio::select! {
-                    () = serve(api, arriving, counted) => {}
+                    () = serve(app(), metrics, stopping, arriving, counted) => {}
                     _ = aborted => {}
                 }
             });
@@ -78,19 +97,19 @@ impl Worker {
     }
 
     /// How many connections it serves.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
     /// # Errors
     /// When the thread has ended.
-    pub(super) fn serve(&self, accepted: Accepted) -> io::Result<()> {
+    pub(crate) fn serve(&self, accepted: Accepted) -> io::Result<()> {
         self.connections.fetch_add(1, Ordering::Relaxed);
         self.accepted.send(accepted).map_err(|_| io::Error::other("a worker has ended"))
     }
 
     /// Lets it finish what is in flight, and end.
-    pub(super) async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let Self { accepted, ended, .. } = self;
         drop(accepted);
         let _ = ended.await;
@@ -98,8 +117,40 @@ impl Worker {
 }
 
 /// Serves what arrives. When nothing can arrive any more, finishes what is in flight.
-async fn serve(api: Api, mut arriving: mpsc::UnboundedReceiver<Accepted>, count: Arc<AtomicUsize>) {
-    let application = app(&api);
+async fn serve<T>(
+    app: App<T>,
+    metrics: ConnectionMetrics,
+    stopping: Arc<AtomicBool>,
+    mut arriving: mpsc::UnboundedReceiver<Accepted>,
+    count: Arc<AtomicUsize>,
+) where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+{
+    // Reports to the connection when a request begins and when its response is known.
+    let app = map_config(app, |()| AppConfig::default());
+    let app = apply_fn_factory(app, |request: Request, app: &_| {
+        let connection = request.conn_data::<Rc<Connection>>().cloned();
+        let connection = connection.expect("each connection has its data");
+        connection.request_came(announces_body(&request));
+        let response = Service::<Request>::call(app, request);
+        async move {
+            let response = response.await;
+            let mut response = response.map_or_else(Response::from, Response::<BoxBody>::from);
+            if response.status() == StatusCode::REQUEST_TIMEOUT {
+                connection.count_close(CloseReason::LateBody);
+            }
+            if !connection.answered() {
+                response.head_mut().set_connection_type(ConnectionType::Close);
+            }
+            Ok::<_, Error>(response)
+        }
+    });
     let service = HttpService::build()
         // `connection` bounds all of this.
         .keep_alive(KeepAlive::Os)
@@ -108,7 +159,7 @@ async fn serve(api: Api, mut arriving: mpsc::UnboundedReceiver<Accepted>, count:
         .on_connect_ext(|stream: &Stream, data| {
             data.insert(Rc::clone(stream.connection()));
         })
-        .finish(map_config(application, |()| AppConfig::default()))
+        .finish(app)
         .new_service(())
         .await
         .expect("the application needs nothing to start");
@@ -117,7 +168,7 @@ async fn serve(api: Api, mut arriving: mpsc::UnboundedReceiver<Accepted>, count:
     let mut number = 0_u64;
     while let Some(Accepted { stream, peer, slot }) = arriving.recv().await {
         number += 1;
-        let connection = Rc::new(Connection::new(Arc::clone(api.shared())));
+        let connection = Rc::new(Connection::new(metrics.clone(), Arc::clone(&stopping)));
         let entry = Entry::new(Rc::clone(&open), number, Rc::clone(&connection));
         let Ok(tcp) = TcpStream::from_std(stream) else { continue };
         let served = service.call((Stream::new(tcp, connection), Protocol::Http1, Some(peer)));
@@ -133,6 +184,13 @@ async fn serve(api: Api, mut arriving: mpsc::UnboundedReceiver<Accepted>, count:
     while !open.all.borrow().is_empty() {
         open.left.notified().await;
     }
+}
+
+/// Whether a body follows, as the head has it.
+fn announces_body(request: &Request) -> bool {
+    let headers = request.headers();
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// The connections of a worker.

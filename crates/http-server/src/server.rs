@@ -4,15 +4,21 @@
 //! no bound for all workers together, and hands the stream on before it can be bounded. The
 //! protocol and the application are actix's as ever.
 
-mod worker;
-
 use std::{
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use actix_service::ServiceFactory;
+use actix_web::{
+    App, Error,
+    dev::{ServiceRequest, ServiceResponse},
+};
 use futures_util::future::join_all;
 use socket2::{SockFilter, SockRef};
 use tokio::{
@@ -21,8 +27,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::worker::{Accepted, Worker};
-use crate::api::Api;
+use crate::{
+    metrics::ConnectionMetrics,
+    worker::{Accepted, Worker},
+};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -44,13 +52,17 @@ pub struct Limits {
     /// How long it goes on accepting when it is told to stop, so that those who send it clients
     /// learn of it.
     pub drain: Duration,
+    /// How long a request may take.
+    pub request_timeout: Duration,
 }
 
 /// A server that has its address, and accepts nothing until it runs.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    api: Api,
+    workers: Vec<Worker>,
+    /// Responses end their connections.
+    stopping: Arc<AtomicBool>,
     limits: Limits,
 }
 
@@ -58,8 +70,23 @@ impl Server {
     /// Listens on `address`. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the address is not available, or the clock shows what no `Date` header can.
-    pub fn bind(address: SocketAddr, api: Api, limits: Limits) -> io::Result<Self> {
+    /// When the address is not available, the clock shows what no `Date` header can, or the workers
+    /// cannot be started.
+    pub fn bind<T>(
+        address: SocketAddr,
+        limits: Limits,
+        metrics: &ConnectionMetrics,
+        app: impl Fn() -> App<T> + Clone + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        T: ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse,
+                Error = Error,
+                InitError = (),
+            > + 'static,
+    {
         check_clock(SystemTime::now())?;
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // An address that was used a moment ago can be used again.
@@ -68,8 +95,12 @@ impl Server {
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         let limit = i64::try_from(limits.max_connections).unwrap_or(i64::MAX);
-        api.shared().metrics.connections_limit.set(limit);
-        Ok(Self { listener, address, api, limits })
+        metrics.limit.set(limit);
+        let stopping = Arc::<AtomicBool>::default();
+        let workers = (0..limits.workers)
+            .map(|number| Worker::start(number, app.clone(), metrics, &stopping))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { listener, address, workers, stopping, limits })
     }
 
     /// Where it listens; with the port that the system chose, if it was asked to.
@@ -83,20 +114,16 @@ impl Server {
     /// takes no longer than a request may.
     ///
     /// # Errors
-    /// When the workers cannot be started, or one of them ends by itself.
+    /// When a worker ends by itself.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { listener, api, limits, .. } = self;
-        let workers = (0..limits.workers).map(|number| Worker::start(number, api.clone()));
-        let door = Door {
-            listener,
-            slots: Arc::new(Semaphore::new(limits.max_connections)),
-            workers: workers.collect::<io::Result<_>>()?,
-        };
+        let Self { listener, workers, stopping, limits, .. } = self;
+        let slots = Arc::new(Semaphore::new(limits.max_connections));
+        let door = Door { listener, slots, workers };
         tokio::select! {
             ended = door.let_in() => return ended,
             () = stop => {}
         }
-        api.shared().stop();
+        stopping.store(true, Ordering::Relaxed);
         tokio::select! {
             ended = door.let_in() => return ended,
             () = sleep(limits.drain) => {}
@@ -107,7 +134,7 @@ impl Server {
             () = sleep(HANDSHAKE) => {}
         }
         let workers = door.close()?;
-        let patience = api.shared().request_timeout + LAST_WORDS;
+        let patience = limits.request_timeout + LAST_WORDS;
         let all = workers.into_iter().map(Worker::finish);
         if timeout(patience, join_all(all)).await.is_err() {
             tracing::warn!("some connections did not end in time; they are cut off");

@@ -11,21 +11,26 @@ mod stream;
 
 use std::{
     cell::{Cell, RefCell},
-    sync::Arc,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Waker,
     time::Duration,
 };
 
-use tokio::time::Instant;
+use actix_web::HttpRequest;
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 pub(crate) use self::stream::Stream;
-use crate::{api::Shared, metrics::Closed};
+use crate::metrics::{CloseReason, ConnectionMetrics};
 
 /// How long the head of a request may take to come, from its first byte or the connection's
 /// opening.
 const HEAD: Duration = Duration::from_secs(5);
 /// How long a whole request may take to come, from its first byte.
-pub(crate) const REQUEST: Duration = Duration::from_secs(8);
+pub const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a connection may do nothing after a response.
 const IDLE: Duration = Duration::from_secs(9);
 /// How long a client may go on with a body that nobody wants, before its connection is closed. It
@@ -68,12 +73,14 @@ pub(crate) struct Connection {
     reader: RefCell<Option<Waker>>,
     /// Until when something must be read by a client that reads nothing.
     write_until: Cell<Option<Instant>>,
-    shared: Arc<Shared>,
+    metrics: ConnectionMetrics,
+    /// The server is shutting down.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        shared.metrics.connections.inc();
+    pub(crate) fn new(metrics: ConnectionMetrics, stopping: Arc<AtomicBool>) -> Self {
+        metrics.open.inc();
         Self {
             phase: Cell::new(Phase::Head),
             since: Cell::new(Instant::now()),
@@ -82,7 +89,8 @@ impl Connection {
             closing: Cell::new(None),
             reader: RefCell::new(None),
             write_until: Cell::new(None),
-            shared,
+            metrics,
+            stopping,
         }
     }
 
@@ -100,7 +108,7 @@ impl Connection {
 
     /// Until when the body must have come.
     pub(crate) fn body_until(&self) -> Instant {
-        self.since.get() + REQUEST
+        self.since.get() + REQUEST_READ_TIMEOUT
     }
 
     /// The application has answered. Whether the connection can have another request.
@@ -108,7 +116,7 @@ impl Connection {
         self.wake_reader();
         let owes = self.owes_body.get();
         self.enter(if owes { Phase::Lingering } else { Phase::Idle });
-        !owes
+        !owes && !self.stopping.load(Ordering::Relaxed)
     }
 
     fn enter(&self, phase: Phase) {
@@ -191,14 +199,36 @@ impl Connection {
         }
     }
 
-    fn close(&self, reason: Closed) {
+    pub(crate) fn count_close(&self, reason: CloseReason) {
+        self.metrics.closed(reason);
+    }
+
+    fn close(&self, reason: CloseReason) {
         self.phase.set(Phase::Over);
-        self.shared.metrics.closed(reason);
+        self.metrics.closed(reason);
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.metrics.connections.dec();
+        self.metrics.open.dec();
     }
+}
+
+/// Runs `read`, which reads the body of `request`, until the deadline of the request.
+///
+/// # Errors
+/// When the body did not arrive in time.
+pub async fn read_body<T, E>(
+    request: &HttpRequest,
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<Result<T, E>, Elapsed> {
+    let connection = request.conn_data::<Rc<Connection>>();
+    let deadline =
+        connection.map_or_else(|| Instant::now() + REQUEST_READ_TIMEOUT, |it| it.body_until());
+    let body = timeout_at(deadline, read).await?;
+    if let (Some(connection), Ok(_)) = (connection, &body) {
+        connection.body_came();
+    }
+    Ok(body)
 }
