@@ -41,7 +41,7 @@ fn the_demos_variables_make_the_demos_service() {
     assert_eq!(client.take(1, None).unwrap().status, 400);
     let listed = client.get("/orders/?page=1&limit=3");
     assert_eq!(listed.json, json!([{"id": 1, "distance": 1_728_057, "status": "TAKEN"}]));
-    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello fixture."}));
+    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello world."}));
     let mut database = order_test_postgres::Session::open(&server.url("FoodDelivery"));
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 'TAKEN'"), 1);
 }

@@ -34,7 +34,7 @@ fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Sto
     assert_eq!(found["status"], "TAKEN");
     assert_eq!(found["origin"], json!(["50.456399", "12.70758"]));
     assert!(found["taken_at"].as_str() >= found["created_at"].as_str());
-    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello fixture."}));
+    assert_eq!(client.get("/healthcheck").json, json!({"data": "hello world."}));
     service.stop().unwrap();
 }
 
