@@ -1,4 +1,4 @@
-//! The wiring: which adapter serves which port, and the life of the service around it.
+//! Wiring: builds the adapters that the settings choose, and the server on top of them.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,11 +16,11 @@ use order_repo_postgres::PgOrderRepo;
 use order_repo_sqlite::SqliteOrderRepo;
 
 use crate::{
-    logging,
+    logging::LogGuard,
     settings::{DatabaseSettings, DistanceSettings, Settings},
 };
 
-/// The service, with its database open and its address taken, ready to run.
+/// The service with an open database and a bound address, ready to run.
 pub struct Application {
     api: Api,
     server: Server,
@@ -30,16 +30,16 @@ impl Application {
     /// Opens the database, applies pending migrations, and listens.
     ///
     /// # Errors
-    /// When the database cannot be opened or the address cannot be had.
-    pub async fn build(settings: &Settings) -> anyhow::Result<Self> {
+    /// When the database cannot be opened or the address cannot be bound.
+    pub async fn build(settings: &Settings, log: &LogGuard) -> anyhow::Result<Self> {
         let registry = order_metrics::registry(env!("CARGO_PKG_VERSION"));
-        register_dropped_log_lines(&registry, logging::dropped_lines);
+        register_dropped_log_lines(&registry, log.dropped_lines());
         let distances = distance_provider(&settings.distance)?;
-        let opened = open_repo(&settings.database, &registry).await?;
+        let OpenRepo { repo, readiness } = open_repo(&settings.database, &registry).await?;
         let ports = Ports {
-            repo: Arc::new(MeteredOrderRepo::new(opened.repo, &registry)),
+            repo: Arc::new(MeteredOrderRepo::new(repo, &registry)),
             distances: Arc::new(MeteredDistanceProvider::new(distances, &registry)),
-            readiness: opened.readiness,
+            readiness,
         };
         let limits = Limits {
             workers: settings.workers,
@@ -62,14 +62,14 @@ impl Application {
         Ok(Self { api, server })
     }
 
-    /// Where it listens, with the port that the system chose if it was asked to.
+    /// The bound address. It has the port that the system chose if the settings have port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// Serves until `stop` is done; then accepts nothing more, after the drain, and finishes what
-    /// is in flight.
+    /// Serves until `stop` is ready. Then drains, stops accepting, and finishes the requests in
+    /// flight.
     ///
     /// # Errors
     /// When the server fails.
@@ -78,20 +78,20 @@ impl Application {
         let stop = async {
             stop.await;
             api.begin_shutdown();
-            tracing::info!("stopping: requests in flight are finished");
+            tracing::info!("stopping: finishing the requests in flight");
         };
         server.run(stop).await.context("the server failed")
     }
 }
 
-/// A database that is open, by all that it does.
-struct Opened {
+/// An open repository by the ports that it implements.
+struct OpenRepo {
     repo: Arc<dyn OrderRepo>,
     readiness: Arc<dyn Readiness>,
 }
 
-impl Opened {
-    /// Shows how the connections of `repo` are used, as it tells it itself.
+impl OpenRepo {
+    /// Registers metrics of the repository's connections.
     fn new<R: OrderRepo + Readiness + 'static>(
         repo: R,
         connections: fn(&R) -> order_repo_postgres::ConnectionUse,
@@ -108,18 +108,19 @@ impl Opened {
     }
 }
 
-/// Opens the database, or creates it, and applies pending migrations.
-async fn open_repo(settings: &DatabaseSettings, registry: &Registry) -> anyhow::Result<Opened> {
+/// Opens the database on a blocking thread. Creates it if it is missing, and applies pending
+/// migrations.
+async fn open_repo(settings: &DatabaseSettings, registry: &Registry) -> anyhow::Result<OpenRepo> {
     let (settings, registry) = (settings.clone(), registry.clone());
-    let opening = move || -> anyhow::Result<Opened> {
+    let opening = move || -> anyhow::Result<OpenRepo> {
         Ok(match settings {
             DatabaseSettings::Sqlite { path } => {
                 let repo = SqliteOrderRepo::open(&path)?;
-                Opened::new(repo, SqliteOrderRepo::connections, &registry)
+                OpenRepo::new(repo, SqliteOrderRepo::connections, &registry)
             }
             DatabaseSettings::Postgres { database, pool_size } => {
                 let repo = PgOrderRepo::open(&database, pool_size)?;
-                Opened::new(repo, PgOrderRepo::connections, &registry)
+                OpenRepo::new(repo, PgOrderRepo::connections, &registry)
             }
         })
     };
@@ -138,7 +139,8 @@ fn distance_provider(settings: &DistanceSettings) -> anyhow::Result<Arc<dyn Dist
     Ok(match settings {
         DistanceSettings::Geodesic => {
             tracing::warn!(
-                "distances are estimates: the shortest line on the globe, not the way by road"
+                "distances are great-circle estimates, not road distances; \
+                 set GMAP_TOKEN for road distances"
             );
             Arc::new(GeodesicDistanceProvider::new())
         }

@@ -1,10 +1,9 @@
-//! The command line: what each command does, and how the process ends.
+//! The command line: its commands, their effects, and exit codes.
 
 use std::{
     ffi::OsString,
     io::{self, Write},
     path::{Path, PathBuf},
-    pin::pin,
     process::ExitCode,
 };
 
@@ -18,10 +17,12 @@ use tokio::runtime::Runtime;
 
 use crate::{
     application::{Application, migrate},
-    descriptors, healthcheck, logging, panics,
-    reopening::ReopenSignals,
+    fd_limit::raise_fd_limit,
+    healthcheck,
+    logging::{self, LogFiles, LogGuard},
+    panics,
     settings::{DatabaseSettings, InvalidSetting, Options, SECRETS_HELP, Settings},
-    shutdown::StopSignals,
+    signals::Signals,
 };
 
 /// The order service of a food-delivery business.
@@ -46,11 +47,11 @@ enum Command {
     Migrate,
     /// Print the OpenAPI document of the API and exit
     Openapi,
-    /// Print the settings in effect and exit
+    /// Print the effective settings, with secrets redacted, and exit
     Config,
-    /// Ask the running service how it is, print its answer, and exit with 0 or 1
+    /// Call the running service, print the response, and exit with 0 or 1
     Healthcheck,
-    /// Copy the embedded database to a new file, while the service runs or not, and exit
+    /// Copy the embedded database to a new file and exit; the service may be running
     Backup {
         /// The file to write; it must not exist
         #[arg(value_name = "FILE")]
@@ -58,20 +59,14 @@ enum Command {
     },
 }
 
-/// Wrong settings or options; the code that clap uses, too.
+/// Exit code for an invalid setting or command line, as clap has it.
 const EXIT_USAGE: u8 = 2;
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     panics::log_all();
-    let ended = panics::catch(|| {
-        // First of all: until they are caught, these signals terminate the process.
-        let process = Process::start()?;
-        Ok(run_command(arguments, process))
-    });
-    let ended = ended.unwrap_or_else(|error| Err(Failure::of(&error, 1)));
-    logging::finish();
-    match ended {
+    let result = panics::catch(|| Ok(run_command(arguments, Process::start()?)));
+    match result.unwrap_or_else(|error| Err(Failure::new(&error, 1))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => exit_with_error(&failure),
     }
@@ -79,9 +74,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// What every command starts with.
 struct Process {
-    /// Requests are served on the server's own threads; this one starts, stops and waits.
+    /// Starts, stops and waits. Requests are served on the server's own threads.
     runtime: Runtime,
-    reopen: ReopenSignals,
+    /// Listened to first, because these signals terminate the process until then.
+    reopen: Signals,
 }
 
 impl Process {
@@ -91,20 +87,20 @@ impl Process {
             .build()
             .context("the runtime cannot be started")?;
         let reopen = runtime
-            .block_on(async { ReopenSignals::catch() })
-            .context("signals cannot be caught")?;
+            .block_on(async { Signals::reopen() })
+            .context("the process cannot listen to signals")?;
         Ok(Self { runtime, reopen })
     }
 }
 
-/// Why the program ends with another exit code than 0.
+/// A message and an exit code other than 0.
 struct Failure {
     message: String,
     code: u8,
 }
 
 impl Failure {
-    fn of(error: &anyhow::Error, code: u8) -> Self {
+    fn new(error: &anyhow::Error, code: u8) -> Self {
         Self { message: format!("{error:#}"), code }
     }
 }
@@ -115,37 +111,40 @@ fn run_command(
 ) -> Result<(), Failure> {
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
-        Err(error) => return end_without_running(&error),
+        Err(error) => return handle_clap_error(&error),
     };
     let command = line.command.unwrap_or_default();
     let is_healthcheck = matches!(command, Command::Healthcheck);
     execute(command, &line.options, process).map_err(|error| {
-        // A health check says 0 or 1; Docker reserves 2.
-        let usage = error.is::<InvalidSetting>() && !is_healthcheck;
-        Failure::of(&error, if usage { EXIT_USAGE } else { 1 })
+        // A health check ends with 0 or 1: Docker reserves 2.
+        let is_usage = error.is::<InvalidSetting>() && !is_healthcheck;
+        Failure::new(&error, if is_usage { EXIT_USAGE } else { 1 })
     })
 }
 
 fn execute(command: Command, options: &Options, process: Process) -> anyhow::Result<()> {
     let settings = || -> anyhow::Result<Settings> {
         let mut settings = Settings::parse(options, |name| std::env::var_os(name))?;
-        settings.max_connections = settings.max_connections.min(descriptors::for_connections());
+        settings.max_connections = settings.max_connections.min(raise_fd_limit());
         Ok(settings)
     };
     match command {
-        Command::Serve => serve(&settings()?, process),
+        Command::Serve => {
+            let settings = settings()?;
+            serve(&settings, start_logging(&settings)?, process)
+        }
         Command::Migrate => {
             let settings = settings()?;
-            start_logging(&settings)?;
+            let _log = start_logging(&settings)?;
             migrate(&settings.database)?;
-            tracing::info!(repository = %settings.database, "the database has all migrations");
+            tracing::info!(repository = %settings.database, "all migrations are applied");
             Ok(())
         }
         Command::Openapi => Ok(io::stdout().write_all(order_http::openapi_document().as_bytes())?),
         Command::Config => Ok(io::stdout().write_all(settings()?.to_string().as_bytes())?),
         Command::Healthcheck => {
-            let answer = healthcheck::ask(Settings::listen(options)?)?;
-            Ok(writeln!(io::stdout(), "{answer}")?)
+            let body = healthcheck::call(Settings::listen(options)?)?;
+            Ok(writeln!(io::stdout(), "{body}")?)
         }
         Command::Backup { target } => back_up(&settings()?.database, &target),
     }
@@ -155,42 +154,69 @@ fn back_up(database: &DatabaseSettings, target: &Path) -> anyhow::Result<()> {
     match database {
         DatabaseSettings::Sqlite { path } => Ok(SqliteOrderRepo::backup(path, target)?),
         DatabaseSettings::Postgres { .. } => {
-            bail!("backup copies the embedded database only; for PostgreSQL use pg_dump")
+            bail!("backup copies only the embedded database; use pg_dump for PostgreSQL")
         }
     }
 }
 
-/// Starts the log, and says first which settings have no effect.
-fn start_logging(settings: &Settings) -> anyhow::Result<()> {
-    logging::start(&settings.log)?;
+/// Starts to log. The first lines name the settings that have no effect.
+fn start_logging(settings: &Settings) -> anyhow::Result<LogGuard> {
+    let log = logging::start(&settings.log)?;
     for unused in &settings.unused {
         tracing::warn!(settings = %unused, reason = unused.reason, "settings have no effect");
     }
-    Ok(())
+    Ok(log)
 }
 
-fn serve(settings: &Settings, process: Process) -> anyhow::Result<()> {
-    start_logging(settings)?;
+fn serve(settings: &Settings, log: LogGuard, process: Process) -> anyhow::Result<()> {
     let Process { runtime, reopen } = process;
     let served = runtime.block_on(async {
-        tokio::spawn(reopen.reopen_log_files());
-        let mut stop = pin!(StopSignals::catch()?.first());
+        tokio::spawn(reopen_log_files(reopen, log.files()));
+        // Both receive every signal.
+        let (mut stop, mut abort) = (Signals::stop()?, Signals::stop()?);
         let application = tokio::select! {
-            () = &mut stop => return Ok(()),
-            application = Application::build(settings) => application?,
+            _ = stop.recv() => return Ok(()),
+            application = Application::build(settings, &log) => application?,
         };
-        application.run_until_stopped(stop).await
+        let stopped = async {
+            stop.recv().await;
+        };
+        let aborted = async {
+            abort.recv().await;
+            abort.recv().await
+        };
+        tokio::select! {
+            served = application.run_until_stopped(stopped) => served,
+            signal = aborted => {
+                tracing::warn!("terminating immediately after a second signal");
+                drop(log);
+                // The exit code that shells report for a process that a signal terminated.
+                std::process::exit(128 + signal.as_raw_value())
+            }
+        }
     });
-    // A caller that stops a start does not wait for the database that the start waits for.
+    // A signal during startup must not wait for the database.
     runtime.shutdown_background();
     served
 }
 
-/// Help and the version go out as clap has them. An error becomes one line that names the option
-/// but not what was given to it, which may be a secret.
-fn end_without_running(error: &clap::Error) -> Result<(), Failure> {
+/// Reopens the log files at each signal.
+async fn reopen_log_files(mut signals: Signals, files: LogFiles) {
+    loop {
+        signals.recv().await;
+        let files = files.clone();
+        // The disk may be slow, and this thread also handles the signals that stop the service.
+        if let Err(error) = tokio::task::spawn_blocking(move || files.reopen()).await {
+            tracing::error!(exception.message = %error, "the log files cannot be reopened");
+        }
+    }
+}
+
+/// Prints help or the version as clap does. Turns an error into one line that names the option but
+/// not its value, which may be a secret.
+fn handle_clap_error(error: &clap::Error) -> Result<(), Failure> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A closed pipe is the reader's choice.
+        // The reader may close the pipe.
         let _ = error.print();
         return Ok(());
     }
@@ -200,19 +226,19 @@ fn end_without_running(error: &clap::Error) -> Result<(), Failure> {
         }
         _ => None,
     };
-    let what = match (error.kind(), option) {
-        (ErrorKind::UnknownArgument, Some(option)) => format!("there is no option {option}"),
-        (ErrorKind::MissingRequiredArgument, _) => "an argument is missing".to_owned(),
-        (_, Some(option)) => format!("{option} is not given as it must be"),
-        (_, None) => "there is no such command".to_owned(),
+    let problem = match (error.kind(), option) {
+        (ErrorKind::UnknownArgument, Some(option)) => format!("unknown option {option}"),
+        (ErrorKind::MissingRequiredArgument, _) => "missing argument".to_owned(),
+        (_, Some(option)) => format!("invalid use of {option}: expected one value, given once"),
+        (_, None) => "unknown command or argument".to_owned(),
     };
-    Err(Failure { message: format!("{what}; see order-api --help"), code: EXIT_USAGE })
+    Err(Failure { message: format!("{problem}; see order-api --help"), code: EXIT_USAGE })
 }
 
-/// Ends with one line on standard error, whatever the message consists of. Every message with which
-/// the program ends passes here.
+/// Prints the message as one line on standard error. Every message that ends the program passes
+/// here.
 fn exit_with_error(failure: &Failure) -> ExitCode {
-    // Where there is no standard error, the exit code still says it.
+    // Without standard error, the exit code remains.
     let _ = writeln!(io::stderr(), "order-api: {}", logging::one_line(&failure.message));
     ExitCode::from(failure.code)
 }

@@ -1,22 +1,21 @@
-//! The composition root: settings, wiring, start and shutdown.
+//! The composition root: settings, wiring, startup and shutdown.
 //!
-//! The one place that knows every adapter. It constructs and passes; it does no work of its own.
-//! Deliberately absent: what an order is (`order-domain`), how requests are read and answered
-//! (`order-http`), SQL, distances. Tests use the same door as production:
-//! [`Application::build`].
+//! The only crate that knows every adapter. It constructs them and passes them on. Deliberately
+//! absent: the rules of orders (`order-domain`), the REST API (`order-http`), SQL, distances. Tests
+//! use the same entry as production: [`Application::build`].
 
 mod application;
 mod commands;
-mod descriptors;
+mod fd_limit;
 mod healthcheck;
 mod logging;
 mod panics;
-mod reopening;
 mod settings;
-mod shutdown;
+mod signals;
 
 pub use application::Application;
 pub use commands::run;
+pub use logging::LogGuard;
 pub use settings::{
     DatabaseSettings, DistanceSettings, InvalidSetting, LogFormat, LogSettings, Options,
     SettingValue, Settings, UnusedSettings,

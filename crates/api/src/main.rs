@@ -1,4 +1,4 @@
-//! The binary `order-api`: reads the command line and does what it says.
+//! The binary `order-api`.
 
 use std::process::ExitCode;
 

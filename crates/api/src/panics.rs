@@ -1,4 +1,4 @@
-//! Panics: one line in the log, and one line at the end where the process ends by one.
+//! Panics: one line in the log, and one line on standard error if a panic ends the process.
 
 use std::{
     cell::RefCell,
@@ -8,27 +8,28 @@ use std::{
 use anyhow::anyhow;
 
 thread_local! {
-    /// Where this thread has panicked last.
+    /// The location of the last panic on this thread.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Logs each panic, instead of printing it on several lines.
 pub(crate) fn log_all() {
     set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(panic.place = place, panic.message = panic.payload_as_str(), "panicked");
-        // It is gone where the thread ends, and a panic here would abort the process.
-        let _ = LOCATION.try_with(|location| location.replace(place));
+        let location = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str();
+        tracing::error!(panic.location = location, exception.message = message, "panicked");
+        // The thread's locals may be gone, and a panic here would abort the process.
+        let _ = LOCATION.try_with(|last| last.replace(location));
     }));
 }
 
-/// Does `work`, and makes a panic an error.
+/// Runs `work`, and converts a panic to an error.
 pub(crate) fn catch<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let message = (payload.downcast_ref::<&str>().copied())
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
-        let location = LOCATION.take().unwrap_or_else(|| "an unknown place".to_owned());
+        let location = LOCATION.take().unwrap_or_else(|| "an unknown location".to_owned());
         Err(anyhow!("internal error: panicked at {location}: {message}"))
     })
 }

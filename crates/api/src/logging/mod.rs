@@ -1,154 +1,169 @@
-//! Where log lines go, and how they look.
+//! Logging: formats lines, and writes them to standard output and to files.
 //!
-//! Whoever logs hands a line over and goes on: threads of their own write to standard output and to
-//! the files. A line that finds no room because they cannot follow is dropped and counted.
+//! A caller that logs never waits: threads of `tracing-appender` write the lines. Lines that do not
+//! fit into their queues are dropped and counted.
 
-mod files;
 mod json;
-mod lines;
+mod lost_lines;
+mod rotating_file;
+mod sanitize;
 
 use std::{
     io::{self, BufWriter},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    path::Path,
+    sync::mpsc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tracing::{Level, Subscriber, level_filters::LevelFilter};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing::{Level, level_filters::LevelFilter};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, fmt::format::JsonFields, layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use self::{
-    files::{RotatingFile, SharedFile},
-    json::{JsonEvent, JsonMembers},
-    lines::{Counted, OneLine},
+    json::JsonEvent,
+    lost_lines::{CountingWriter, LostLines},
+    rotating_file::RotatingFile,
+    sanitize::SanitizingWriter,
 };
-pub(crate) use lines::one_line;
+pub(crate) use sanitize::one_line;
 
 use crate::settings::{InvalidSetting, LogFormat, LogSettings};
 
-/// How many lines may wait to be written, for each place.
-const QUEUE: usize = 16_384;
+/// How many lines may wait to be written, for each sink.
+const QUEUE_LINES: usize = 16_384;
 
-/// How long the last lines may take.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long the end of the process waits for lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The threads that write, until [`finish`].
-static WRITERS: Mutex<Vec<WorkerGuard>> = Mutex::new(vec![]);
-/// What found no room in a queue, for each place.
-static FULL: Mutex<Vec<ErrorCounter>> = Mutex::new(vec![]);
-/// The files that lines go to, for [`reopen_files`].
-static FILES: Mutex<Vec<SharedFile>> = Mutex::new(vec![]);
-/// Lines that a file or standard output did not take.
-static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
+/// The running log. Dropping it writes the lines that wait; later lines are lost.
+///
+/// The default value belongs to a process that has not started to log.
+#[derive(Debug, Default)]
+pub struct LogGuard {
+    workers: Vec<WorkerGuard>,
+    overflows: Vec<ErrorCounter>,
+    lost: LostLines,
+    files: LogFiles,
+}
 
-/// Logs to standard output, and to files where that is set, from now on.
+type Sink = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Starts to log to standard output, and to files if `LOG_DIR` is set.
 ///
 /// # Errors
-/// When the directory of the files cannot be made, or something logs already.
-pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
-    // The server's own account of heads that are not HTTP is for who asks for it by its name: a
-    // client can send any number of them. So is the pool's of what it cannot connect to: the
-    // request that fails for it says the same, with its id.
-    let filter = format!("actix_http=off,r2d2=off,{}", settings.filter);
-    let mut places = vec![place(
-        settings.format,
-        LevelFilter::TRACE,
-        Counted::new(BufWriter::new(io::stdout())),
-    )];
+/// When the directory of the files cannot be created, or the process logs already.
+pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<LogGuard> {
+    let mut log = LogGuard::default();
+    let stdout = CountingWriter::new(BufWriter::new(io::stdout()), log.lost.clone());
+    let mut sinks = vec![log.sink(settings.format, LevelFilter::TRACE, stdout)];
     if let Some(directory) = &settings.directory {
-        let unusable = |error: io::Error| InvalidSetting {
+        log.files = LogFiles::create(directory, &log.lost)?;
+        for (level, file) in log.files.0.clone() {
+            sinks.push(log.sink(settings.format, level.into(), file));
+        }
+    }
+    // A client can cause any number of lines of actix-http by sending heads that are not HTTP. The
+    // connection pool's errors repeat what the request that fails logs with its id.
+    let filter = format!("actix_http=off,r2d2=off,{}", settings.filter);
+    let filter = EnvFilter::try_new(filter)?;
+    tracing_subscriber::registry().with(sinks).with(filter).try_init()?;
+    Ok(log)
+}
+
+impl LogGuard {
+    /// Creates a sink for lines of this level and above, with a thread that writes them.
+    fn sink(
+        &mut self,
+        format: LogFormat,
+        level: LevelFilter,
+        writer: impl io::Write + Send + 'static,
+    ) -> Sink {
+        let (writer, worker) = NonBlockingBuilder::default()
+            .buffered_lines_limit(QUEUE_LINES)
+            .lossy(true)
+            .thread_name("log")
+            .finish(writer);
+        self.overflows.push(writer.error_counter());
+        self.workers.push(worker);
+        // Colours are control characters.
+        let lines = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || SanitizingWriter(writer.clone()));
+        match format {
+            LogFormat::Text => lines.with_filter(level).boxed(),
+            LogFormat::Json => {
+                let lines = lines.fmt_fields(JsonFields::new()).event_format(JsonEvent);
+                lines.with_filter(level).boxed()
+            }
+        }
+    }
+
+    /// The files of `LOG_DIR`.
+    pub(crate) fn files(&self) -> LogFiles {
+        self.files.clone()
+    }
+
+    /// Returns a function that counts the lines that were logged and not written.
+    pub(crate) fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
+        let (overflows, lost) = (self.overflows.clone(), self.lost.clone());
+        move || {
+            let overflowed: usize = overflows.iter().map(ErrorCounter::dropped_lines).sum();
+            lost.get() + overflowed as u64
+        }
+    }
+}
+
+impl Drop for LogGuard {
+    /// Waits at most [`FLUSH_TIMEOUT`]. On threads, because a worker whose output accepts nothing
+    /// blocks the thread that drops its guard.
+    fn drop(&mut self) {
+        let (written, all_written) = mpsc::channel::<()>();
+        for worker in self.workers.drain(..) {
+            let written = written.clone();
+            let _ = thread::Builder::new().spawn(move || {
+                drop(worker);
+                drop(written);
+            });
+        }
+        drop(written);
+        let _ = all_written.recv_timeout(FLUSH_TIMEOUT);
+    }
+}
+
+/// The log files, with the lowest level of their lines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogFiles(Vec<(Level, RotatingFile)>);
+
+impl LogFiles {
+    fn create(directory: &Path, lost: &LostLines) -> Result<Self, InvalidSetting> {
+        std::fs::create_dir_all(directory).map_err(|error| InvalidSetting {
             name: "LOG_DIR",
             problem: format!("must be a directory for files: {}", error.kind()),
-        };
-        std::fs::create_dir_all(directory).map_err(unusable)?;
-        for level in [Level::INFO, Level::ERROR] {
+        })?;
+        Ok(Self(Vec::from([Level::INFO, Level::ERROR].map(|level| {
             let name = format!("{}.log", level.as_str().to_lowercase());
-            let file = SharedFile::new(RotatingFile::new(directory.join(name)));
-            FILES.lock().unwrap_or_else(PoisonError::into_inner).push(file.clone());
-            places.push(place(settings.format, level.into(), file));
+            (level, RotatingFile::new(directory.join(name), lost.clone()))
+        }))))
+    }
+
+    /// Opens the files again at their paths, after another program has moved them. Logs a file
+    /// that cannot be opened, and continues to write where it did before. Blocks.
+    pub(crate) fn reopen(&self) {
+        let mut reopened = 0;
+        for (_, file) in &self.0 {
+            match file.reopen() {
+                Ok(()) => reopened += 1,
+                Err(error) => tracing::error!(
+                    log.file.path = %file.path().display(),
+                    exception.message = %error,
+                    "the log file cannot be reopened; lines are still written to the open file"
+                ),
+            }
         }
-    }
-    let started =
-        tracing_subscriber::registry().with(places).with(EnvFilter::try_new(filter)?).try_init();
-    started.map_err(|error| anyhow::anyhow!(error))
-}
-
-/// Opens the log files again at their paths, for a program that has moved them. A file that cannot
-/// be opened is logged, and its lines go on to where they went before. Blocks.
-pub(crate) fn reopen_files() {
-    // Copied: a slow disk must not keep the lock.
-    let files = FILES.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let mut reopened = 0;
-    for file in &files {
-        match file.reopen() {
-            Ok(()) => reopened += 1,
-            Err(error) => tracing::error!(
-                log.file.path = %file.path().display(),
-                exception.message = %error,
-                "the log file cannot be reopened; its lines go on to where they went before"
-            ),
-        }
-    }
-    tracing::info!(files = reopened, "reopened the log files");
-}
-
-/// Writes what was logged, and logs nothing more. A place that takes nothing is not waited for
-/// longer than [`LAST_LINES`], nor is it an obstacle to the end of the process.
-pub(crate) fn finish() {
-    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let (written, all_written) = mpsc::channel();
-    for writer in writers.drain(..) {
-        let written = written.clone();
-        thread::spawn(move || {
-            drop(writer);
-            let _ = written.send(());
-        });
-    }
-    drop(written);
-    let until = Instant::now() + LAST_LINES;
-    while all_written.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
-}
-
-/// How many lines were logged and not written.
-pub(crate) fn dropped_lines() -> u64 {
-    let full = FULL.lock().unwrap_or_else(PoisonError::into_inner);
-    let full: usize = full.iter().map(ErrorCounter::dropped_lines).sum();
-    UNWRITTEN.load(Ordering::Relaxed) + u64::try_from(full).unwrap_or(u64::MAX)
-}
-
-/// A place that lines go to, from this level on.
-fn place(
-    format: LogFormat,
-    level: LevelFilter,
-    writer: impl io::Write + Send + 'static,
-) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUE)
-        .lossy(true)
-        .thread_name("log")
-        .finish(writer);
-    FULL.lock().unwrap_or_else(PoisonError::into_inner).push(writer.error_counter());
-    WRITERS.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
-    layer(format, writer).with_filter(level).boxed()
-}
-
-fn layer<S>(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    // Colours are control characters, and no line has any.
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(move || OneLine(writer.clone()));
-    match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.fmt_fields(JsonMembers).event_format(JsonEvent).boxed(),
+        tracing::info!(files = reopened, "reopened the log files");
     }
 }

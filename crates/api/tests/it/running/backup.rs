@@ -136,7 +136,7 @@ fn backup_of_postgres_points_to_pg_dump() {
 fn backup_needs_the_name_of_a_file() {
     let output = order_api().arg("backup").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let expected = "order-api: an argument is missing; see order-api --help\n";
+    let expected = "order-api: missing argument; see order-api --help\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
 }
 

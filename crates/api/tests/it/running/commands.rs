@@ -23,10 +23,10 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 #[case(&[], &[("DB_HOST", "marker"), ("DB_USERNAME", "marker")], "order-api: DB_NAME must be set, because DB_HOST is")]
 #[case(&["--db-host", "marker"], &[("DB_NAME", "marker")], "order-api: DB_USERNAME must be set, because DB_HOST is")]
 #[case(&[], &[("GMAP_TOKEN_FILE", "/proc/marker")], "order-api: GMAP_TOKEN_FILE must name a file that can be read")]
-#[case(&["--gmap-token", "marker"], &[], "order-api: there is no option --gmap-token; see order-api --help")]
-#[case(&["--no-such-option=marker"], &[], "order-api: there is no option --no-such-option; see order-api --help")]
-#[case(&["--listen"], &[], "order-api: --listen is not given as it must be; see order-api --help")]
-#[case(&["postgres://u:marker@h/d"], &[], "order-api: there is no such command; see order-api --help")]
+#[case(&["--gmap-token", "marker"], &[], "order-api: unknown option --gmap-token; see order-api --help")]
+#[case(&["--no-such-option=marker"], &[], "order-api: unknown option --no-such-option; see order-api --help")]
+#[case(&["--listen"], &[], "order-api: invalid use of --listen: expected one value, given once; see order-api --help")]
+#[case(&["postgres://u:marker@h/d"], &[], "order-api: unknown command or argument; see order-api --help")]
 fn a_wrong_setting_ends_with_2_and_one_line_that_names_it(
     #[case] arguments: &[&str],
     #[case] environment: &[(&str, &str)],
@@ -207,12 +207,12 @@ fn healthcheck_prints_the_answer_of_the_running_service() {
     // Other settings are none of its business.
     let output = run(&["healthcheck"], &[("LISTEN", &address), ("WORKERS", "none")]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(&output.stdout), "{\"data\":\"hello fixture.\"}\n");
+    assert_eq!(text(&output.stdout), "{\"data\":\"hello world.\"}\n");
 
     drop(service);
     let output = run(&["healthcheck"], &[("LISTEN", &address)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("order-api: no answer from "), "{output:?}");
+    assert!(text(&output.stderr).starts_with("order-api: no response from "), "{output:?}");
 
     let output = run(&["healthcheck"], &[("LISTEN", "nowhere")]);
     assert_eq!(output.status.code(), Some(1));

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use order_api::{Application, Options, Settings};
+use order_api::{Application, LogGuard, Options, Settings};
 use order_test_postgres::{Server, TestDb, wait_for};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -120,7 +120,7 @@ impl InProcess {
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-                let application = Application::build(&settings).await?;
+                let application = Application::build(&settings, &LogGuard::default()).await?;
                 sender.send(application.address())?;
                 application.run_until_stopped(async { stopped.await.unwrap_or(()) }).await
             })

@@ -1,0 +1,75 @@
+//! The number of lines that were logged and not written.
+
+use std::{
+    io, mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A counter of lines that a file or standard output did not accept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LostLines(Arc<AtomicU64>);
+
+impl LostLines {
+    pub(super) fn add(&self, lines: u64) {
+        self.0.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts the lines that a buffered writer does not accept.
+pub(super) struct CountingWriter<W> {
+    writer: W,
+    /// Lines that may still be in the buffer.
+    buffered: u64,
+    lost: LostLines,
+}
+
+impl<W> CountingWriter<W> {
+    pub(super) fn new(writer: W, lost: LostLines) -> Self {
+        Self { writer, buffered: 0, lost }
+    }
+
+    fn count<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|_| self.lost.add(mem::take(&mut self.buffered)))
+    }
+}
+
+impl<W: io::Write> io::Write for CountingWriter<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.buffered += 1;
+        let result = self.writer.write(line);
+        self.count(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.writer.flush();
+        self.count(result)?;
+        self.buffered = 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn lines_that_are_not_accepted_are_counted() {
+        let lost = LostLines::default();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut writer = CountingWriter::new(io::BufWriter::new(full), lost.clone());
+        for _ in 0..3 {
+            writer.write_all(b"a line\n").unwrap();
+        }
+        writer.flush().unwrap_err();
+        assert_eq!(lost.get(), 3);
+    }
+}
