@@ -1,4 +1,4 @@
-//! `order-api backup FILE`: a consistent copy or none, and what a restart makes of one.
+//! `order-api backup FILE` writes a consistent copy or none, and a restored copy is checked.
 
 use std::{
     fs,
@@ -11,22 +11,22 @@ use std::{
 
 use rstest::rstest;
 
-use super::support::{Fixture, Process, Stop, Store, order_api};
+use super::support::{Fixture, Process, StopOnDrop, Store, order_api};
 
-fn backup_in(fixture: &Fixture, target: &str) -> Output {
+fn run_backup(fixture: &Fixture, target: &str) -> Output {
     let mut command = order_api();
     command.args(["backup", target]).current_dir(fixture.directory());
     command.env("DATABASE_URL", fixture.database_url()).output().unwrap()
 }
 
-fn expect_one_line(output: &Output, expected: &str) {
+fn assert_fails_with(output: &Output, expected: &str) {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let line = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(line.starts_with("order-api: ") && line.contains(expected), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
 }
 
-/// The ids in a backup, newest first, as a service on it shows them.
+/// The ids in a backup, newest first, as a service with it lists them.
 fn ids_in(backup: &Path) -> Vec<i64> {
     let fixture = Fixture::new(Store::Sqlite);
     let data = fixture.directory().join("data");
@@ -36,18 +36,18 @@ fn ids_in(backup: &Path) -> Vec<i64> {
     service.client.pages("/orders?page=1&limit=1000").flatten().collect()
 }
 
-fn names(directory: &Path) -> Vec<String> {
+fn file_names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
-fn backup_under_load_holds_what_was_acknowledged_before() {
+fn backup_under_load_contains_acknowledged_orders() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let until = Stop(&stop);
+        let until = StopOnDrop(&stop);
         for _ in 0..4 {
             let client = service.client.clone();
             let stop = &stop;
@@ -61,12 +61,12 @@ fn backup_under_load_holds_what_was_acknowledged_before() {
             thread::sleep(Duration::from_millis(200));
             let newest = service.client.place();
             let name = format!("backup-{round}");
-            let output = backup_in(&fixture, &name);
+            let output = run_backup(&fixture, &name);
             assert_eq!(output.status.code(), Some(0), "{output:?}");
             assert_eq!((&*output.stdout, &*output.stderr), (&b""[..], &b""[..]));
             let mut ids = ids_in(&fixture.directory().join(name));
             assert!(ids[0] >= newest);
-            // No id is missing: an order that is in the copy has those before it.
+            // No id is missing: a copy with an order has all orders before it.
             ids.reverse();
             let all: Vec<_> = (1..=i64::try_from(ids.len()).unwrap()).collect();
             assert_eq!(ids, all);
@@ -82,17 +82,18 @@ fn backup_under_load_holds_what_was_acknowledged_before() {
 #[case(":memory:")]
 #[case("./-backup")]
 #[case("data/orders.backup")]
-fn backup_takes_any_name(#[case] name: &str, #[values(false, true)] while_running: bool) {
+fn backup_accepts_any_file_name(#[case] name: &str, #[values(false, true)] while_running: bool) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     let placed = [service.client.place(), service.client.place()];
     let _service = while_running.then_some(service);
 
-    let output = backup_in(&fixture, name);
+    let output = run_backup(&fixture, name);
 
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(ids_in(&fixture.directory().join(name)), [placed[1], placed[0]]);
-    let partial = names(fixture.directory()).into_iter().find(|name| name.ends_with(".partial"));
+    let partial =
+        file_names(fixture.directory()).into_iter().find(|name| name.ends_with(".partial"));
     assert_eq!(partial, None);
 }
 
@@ -106,10 +107,10 @@ fn backup_never_overwrites_a_file() {
     std::os::unix::fs::symlink("nowhere", fixture.directory().join("link")).unwrap();
 
     for name in ["full", "empty", "link", "data", "data/", ".", "data/orders.db"] {
-        expect_one_line(&backup_in(&fixture, name), "exists; a backup never overwrites a file");
+        assert_fails_with(&run_backup(&fixture, name), "exists; a backup never overwrites a file");
     }
     for name in ["missing/backup", "full/backup", "/proc/backup"] {
-        expect_one_line(&backup_in(&fixture, name), "cannot be written; nothing is left of it");
+        assert_fails_with(&run_backup(&fixture, name), "cannot be written; nothing is left of it");
     }
     assert_eq!(fs::read_to_string(fixture.directory().join("full")).unwrap(), "something");
     assert!(!fixture.directory().join("nowhere").exists());
@@ -117,10 +118,10 @@ fn backup_never_overwrites_a_file() {
 }
 
 #[test]
-fn backup_of_no_database_makes_none() {
+fn backup_without_a_database_creates_no_file() {
     let fixture = Fixture::new(Store::Sqlite);
-    expect_one_line(&backup_in(&fixture, "backup"), "there is no database");
-    assert_eq!(names(fixture.directory()), Vec::<String>::new());
+    assert_fails_with(&run_backup(&fixture, "backup"), "there is no database");
+    assert_eq!(file_names(fixture.directory()), Vec::<String>::new());
 }
 
 #[test]
@@ -128,12 +129,12 @@ fn backup_of_postgres_points_to_pg_dump() {
     let mut command = order_api();
     command.args(["backup", "/nowhere/backup"]);
     let output = command.env("DATABASE_URL", "postgres://u:marker@127.0.0.1:1/d").output().unwrap();
-    expect_one_line(&output, "pg_dump");
+    assert_fails_with(&output, "pg_dump");
     assert!(!String::from_utf8(output.stderr).unwrap().contains("marker"));
 }
 
 #[test]
-fn backup_needs_the_name_of_a_file() {
+fn backup_requires_a_file_name() {
     let output = order_api().arg("backup").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let expected = "order-api: missing argument; see order-api --help\n";
@@ -141,7 +142,7 @@ fn backup_needs_the_name_of_a_file() {
 }
 
 #[test]
-fn backup_that_finds_no_space_leaves_nothing() {
+fn backup_without_space_leaves_no_file() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     service.client.place();
@@ -149,8 +150,8 @@ fn backup_that_finds_no_space_leaves_nothing() {
     let mut shell = Command::new("sh");
     shell.args(["-c", line, env!("CARGO_BIN_EXE_order-api")]).current_dir(fixture.directory());
     let output = shell.env("DATABASE_URL", fixture.database_url()).output().unwrap();
-    expect_one_line(&output, "cannot be written; nothing is left of it");
-    assert_eq!(names(fixture.directory()), ["data"]);
+    assert_fails_with(&output, "cannot be written; nothing is left of it");
+    assert_eq!(file_names(fixture.directory()), ["data"]);
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn killed_backup_never_looks_complete() {
         command.args(["backup", &name]).current_dir(fixture.directory());
         let mut child = command.env("DATABASE_URL", fixture.database_url()).spawn().unwrap();
         thread::sleep(Duration::from_millis(round * 2));
-        // It may have ended already.
+        // The backup may have ended already.
         let _ = child.kill();
         child.wait().unwrap();
         let backup = fixture.directory().join(name);
@@ -172,21 +173,21 @@ fn killed_backup_never_looks_complete() {
             assert_eq!(ids_in(&backup), [order]);
         }
     }
-    let last = backup_in(&fixture, "last");
+    let last = run_backup(&fixture, "last");
     assert_eq!(last.status.code(), Some(0), "{last:?}");
     service.client.place();
 }
 
-/// A restore that forgets the log of the crashed database: SQLite would apply it to the backup.
+/// A restore that leaves the log of the crashed database: SQLite would apply it to the backup.
 #[rstest]
-fn log_of_another_database_is_rejected(#[values(5, 400)] at_backup: usize) {
+fn log_of_another_database_is_rejected(#[values(5, 400)] count: usize) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
-    for _ in 0..at_backup {
+    for _ in 0..count {
         service.client.place();
     }
-    assert_eq!(backup_in(&fixture, "backup").status.code(), Some(0));
-    for _ in 0..at_backup {
+    assert_eq!(run_backup(&fixture, "backup").status.code(), Some(0));
+    for _ in 0..count {
         service.client.place();
     }
     service.signal("KILL");
@@ -199,17 +200,17 @@ fn log_of_another_database_is_rejected(#[values(5, 400)] at_backup: usize) {
         order_api.arg(command).args((command == "backup").then_some("other"));
         let url = fixture.database_url();
         let output = order_api.current_dir(fixture.directory()).env("DATABASE_URL", url).output();
-        expect_one_line(&output.unwrap(), "is not the write-ahead log of the database");
+        assert_fails_with(&output.unwrap(), "is not the write-ahead log of the database");
     }
 
     fs::remove_file(data.join("orders.db-wal")).unwrap();
     fs::remove_file(data.join("orders.db-shm")).unwrap();
     let service = Process::start(&fixture);
     let pages = service.client.pages("/orders?page=1&limit=1000");
-    assert_eq!(pages.flatten().count(), at_backup, "the backup was left as it was");
+    assert_eq!(pages.flatten().count(), count, "the backup was changed");
 }
 
-/// The log alone holds orders that a new database would lose, and whose ids it would use again.
+/// The log contains orders that a new database would lose, and ids that it would use again.
 #[rstest]
 fn log_without_its_database_is_rejected(#[values(false, true)] truncated: bool) {
     let fixture = Fixture::new(Store::Sqlite);
@@ -224,7 +225,7 @@ fn log_without_its_database_is_rejected(#[values(false, true)] truncated: bool) 
         fs::remove_file(&path).unwrap();
     }
     let output = order_api().env("DATABASE_URL", fixture.database_url()).output().unwrap();
-    expect_one_line(&output, "is not the write-ahead log of the database");
+    assert_fails_with(&output, "is not the write-ahead log of the database");
 
     fs::write(&path, kept).unwrap();
     assert_eq!(Process::start(&fixture).client.get("/orders?page=1&limit=1").json[0]["id"], 1);

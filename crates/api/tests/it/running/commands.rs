@@ -27,7 +27,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 #[case(&["--no-such-option=marker"], &[], "order-api: unknown option --no-such-option; see order-api --help")]
 #[case(&["--listen"], &[], "order-api: invalid use of --listen: expected one value, given once; see order-api --help")]
 #[case(&["postgres://u:marker@h/d"], &[], "order-api: unknown command or argument; see order-api --help")]
-fn a_wrong_setting_ends_with_2_and_one_line_that_names_it(
+fn invalid_setting_exits_with_2_and_is_named(
     #[case] arguments: &[&str],
     #[case] environment: &[(&str, &str)],
     #[case] expected: &str,
@@ -88,11 +88,11 @@ fn help_lists_all_commands_and_settings() {
 }
 
 #[test]
-fn openapi_prints_the_document_that_the_service_serves() {
+fn openapi_prints_the_served_document() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
 
-    // Settings are none of its business.
+    // The command ignores the settings.
     let output = run(&["openapi"], &[("WORKERS", "none")]);
 
     assert_eq!(output.status.code(), Some(0));
@@ -102,7 +102,7 @@ fn openapi_prints_the_document_that_the_service_serves() {
 }
 
 #[test]
-fn config_prints_the_settings_in_effect_and_an_empty_variable_counts_as_unset() {
+fn config_prints_settings_in_effect_without_empty_variables() {
     let environment = [
         ("LISTEN", ""),
         ("WORKERS", "3"),
@@ -159,7 +159,7 @@ fn migrate_creates_the_database_and_may_be_repeated(
 }
 
 #[test]
-fn a_server_that_is_not_there_ends_with_1_and_one_line_without_the_password() {
+fn unreachable_server_exits_with_1_without_the_password() {
     for command in ["serve", "migrate"] {
         let output = run(&[command], &[("DATABASE_URL", "postgres://u:marker@127.0.0.1:1/d")]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -171,7 +171,7 @@ fn a_server_that_is_not_there_ends_with_1_and_one_line_without_the_password() {
 }
 
 #[test]
-fn a_database_that_cannot_be_opened_ends_with_1_and_one_line() {
+fn unusable_database_path_exits_with_1_and_one_line() {
     let fixture = Fixture::new(Store::Sqlite);
     std::fs::write(fixture.directory().join("data"), "a file where a directory must be").unwrap();
 
@@ -184,7 +184,7 @@ fn a_database_that_cannot_be_opened_ends_with_1_and_one_line() {
 }
 
 #[test]
-fn an_address_in_use_ends_with_1_and_one_line() {
+fn address_in_use_exits_with_1_and_one_line() {
     let fixture = Fixture::new(Store::Sqlite);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -199,12 +199,12 @@ fn an_address_in_use_ends_with_1_and_one_line() {
 }
 
 #[test]
-fn healthcheck_prints_the_answer_of_the_running_service() {
+fn healthcheck_prints_the_response_of_the_service() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     let address = service.client.address.to_string();
 
-    // Other settings are none of its business.
+    // The command ignores all other settings.
     let output = run(&["healthcheck"], &[("LISTEN", &address), ("WORKERS", "none")]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stdout), "{\"data\":\"hello world.\"}\n");

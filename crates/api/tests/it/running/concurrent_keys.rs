@@ -1,12 +1,7 @@
 //! Concurrent requests with one key, and a provider that fails every other time.
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex},
     thread,
 };
 
@@ -14,7 +9,7 @@ use order_test_postgres::wait_for;
 use rstest::rstest;
 
 use super::{
-    google::KEY,
+    google::Google,
     support::{Client, Fixture, JsonResponse, Process, Store, TIMEOUT},
 };
 
@@ -32,89 +27,45 @@ const FAILURES: [&str; 3] = [
 const SUCCESS: &str = r#"{"status":"OK","rows":[{"elements":[
     {"status":"OK","distance":{"text":"","value":7}}]}]}"#;
 
-/// A stand-in for Google. Some calls are held until the test releases them, and then answered with
-/// one response; the others succeed at once.
+/// A stand-in for Google. Some calls are held until the test releases them, and then get one
+/// response; the others succeed immediately.
 struct HoldingGoogle {
-    address: SocketAddr,
-    state: Arc<State>,
+    google: Google,
+    gate: Arc<Gate>,
 }
 
-struct State {
-    calls: AtomicUsize,
-    is_held: fn(usize) -> bool,
-    response: &'static str,
-    is_released: Mutex<bool>,
-    released: Condvar,
+/// Holds threads until it is opened.
+#[derive(Default)]
+struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
 }
 
 impl HoldingGoogle {
     /// `is_held` decides by the number of the call, from 1.
     fn start(is_held: fn(usize) -> bool, response: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let state = Arc::new(State {
-            calls: AtomicUsize::new(0),
-            is_held,
-            response,
-            is_released: Mutex::new(false),
-            released: Condvar::new(),
-        });
-        let serving = Arc::clone(&state);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&serving);
-                thread::spawn(move || state.serve(stream));
+        let gate = Arc::<Gate>::default();
+        let entered = Arc::clone(&gate);
+        let google = Google::start_with(move |call, _| {
+            if !is_held(call) {
+                return Some(SUCCESS.to_owned());
             }
+            let is_open = entered.is_open.lock().unwrap();
+            drop(entered.opened.wait_while(is_open, |is_open| !*is_open).unwrap());
+            Some(response.to_owned())
         });
-        Self { address, state }
-    }
-
-    fn called_by(&self, fixture: Fixture) -> Fixture {
-        fixture
-            .with("GMAP_TOKEN", KEY)
-            .with("GMAP_DISTANCE_MATRIX_API", format!("http://{}/json", self.address))
-    }
-
-    fn calls(&self) -> usize {
-        self.state.calls.load(Ordering::Relaxed)
+        Self { google, gate }
     }
 
     fn release(&self) {
-        *self.state.is_released.lock().unwrap() = true;
-        self.state.released.notify_all();
+        *self.gate.is_open.lock().unwrap() = true;
+        self.gate.opened.notify_all();
     }
 }
 
-impl State {
-    fn serve(&self, mut stream: TcpStream) {
-        let mut head = vec![];
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            if stream.read(&mut byte).unwrap_or(0) == 0 {
-                return;
-            }
-            head.push(byte[0]);
-        }
-        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let body = if (self.is_held)(call) {
-            let is_released = self.is_released.lock().unwrap();
-            drop(self.released.wait_while(is_released, |is_released| !*is_released).unwrap());
-            self.response
-        } else {
-            SUCCESS
-        };
-        // The caller may have gone.
-        let _ = write!(
-            stream,
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-    }
-}
-
-/// Sends all requests at the same time, in turn to each client, and runs `meanwhile`.
-fn post_at_once(
+/// Sends all requests at the same time, in turn to each client, calls `on_success` after each
+/// success, and runs `meanwhile`.
+fn post_concurrently(
     clients: &[&Client],
     on_success: impl Fn() + Sync,
     meanwhile: impl FnOnce(),
@@ -124,11 +75,11 @@ fn post_at_once(
             .map(|n| {
                 let (client, on_success) = (clients[n % clients.len()], &on_success);
                 scope.spawn(move || {
-                    let answer = client.problem_json().post(Some("key")).unwrap();
-                    if answer.status == 200 {
+                    let response = client.problem_json().post(Some("key")).unwrap();
+                    if response.status == 200 {
                         on_success();
                     }
-                    answer
+                    response
                 })
             })
             .collect();
@@ -137,41 +88,42 @@ fn post_at_once(
     })
 }
 
-fn wait_until_all_are_in_flight(client: &Client) {
-    let in_flight = || client.metric("orders_http_requests_in_flight");
-    // The request for the metrics is one more.
-    let all = || in_flight() > f64::from(u32::try_from(REQUESTS).unwrap());
-    wait_for(TIMEOUT, all, || format!("{} requests are in flight", in_flight()));
+/// Sends all requests at the same time, and runs `meanwhile` once all are in flight.
+fn post_while_held(client: &Client, meanwhile: impl FnOnce()) -> Vec<JsonResponse> {
+    post_concurrently(
+        &[client],
+        || {},
+        || {
+            let in_flight = || client.metric("orders_http_requests_in_flight");
+            // The request for the metrics is one more.
+            let all = || in_flight() > f64::from(u32::try_from(REQUESTS).unwrap());
+            wait_for(TIMEOUT, all, || format!("{} requests are in flight", in_flight()));
+            meanwhile();
+        },
+    )
 }
 
-/// All are successes with one order, and so many of them are not replays.
-fn assert_one_order(answers: &[JsonResponse], placements: usize) {
-    for answer in answers {
-        assert_eq!((answer.status, &answer.json), (200, &answers[0].json), "{answer:?}");
+/// Checks that all are successes with one order, and that `placements` of them are not replays.
+fn assert_one_order(responses: &[JsonResponse], placements: usize) {
+    for response in responses {
+        assert_eq!((response.status, &response.json), (200, &responses[0].json), "{response:?}");
     }
-    let is_first = |answer: &&JsonResponse| answer.header("idempotency-replayed").is_none();
-    assert_eq!(answers.iter().filter(is_first).count(), placements, "{answers:?}");
+    let is_first = |response: &&JsonResponse| response.header("idempotency-replayed").is_none();
+    assert_eq!(responses.iter().filter(is_first).count(), placements, "{responses:?}");
 }
 
 #[rstest]
 fn twelve_requests_of_one_process_call_the_provider_once(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let google = HoldingGoogle::start(|_| true, SUCCESS);
-    let fixture = google.called_by(Fixture::new(store));
+    let holding = HoldingGoogle::start(|_| true, SUCCESS);
+    let fixture = holding.google.configure(Fixture::new(store));
     let service = Process::start(&fixture);
 
-    let answers = post_at_once(
-        &[&service.client],
-        || {},
-        || {
-            wait_until_all_are_in_flight(&service.client);
-            google.release();
-        },
-    );
+    let responses = post_while_held(&service.client, || holding.release());
 
-    assert_one_order(&answers, 1);
-    assert_eq!(google.calls(), 1);
+    assert_one_order(&responses, 1);
+    assert_eq!(holding.google.calls(), 1);
 }
 
 /// The calls of one process fail after another process has placed the order.
@@ -180,41 +132,36 @@ fn failure_after_the_order_was_placed_is_a_replay(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
     for failure in FAILURES {
-        let google = HoldingGoogle::start(|_| true, failure);
-        let fixture = google.called_by(Fixture::new(store));
+        let holding = HoldingGoogle::start(|_| true, failure);
+        let fixture = holding.google.configure(Fixture::new(store));
         let service = Process::start(&fixture);
         let fixture = fixture.with("DISTANCE_PROVIDER", "geodesic");
         let other = Process::start(&fixture);
 
-        let answers = post_at_once(
-            &[&service.client],
-            || {},
-            || {
-                wait_until_all_are_in_flight(&service.client);
-                assert_eq!(other.client.post(Some("key")).unwrap().status, 200);
-                google.release();
-            },
-        );
+        let responses = post_while_held(&service.client, || {
+            assert_eq!(other.client.post(Some("key")).unwrap().status, 200);
+            holding.release();
+        });
 
-        assert_one_order(&answers, 0);
+        assert_one_order(&responses, 0);
     }
 }
 
 /// The first call fails, the second succeeds, the others fail; but none fails before a client has
 /// received the order.
 #[rstest]
-fn provider_that_fails_every_other_time_fails_no_request(
+fn alternating_provider_failures_fail_no_request(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
     for failure in FAILURES {
-        let google = HoldingGoogle::start(|call| call != 2, failure);
-        let fixture = google.called_by(Fixture::new(store));
+        let holding = HoldingGoogle::start(|call| call != 2, failure);
+        let fixture = holding.google.configure(Fixture::new(store));
         let services: Vec<_> = (0..PROCESSES).map(|_| Process::start(&fixture)).collect();
         let clients: Vec<_> = services.iter().map(|service| &service.client).collect();
 
-        let answers = post_at_once(&clients, || google.release(), || {});
+        let responses = post_concurrently(&clients, || holding.release(), || {});
 
-        assert_one_order(&answers, 1);
+        assert_one_order(&responses, 1);
     }
 }
 
@@ -223,26 +170,19 @@ fn provider_that_fails_every_other_time_fails_no_request(
 fn failure_without_an_order_leaves_the_key_free(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let google = HoldingGoogle::start(|call| call == 1, FAILURES[0]);
-    let fixture = google.called_by(Fixture::new(store));
+    let holding = HoldingGoogle::start(|call| call == 1, FAILURES[0]);
+    let fixture = holding.google.configure(Fixture::new(store));
     let service = Process::start(&fixture);
 
-    let answers = post_at_once(
-        &[&service.client],
-        || {},
-        || {
-            wait_until_all_are_in_flight(&service.client);
-            google.release();
-        },
-    );
+    let responses = post_while_held(&service.client, || holding.release());
     // A request that was in flight but had not joined the first call may have made the second.
-    for answer in &answers {
-        let is_no_route = answer.json["code"] == "route_not_found";
-        assert!(answer.status == 200 || is_no_route, "{answer:?}");
+    for response in &responses {
+        let is_no_route = response.json["code"] == "route_not_found";
+        assert!(response.status == 200 || is_no_route, "{response:?}");
     }
 
-    let was_placed = answers.iter().any(|answer| answer.status == 200);
-    let answers = post_at_once(&[&service.client], || {}, || {});
-    assert_one_order(&answers, usize::from(!was_placed));
-    assert_eq!(google.calls(), 2);
+    let was_placed = responses.iter().any(|response| response.status == 200);
+    let responses = post_concurrently(&[&service.client], || {}, || {});
+    assert_one_order(&responses, usize::from(!was_placed));
+    assert_eq!(holding.google.calls(), 2);
 }

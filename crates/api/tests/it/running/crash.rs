@@ -1,5 +1,5 @@
-//! `kill -9` in the middle of work loses nothing that was answered and doubles nothing that was
-//! repeated. `CRASH_ROUNDS` says how often it strikes.
+//! `kill -9` under load loses nothing that was acknowledged, and retries duplicate nothing.
+//! `CRASH_ROUNDS` is the number of kills.
 
 use std::{
     collections::HashSet,
@@ -12,53 +12,48 @@ use std::{
 use order_test_postgres::{Server, ServerSettings};
 use rstest::rstest;
 
-use super::support::{Client, Fixture, JsonResponse, Process, Stop, Store};
+use super::support::{Client, Fixture, JsonResponse, Process, StopOnDrop, Store};
 
 const CLIENTS: usize = 4;
-/// Couriers for each order.
-const TAKERS: usize = 2;
+/// Couriers that race for each order.
+const COURIERS: usize = 2;
 
 fn rounds() -> u64 {
     env::var("CRASH_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap())
 }
 
-/// What one customer wanted under one key, and what it was told.
+/// One placement with its key and the takes of its order, and the responses so far.
 struct Intent {
     key: String,
-    /// The order, once somebody was told of it.
+    /// The id of the order, after a success.
     id: Option<i64>,
-    /// Whether each of its takers was told that it won.
-    won: [bool; TAKERS],
+    /// For each courier, whether a take succeeded.
+    won: [bool; COURIERS],
 }
 
 impl Intent {
     fn new(key: String) -> Self {
-        Self { key, id: None, won: [false; TAKERS] }
+        Self { key, id: None, won: [false; COURIERS] }
     }
 
-    /// Places the order. That nothing was changed may be said, and that nobody knows.
+    /// Places the order. It may fail, or its outcome may be unknown.
     fn place(&mut self, client: &Client) {
-        let Ok(answer) = client.post(Some(&self.key)) else { return };
-        if let Some(id) = expect_known(&answer).then(|| answer.json["id"].as_i64().unwrap()) {
-            assert!(
-                self.id.is_none_or(|response| response == id),
-                "{}: {:?}, {id}",
-                self.key,
-                self.id
-            );
+        let Ok(response) = client.post(Some(&self.key)) else { return };
+        if let Some(id) = is_success(&response).then(|| response.json["id"].as_i64().unwrap()) {
+            assert!(self.id.is_none_or(|known| known == id), "{}: {:?}, {id}", self.key, self.id);
             self.id = Some(id);
         }
     }
 
-    /// All takers try at the same time.
+    /// All couriers take the order at the same time.
     fn take(&mut self, client: &Client) {
         let Some(id) = self.id else { return };
         thread::scope(|scope| {
-            for (taker, won) in self.won.iter_mut().enumerate() {
-                let key = format!("{}-{taker}", self.key);
+            for (courier, won) in self.won.iter_mut().enumerate() {
+                let key = format!("{}-{courier}", self.key);
                 scope.spawn(move || {
-                    if let Ok(answer) = client.take(id, Some(&key)) {
-                        *won |= expect_known(&answer);
+                    if let Ok(response) = client.take(id, Some(&key)) {
+                        *won |= is_success(&response);
                     }
                 });
             }
@@ -66,13 +61,13 @@ impl Intent {
     }
 }
 
-/// Whether it is a success. A refusal has the form of the contract.
-fn expect_known(answer: &JsonResponse) -> bool {
-    assert!(answer.status == 200 || answer.json["error"].is_string(), "{answer:?}");
-    answer.status == 200
+/// Whether the response is a success. Otherwise it must be an error of the contract.
+fn is_success(response: &JsonResponse) -> bool {
+    assert!(response.status == 200 || response.json["error"].is_string(), "{response:?}");
+    response.status == 200
 }
 
-/// Works until it is told to stop, or until the service is gone.
+/// Places and takes orders until `stop` is set. Requests may fail after the service was killed.
 fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Intent> {
     thread::scope(|scope| {
         let workers: Vec<_> = (0..CLIENTS)
@@ -95,50 +90,50 @@ fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Intent> {
     })
 }
 
-/// Everybody comes back with their keys. Now all is known, and fits what was told before.
+/// Retries everything with the same keys, and compares the responses with those before.
 fn settle(service: &Process, mut intents: Vec<Intent>) {
-    assert!(intents.iter().any(|intent| intent.id.is_some()), "nothing was answered");
-    assert!(intents.iter().any(|intent| intent.won.contains(&true)), "nobody won");
+    assert!(intents.iter().any(|intent| intent.id.is_some()), "no placement succeeded");
+    assert!(intents.iter().any(|intent| intent.won.contains(&true)), "no take succeeded");
     for intent in &mut intents {
-        let response = intent.won;
+        let before = intent.won;
         intent.place(&service.client);
         intent.take(&service.client);
-        // The winner is told again; the others lost again.
+        // The winner gets a replay, the others lose again.
         let winners = intent.won.iter().filter(|&&won| won).count();
-        assert_eq!(winners, 1, "{}: {response:?} before, {:?} now", intent.key, intent.won);
+        assert_eq!(winners, 1, "{}: {before:?} before, {:?} now", intent.key, intent.won);
     }
     let ids: HashSet<_> = intents.iter().map(|intent| intent.id.unwrap()).collect();
-    assert_eq!(ids.len(), intents.len(), "two keys made one order");
+    assert_eq!(ids.len(), intents.len(), "two keys have one order");
     let pages = service.client.pages("/orders?page=1&limit=1000&status=TAKEN");
     let listed: HashSet<_> = pages.flatten().collect();
-    assert_eq!(listed, ids, "orders that nobody was response of, or the other way round");
+    assert_eq!(listed, ids, "listed orders, acknowledged orders");
     let free = service.client.get("/orders?page=1&limit=1&status=UNASSIGNED");
     assert_eq!(free.json.as_array().unwrap().len(), 0);
 }
 
 #[rstest]
-fn what_was_answered_survives_kill_9(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
+fn acknowledged_changes_survive_kill_9(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
     let fixture = Fixture::new(store);
     let mut intents = vec![];
     for round in 0..rounds() {
         let service = Process::start(&fixture);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let until = Stop(&stop);
-            let working = scope.spawn(|| work(&service, round, &stop));
+            let until = StopOnDrop(&stop);
+            let load = scope.spawn(|| work(&service, round, &stop));
             thread::sleep(Duration::from_millis(200 + round * 97 % 600));
             service.signal("KILL");
             thread::sleep(Duration::from_millis(20));
             drop(until);
-            intents.extend(working.join().unwrap());
+            intents.extend(load.join().unwrap());
         });
     }
     settle(&Process::start(&fixture), intents);
 }
 
-/// A server that writes as PostgreSQL does by default, under a service that goes on.
+/// The server has PostgreSQL's default durability. The service keeps running.
 #[test]
-fn what_was_answered_survives_kill_9_of_the_database() {
+fn acknowledged_changes_survive_kill_9_of_the_database() {
     let server = Server::start(ServerSettings::Durable);
     let fixture = Fixture::on_server(&server);
     let service = Process::start(&fixture);
@@ -146,14 +141,14 @@ fn what_was_answered_survives_kill_9_of_the_database() {
     for round in 0..rounds() {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let until = Stop(&stop);
-            let working = scope.spawn(|| work(&service, round, &stop));
+            let until = StopOnDrop(&stop);
+            let load = scope.spawn(|| work(&service, round, &stop));
             thread::sleep(Duration::from_millis(300 + round * 97 % 600));
             server.kill();
             server.start_again();
             service.client.wait_for_database();
             drop(until);
-            intents.extend(working.join().unwrap());
+            intents.extend(load.join().unwrap());
         });
     }
     settle(&service, intents);

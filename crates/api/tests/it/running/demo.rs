@@ -1,4 +1,4 @@
-//! The service as the demo's deployment has it: PostgreSQL part by part, and Google Maps.
+//! The service with the settings of the demo's deployment: PostgreSQL part by part, and Google.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use super::{
     support::{Fixture, InProcess, Process, Store, TIMEOUT},
 };
 
-fn on_postgres_and_google(google: &Google) -> Fixture {
-    google.asked_by(Fixture::new(Store::Postgres))
+fn postgres_with_google(google: &Google) -> Fixture {
+    google.configure(Fixture::new(Store::Postgres))
 }
 
-/// The answers of the demo's README, the road's distance included.
+/// The responses of the demo's README, including the road distance.
 #[test]
-fn the_demos_variables_make_the_demos_service() {
+fn demo_settings_reproduce_the_demo() {
     let server = Server::start(ServerSettings::Fast);
     let google = Google::start();
     let fixture = Fixture::on_server(&server);
-    // Only what the demo's compose file sets.
+    // Only the variables of the demo's compose file.
     let [host, port, username, password] = server.environment().map(|(_, value)| value);
     let fixture = fixture
         .with("DATABASE_URL", "")
@@ -30,7 +30,7 @@ fn the_demos_variables_make_the_demos_service() {
         .with("DB_USERNAME", username)
         .with("DB_PASSWORD", password)
         .with("DB_NAME", "FoodDelivery");
-    let fixture = google.asked_by(fixture);
+    let fixture = google.configure(fixture);
     let service = Process::start(&fixture);
     let client = &service.client;
 
@@ -52,43 +52,47 @@ fn the_demos_variables_make_the_demos_service() {
 #[case(google::OVER_LIMIT, "distance_unavailable", 502)]
 #[case(google::NEGATIVE, "distance_unavailable", 502)]
 #[case(google::SILENT, "distance_unavailable", 502)]
-fn what_google_cannot_tell_is_refused_and_changes_nothing(
+fn google_failures_are_errors_and_change_nothing(
     #[case] origin: [&str; 2],
     #[case] code: &str,
     #[case] precise: u16,
 ) {
     let google = Google::start();
-    let fixture = on_postgres_and_google(&google);
+    let fixture = postgres_with_google(&google);
     let service = Process::start(&fixture);
     let client = &service.client;
 
-    let answer = client.post_from(origin, Some("key-1")).unwrap();
-    assert_eq!(answer.status, 400, "{answer:?}");
-    assert_eq!(answer.json.as_object().unwrap().keys().collect::<Vec<_>>(), ["error"]);
-    let answer = client.problem_json().post_from(origin, Some("key-1")).unwrap();
-    assert_eq!((answer.status, answer.json["code"].as_str()), (precise, Some(code)), "{answer:?}");
+    let response = client.post_from(origin, Some("key-1")).unwrap();
+    assert_eq!(response.status, 400, "{response:?}");
+    assert_eq!(response.json.as_object().unwrap().keys().collect::<Vec<_>>(), ["error"]);
+    let response = client.problem_json().post_from(origin, Some("key-1")).unwrap();
+    assert_eq!(
+        (response.status, response.json["code"].as_str()),
+        (precise, Some(code)),
+        "{response:?}"
+    );
     assert_eq!(client.get("/orders?page=1&limit=9").json, json!([]));
 
     // The key is free.
     let placed = client.post(Some("key-1")).unwrap();
     assert_eq!((placed.status, placed.header("idempotency-replayed")), (200, None), "{placed:?}");
-    let response = format!("{answer:?}{}", service.log());
-    assert!(!response.contains(google::KEY), "{response}");
+    let output = format!("{response:?}{}", service.log());
+    assert!(!output.contains(google::KEY), "{output}");
 }
 
 #[test]
-fn a_distance_of_zero_is_a_distance() {
+fn distance_of_zero_is_valid() {
     let google = Google::start();
-    let fixture = on_postgres_and_google(&google);
+    let fixture = postgres_with_google(&google);
     let service = InProcess::start(&fixture);
-    let placed = service.client.post_from(google::HERE, None).unwrap();
+    let placed = service.client.post_from(google::SAME_POINT, None).unwrap();
     assert_eq!((placed.status, &placed.json["distance"]), (200, &json!(0)), "{placed:?}");
     service.stop().unwrap();
 }
 
-/// The row is held as somebody at a terminal holds it.
+/// An operator locks the row in a terminal.
 #[test]
-fn a_row_that_is_locked_in_psql_is_busy_at_once() {
+fn row_locked_in_psql_is_busy_immediately() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server);
     let service = Process::start(&fixture);
@@ -107,16 +111,19 @@ fn a_row_that_is_locked_in_psql_is_busy_at_once() {
     let locked = || session.number(asleep) > 0;
     wait_for(TIMEOUT, locked, || "psql does not lock the row".to_owned());
 
-    let began = std::time::Instant::now();
-    let answer = service.client.take(id, None).unwrap();
+    let start = std::time::Instant::now();
+    let response = service.client.take(id, None).unwrap();
     let precise = service.client.problem_json().take(id, Some("key-1")).unwrap();
-    // A millisecond or so. Waiting for the lock would take 2 s, each time.
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    assert_eq!(answer.status, 400, "{answer:?}");
+    // This takes about a millisecond. Waiting for the lock would take 2 s, each time.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(response.status, 400, "{response:?}");
     assert_eq!((precise.status, precise.json["code"].as_str()), (409, Some("order_busy")));
 
     psql.kill().unwrap();
     psql.wait().unwrap();
-    session.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()");
+    session.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+         WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()",
+    );
     assert_eq!(service.client.take(id, Some("key-1")).unwrap().status, 200);
 }

@@ -1,4 +1,4 @@
-//! Whatever the program ends with, it says so in one line.
+//! The program ends with one line on standard error, whatever the cause.
 
 use std::{
     net::TcpListener,
@@ -14,7 +14,7 @@ fn assert_one_line(output: &Output, code: i32, cause: &str) {
     assert_eq!(output.status.code(), Some(code), "{cause}: {text}");
     let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("{cause}: no line: {text:?}"));
     assert!(line.starts_with("order-api: "), "{cause}: {text:?}");
-    // Whatever a terminal, a log collector or Unicode takes for the end of a line.
+    // Everything that a terminal, a log collector or Unicode treats as the end of a line.
     let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     assert!(!line.contains(breaks_line), "{cause}: {text:?}");
 }
@@ -40,13 +40,13 @@ fn shell(line: &str) -> Output {
         .unwrap()
 }
 
-/// Runs a command with a standard output that takes nothing.
+/// Runs a command whose standard output is a full device.
 fn run_with_full_output(arguments: &str) -> Output {
     shell(&format!("exec \"$0\" {arguments} >/dev/full"))
 }
 
 #[test]
-fn invalid_command_line_is_one_line() {
+fn invalid_command_line_prints_one_line() {
     let lines: [&[&str]; 9] = [
         &["--no\nsuch"],
         &["--no\u{2028}such=1"],
@@ -64,7 +64,7 @@ fn invalid_command_line_is_one_line() {
 }
 
 #[test]
-fn invalid_setting_is_one_line() {
+fn invalid_setting_prints_one_line() {
     let settings: [&[(&str, &str)]; 8] = [
         &[("LISTEN", "a\nb")],
         &[("DATABASE_URL", "postgres://u:p%0Aq@h/d")],
@@ -81,10 +81,10 @@ fn invalid_setting_is_one_line() {
 }
 
 #[test]
-fn failed_start_is_one_line() {
+fn failed_start_prints_one_line() {
     let database = TestDb::new();
     database.create();
-    // A table that is in the way of a migration.
+    // A table that makes a migration fail.
     database.session().execute("CREATE TABLE orders (x int)");
     let url = database.url();
     let (_, address) = url.rsplit_once('@').unwrap();
@@ -113,7 +113,7 @@ fn failed_start_is_one_line() {
 }
 
 #[test]
-fn failure_of_other_commands_is_one_line() {
+fn failed_command_prints_one_line() {
     assert_one_line(&run(&["healthcheck"], &[("LISTEN", "127.0.0.1:1")]), 1, "no service");
     assert_one_line(&run(&["healthcheck"], &[("LISTEN", "a\nb")]), 1, "no address");
     for command in ["config", "openapi"] {
@@ -121,9 +121,9 @@ fn failure_of_other_commands_is_one_line() {
     }
 }
 
-/// Libraries panic where they find no file descriptor.
+/// Libraries panic when they get no file descriptor.
 #[test]
-fn panic_of_a_library_is_one_line() {
+fn library_panic_prints_one_line() {
     let outputs: Vec<_> = (5..=9)
         .map(|limit| {
             let output = shell(&format!("ulimit -n {limit}; exec \"$0\" serve"));

@@ -1,4 +1,4 @@
-//! The database goes away under load and comes back: nothing is lost, doubled, or stale.
+//! The database stops under load and starts again: nothing is lost, duplicated or stale.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -8,34 +8,36 @@ use std::{
 
 use order_test_postgres::{Server, ServerSettings, wait_for};
 
-use super::support::{Client, Fixture, Process, Stop};
+use super::support::{Client, Fixture, Process, StopOnDrop};
 
-/// What the clients saw between two moments.
+/// What clients observed during a period.
 #[derive(Default)]
-struct Seen {
+struct Observed {
     placed: usize,
     codes: Vec<String>,
 }
 
-/// Places and takes as fast as it can, without keys, until it is told to stop.
-fn work(client: &Client, stop: &AtomicBool) -> Seen {
-    let mut seen = Seen::default();
+/// Places, takes and reads orders without keys until `stop` is set.
+fn work(client: &Client, stop: &AtomicBool) -> Observed {
+    let mut observed = Observed::default();
     while !stop.load(Ordering::Relaxed) {
         let placed = client.post(None).unwrap();
-        let answers = match placed.json["id"].as_i64() {
+        let responses = match placed.json["id"].as_i64() {
             Some(id) => {
-                seen.placed += 1;
+                observed.placed += 1;
                 vec![client.take(id, None).unwrap(), client.get(&format!("/orders/{id}"))]
             }
             None => vec![placed],
         };
-        let refused = answers.iter().filter(|answer| answer.status != 200);
-        seen.codes.extend(refused.map(|answer| answer.json["code"].as_str().unwrap().to_owned()));
+        let failed = responses.iter().filter(|response| response.status != 200);
+        observed
+            .codes
+            .extend(failed.map(|response| response.json["code"].as_str().unwrap().to_owned()));
     }
-    seen
+    observed
 }
 
-fn work_for(service: &Process, time: Duration) -> Seen {
+fn work_for(service: &Process, time: Duration) -> Observed {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..8)
@@ -44,21 +46,21 @@ fn work_for(service: &Process, time: Duration) -> Seen {
                 scope.spawn(move || work(&client, stop))
             })
             .collect();
-        let until = Stop(&stop);
+        let until = StopOnDrop(&stop);
         thread::sleep(time);
         drop(until);
-        let mut all = Seen::default();
+        let mut all = Observed::default();
         for worker in workers {
-            let seen = worker.join().unwrap();
-            all.placed += seen.placed;
-            all.codes.extend(seen.codes);
+            let observed = worker.join().unwrap();
+            all.placed += observed.placed;
+            all.codes.extend(observed.codes);
         }
         all
     })
 }
 
 #[test]
-fn a_database_that_goes_away_for_ten_seconds_leaves_nothing_stale() {
+fn ten_second_database_outage_leaves_nothing_stale() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server);
     let service = Process::start(&fixture);
@@ -66,20 +68,20 @@ fn a_database_that_goes_away_for_ten_seconds_leaves_nothing_stale() {
     assert!(before.placed > 0 && before.codes.is_empty(), "{:?}", before.codes);
 
     let during = thread::scope(|scope| {
-        let working = scope.spawn(|| work_for(&service, Duration::from_secs(10)));
+        let load = scope.spawn(|| work_for(&service, Duration::from_secs(10)));
         thread::sleep(Duration::from_millis(300));
         server.stop();
-        working.join().unwrap()
+        load.join().unwrap()
     });
     let known = ["storage_unavailable", "outcome_unknown"];
     assert!(during.codes.iter().any(|code| code == "storage_unavailable"), "{:?}", during.codes);
     assert!(during.codes.iter().all(|code| known.contains(&code.as_str())), "{:?}", during.codes);
     let health = service.client.get("/healthcheck");
-    assert_eq!(health.status, 200, "it lives without its database");
+    assert_eq!(health.status, 200, "the service runs without its database");
 
     server.start_again();
-    let answers = || service.client.post(None).unwrap().status == 200;
-    wait_for(Duration::from_secs(30), answers, || "the service does not come back".to_owned());
+    let is_connected = || service.client.post(None).unwrap().status == 200;
+    wait_for(Duration::from_secs(30), is_connected, || "the service does not reconnect".to_owned());
     let after = work_for(&service, Duration::from_secs(2));
     assert!(after.placed > 0 && after.codes.is_empty(), "{:?}", after.codes);
 }

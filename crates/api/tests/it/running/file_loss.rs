@@ -1,5 +1,5 @@
-//! The database file goes away under the running service: nothing is acknowledged that is not in
-//! the file at the path.
+//! The database file is removed or replaced under the running service: nothing is acknowledged that
+//! is not in the file at the path.
 
 use std::{fs, path::Path, process::Command, thread, time::Duration};
 
@@ -21,8 +21,8 @@ fn readiness(client: &Client) -> Value {
     client.get("/readyz").json
 }
 
-/// The names in the directory of the database, and where the path leads.
-fn names(fixture: &Fixture) -> Vec<String> {
+/// The names of the files in the directory of the database.
+fn file_names(fixture: &Fixture) -> Vec<String> {
     let Ok(entries) = fs::read_dir(fixture.directory().join("data")) else { return vec![] };
     let mut names: Vec<_> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -30,29 +30,29 @@ fn names(fixture: &Fixture) -> Vec<String> {
     names
 }
 
-/// Every request that needs the database fails, and nothing was changed.
-fn expect_unavailable(client: &Client, order: i64) {
+/// Checks that every request that needs the database fails and changes nothing.
+fn assert_unavailable(client: &Client, order: i64) {
     let client = client.problem_json();
-    let answers = [
+    let responses = [
         client.post(None).unwrap(),
         client.post(Some("key")).unwrap(),
         client.take(order, None).unwrap(),
         client.get("/orders?page=1&limit=1"),
         client.get(&format!("/orders/{order}")),
     ];
-    for answer in answers {
-        assert_eq!((answer.status, &answer.json["code"]), (503, &json!("storage_unavailable")));
+    for response in responses {
+        assert_eq!((response.status, &response.json["code"]), (503, &json!("storage_unavailable")));
     }
 }
 
-/// A service whose file holds some orders, and whose write-ahead log one more.
+/// Starts a service whose file contains 30 orders, and whose write-ahead log one more.
 fn start(fixture: &Fixture) -> (Process, i64) {
     let service = Process::start(fixture);
     for _ in 0..30 {
         service.client.place();
     }
     drop(service);
-    // A backup that is put in place is a database without a log.
+    // A restored backup is a database without a log.
     let copy = fixture.directory().join("copy.db");
     let backup = super::support::order_api()
         .args(["backup", copy.to_str().unwrap()])
@@ -102,14 +102,14 @@ fn change_is_acknowledged_only_in_the_file_at_the_path(#[case] event: &str, #[ca
 
     shell(fixture.directory(), event);
 
-    let after = names(&fixture);
-    expect_unavailable(client, order);
+    let after = file_names(&fixture);
+    assert_unavailable(client, order);
     let is_noticed = || readiness(client) == json!({"error": "not ready: database"});
     wait_for(NOTICED_WITHIN, is_noticed, || format!("{}", readiness(client)));
-    // It stays so, and no file is made.
+    // The service stays unavailable and creates no file.
     thread::sleep(Duration::from_millis(1500));
-    expect_unavailable(client, order);
-    assert_eq!(names(&fixture), after);
+    assert_unavailable(client, order);
+    assert_eq!(file_names(&fixture), after);
 
     if !undo.is_empty() {
         shell(fixture.directory(), undo);
@@ -121,18 +121,17 @@ fn change_is_acknowledged_only_in_the_file_at_the_path(#[case] event: &str, #[ca
     }
 }
 
-/// The path stays the same where only a directory above it becomes a link.
+/// The path stays valid if a directory above the file is replaced by a link to it.
 #[test]
-fn file_that_is_reached_another_way_is_the_same() {
+fn file_behind_a_linked_directory_is_the_same() {
     let fixture = Fixture::new(Store::Sqlite);
     let (service, order) = start(&fixture);
     shell(fixture.directory(), "mv data moved; ln -s moved data");
     assert!(service.client.place() > order);
 }
 
-/// What was acknowledged before the log was removed is not lost with it.
 #[test]
-fn removed_log_loses_nothing_that_was_acknowledged() {
+fn removed_log_loses_no_acknowledged_change() {
     let fixture = Fixture::new(Store::Sqlite);
     let (service, order) = start(&fixture);
     shell(fixture.directory(), "rm data/orders.db-wal");

@@ -1,4 +1,4 @@
-//! A stand-in for Google's Distance Matrix API: real HTTP on a port of this machine.
+//! A stand-in for Google's Distance Matrix API: real HTTP on a local port.
 
 use std::{
     io::{Read, Write},
@@ -13,55 +13,63 @@ use std::{
 
 use super::support::Fixture;
 
-/// Its key. Whoever finds it in a log or an answer has found a leak.
+/// The API key of the service. Tests search responses and logs for it.
 pub(crate) const KEY: &str = "marker-key";
 
-/// An origin for each of its answers. All others are 1,728,057 m away from everywhere.
+/// Origins with a response of their own. Every other origin is 1,728,057 m from everywhere.
 pub(crate) const NO_ROUTE: [&str; 2] = ["1", "1"];
 pub(crate) const DENIED: [&str; 2] = ["2", "2"];
 pub(crate) const OVER_LIMIT: [&str; 2] = ["3", "3"];
 pub(crate) const NEGATIVE: [&str; 2] = ["4", "4"];
 pub(crate) const SILENT: [&str; 2] = ["5", "5"];
-pub(crate) const HERE: [&str; 2] = ["59.436487", "24.747193"];
+pub(crate) const SAME_POINT: [&str; 2] = ["59.436487", "24.747193"];
 
 pub(crate) struct Google {
     address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
 }
 
 impl Google {
-    /// Answers as long as the test's process lives.
+    /// Serves until the test's process ends.
     pub(crate) fn start() -> Self {
+        Self::start_with(|_, head| response_to(head))
+    }
+
+    /// Serves what `respond` returns for the number of the call, from 1, and the head of the
+    /// request. Without a body the connection is closed.
+    pub(crate) fn start_with(
+        respond: impl Fn(usize, &str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let google = Self { address: listener.local_addr().unwrap(), asked: Arc::default() };
-        let asked = Arc::clone(&google.asked);
+        let google = Self { address: listener.local_addr().unwrap(), calls: Arc::default() };
+        let (calls, respond) = (Arc::clone(&google.calls), Arc::new(respond));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let asked = Arc::clone(&asked);
-                thread::spawn(move || serve(stream, &asked));
+                let (calls, respond) = (Arc::clone(&calls), Arc::clone(&respond));
+                thread::spawn(move || serve(stream, &calls, &*respond));
             }
         });
         google
     }
 
-    /// The settings of a service that asks it.
-    pub(crate) fn asked_by(&self, fixture: Fixture) -> Fixture {
-        fixture.with("GMAP_TOKEN", KEY).with("GMAP_DISTANCE_MATRIX_API", self.endpoint())
+    /// Adds the settings with which a service calls this server.
+    pub(crate) fn configure(&self, fixture: Fixture) -> Fixture {
+        let endpoint = format!("http://{}/maps/api/distancematrix/json", self.address);
+        fixture.with("GMAP_TOKEN", KEY).with("GMAP_DISTANCE_MATRIX_API", endpoint)
     }
 
-    /// What `GMAP_DISTANCE_MATRIX_API` must be.
-    pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}/maps/api/distancematrix/json", self.address)
-    }
-
-    /// How often it was asked.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    /// The number of calls so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
     }
 }
 
-/// One request a connection is enough for a stand-in.
-fn serve(mut stream: TcpStream, asked: &AtomicUsize) {
+/// Serves one request and closes the connection.
+fn serve(
+    mut stream: TcpStream,
+    calls: &AtomicUsize,
+    respond: &dyn Fn(usize, &str) -> Option<String>,
+) {
     let mut head = vec![];
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -70,8 +78,18 @@ fn serve(mut stream: TcpStream, asked: &AtomicUsize) {
         }
         head.push(byte[0]);
     }
-    asked.fetch_add(1, Ordering::Relaxed);
-    let head = String::from_utf8(head).unwrap();
+    let call = calls.fetch_add(1, Ordering::Relaxed) + 1;
+    let Some(body) = respond(call, std::str::from_utf8(&head).unwrap()) else { return };
+    // The client may have disconnected.
+    let _ = write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+}
+
+fn response_to(head: &str) -> Option<String> {
     let from = |origin: [&str; 2]| {
         let [latitude, longitude] = origin;
         head.contains(&format!("origins={latitude}%2C{longitude}&"))
@@ -82,8 +100,8 @@ fn serve(mut stream: TcpStream, asked: &AtomicUsize) {
     let distance = |metres: i64| {
         element(&format!(r#"{{"status":"OK","distance":{{"text":"","value":{metres}}}}}"#))
     };
-    let body = if !head.contains(&format!("key={KEY}")) || from(DENIED) {
-        // Google quotes the key at times.
+    Some(if !head.contains(&format!("key={KEY}")) || from(DENIED) {
+        // Google sometimes quotes the key.
         format!(
             r#"{{"status":"REQUEST_DENIED","error_message":"The provided key {KEY} is invalid."}}"#
         )
@@ -94,17 +112,11 @@ fn serve(mut stream: TcpStream, asked: &AtomicUsize) {
     } else if from(NEGATIVE) {
         distance(-5)
     } else if from(SILENT) {
-        return thread::sleep(Duration::from_secs(20));
-    } else if from(HERE) {
+        thread::sleep(Duration::from_secs(20));
+        return None;
+    } else if from(SAME_POINT) {
         distance(0)
     } else {
         distance(1_728_057)
-    };
-    // The client may have gone.
-    let _ = write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    })
 }

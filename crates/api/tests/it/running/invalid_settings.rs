@@ -1,4 +1,4 @@
-//! The rule that every setting obeys, by variable and by option, whatever settings there are.
+//! Rules for the values of all settings, given as variables or as options.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -6,11 +6,9 @@ use std::{
     process::Output,
 };
 
-use order_test_postgres::wait_for;
+use super::support::{Fixture, Process, Store, order_api};
 
-use super::support::{Fixture, Process, Store, TIMEOUT, order_api};
-
-/// Control characters and padding, as files and secrets of deployments have them.
+/// Values with control characters or white space around them, as deployments produce them.
 fn flawed_values() -> Vec<OsString> {
     let texts = ["marker\n", "marker\r", "marker ", "\tmarker", "marker\u{a0}", "\u{2003}marker"];
     let others = ["mar\u{1b}ker", "\n", " "];
@@ -18,7 +16,7 @@ fn flawed_values() -> Vec<OsString> {
     texts.into_iter().chain(others).map(Into::into).chain([not_utf8]).collect()
 }
 
-/// The names of all settings that the help names, and the options of those that are options.
+/// The variables in the output of `--help`, each with its option if it has one.
 fn all_settings() -> Vec<(String, Option<String>)> {
     let help = order_api().arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
@@ -49,7 +47,7 @@ fn assert_rejected(output: &Output, name: &str, value: &OsStr) {
 }
 
 #[test]
-fn flawed_value_of_any_setting_ends_with_2() {
+fn flawed_value_of_any_setting_exits_with_2() {
     let settings = all_settings();
     assert!(settings.len() >= 20, "{settings:?}");
     assert!(settings.iter().filter(|(_, option)| option.is_some()).count() >= 18, "{settings:?}");
@@ -75,7 +73,7 @@ fn empty_value_of_any_setting_counts_as_unset() {
 }
 
 #[test]
-fn secret_file_with_more_than_a_line_break_ends_with_2() {
+fn secret_file_with_more_than_a_line_break_exits_with_2() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
     for name in ["DB_PASSWORD_FILE", "GMAP_TOKEN_FILE"] {
@@ -98,7 +96,7 @@ fn secret_file_with_more_than_a_line_break_ends_with_2() {
 }
 
 #[test]
-fn sqlite_url_with_home_or_host_ends_with_2() {
+fn sqlite_url_with_home_or_host_exits_with_2() {
     let directory = tempfile::tempdir().unwrap();
     for url in ["sqlite://~/orders.db", "sqlite://~root/orders.db", "sqlite://localhost/orders.db"]
     {
@@ -131,7 +129,6 @@ fn settings_without_effect_are_logged() {
         Fixture::new(Store::Sqlite).with("DB_NAME", "orders").with("DB_PASSWORD", "marker");
     let mut service = Process::start(&fixture);
     service.stop();
-    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let log = service.log();
     let warning = log.lines().find(|line| line.contains("settings have no effect")).unwrap();
     assert!(warning.contains("\"settings\":\"DB_NAME, DB_PASSWORD\""), "{warning}");

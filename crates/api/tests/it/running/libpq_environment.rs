@@ -1,4 +1,4 @@
-//! The variables of libpq never decide where orders are.
+//! libpq's own environment variables never decide where orders are stored.
 
 use std::fs;
 
@@ -7,21 +7,21 @@ use rstest::rstest;
 
 use super::support::{Fixture, Process, Store, order_api};
 
-/// What redirects libpq, or gives it another view of the database, where it may.
+/// Variables that redirect libpq, or change what it sees of the database, if they have an effect.
 #[rstest]
 #[case("PGHOSTADDR", "127.0.0.2")]
 #[case("PGHOST", "127.0.0.2")]
 #[case("PGPORT", "1")]
-#[case("PGUSER", "nobody")]
+#[case("PGUSER", "elsewhere")]
 #[case("PGDATABASE", "elsewhere")]
 #[case("PGOPTIONS", "-c search_path=elsewhere")]
 #[case("PGOPTIONS", "-c default_transaction_read_only=on")]
 #[case("PGTARGETSESSIONATTRS", "standby")]
-#[case("PGLOADBALANCEHOSTS", "invalid_response")]
-#[case("PGCLIENTENCODING", "invalid_response")]
-#[case("PGCONNECT_TIMEOUT", "invalid_response")]
+#[case("PGLOADBALANCEHOSTS", "invalid")]
+#[case("PGCLIENTENCODING", "invalid")]
+#[case("PGCONNECT_TIMEOUT", "invalid")]
 #[case("PGAPPNAME", "elsewhere")]
-fn variable_of_libpq_leaves_orders_where_they_are(
+fn libpq_variable_does_not_redirect_orders(
     #[case] name: &'static str,
     #[case] value: &'static str,
 ) {
@@ -36,7 +36,7 @@ fn variable_of_libpq_leaves_orders_where_they_are(
 }
 
 #[test]
-fn service_file_leaves_orders_where_they_are() {
+fn libpq_service_file_does_not_redirect_orders() {
     let fixture = Fixture::new(Store::Postgres);
     let file = fixture.directory().join("pg_service.conf");
     let service = "[elsewhere]\nhostaddr=127.0.0.2\nport=1\noptions=-c search_path=elsewhere\n";
@@ -48,13 +48,13 @@ fn service_file_leaves_orders_where_they_are() {
     assert_eq!(fixture.database().session().number("SELECT count(*) FROM public.orders"), 1);
 }
 
-/// All of libpq's variables name another server, and the address says as little as it can.
+/// All of libpq's variables name another server, and the URL says as little as possible.
 #[rstest]
 #[case("postgres:///redirected")]
 #[case("postgres://127.0.0.1/redirected")]
 #[case("postgres://127.0.0.1:1/redirected")]
 #[case("postgres://order_api_test@127.0.0.2/redirected")]
-fn server_of_libpqs_variables_is_not_used(#[case] url: &str) {
+fn server_of_libpq_variables_is_not_used(#[case] url: &str) {
     let other = Server::start(ServerSettings::Fast);
     let output = order_api()
         .arg("migrate")
@@ -65,11 +65,11 @@ fn server_of_libpqs_variables_is_not_used(#[case] url: &str) {
         .output()
         .unwrap();
     let mut session = order_test_postgres::Session::open(&other.url("postgres"));
-    let there = "SELECT count(*) FROM pg_database WHERE datname = 'redirected'";
-    assert_eq!(session.number(there), 0, "{output:?}");
+    let redirected = "SELECT count(*) FROM pg_database WHERE datname = 'redirected'";
+    assert_eq!(session.number(redirected), 0, "{output:?}");
 }
 
-/// The variable, and the file, apply to an address without a password.
+/// Both the variable and the file apply to a URL without a password.
 #[test]
 fn password_applies_to_an_address_without_one() {
     let server = Server::start(ServerSettings::Fast);
@@ -88,7 +88,7 @@ fn password_applies_to_an_address_without_one() {
     assert_eq!(run("DB_PASSWORD", "marker-password", &url), Some(0));
     assert_eq!(run("DB_PASSWORD_FILE", file, &url), Some(0));
     assert_eq!(run("DB_PASSWORD", "another", &url), Some(1));
-    // The password of the address is nearer to it.
+    // The password in the URL takes precedence.
     let own = url.replace("customer@", "customer:marker-password@");
     assert_eq!(run("DB_PASSWORD", "another", &own), Some(0));
 }

@@ -1,4 +1,4 @@
-//! What bounds a request and the number of connections.
+//! Limits of connections, file descriptors and the duration of a request.
 
 use std::{
     io::{Read, Write},
@@ -24,7 +24,7 @@ fn connections_beyond_the_limit_wait_until_one_is_closed() {
     third.write_all(HEALTH).unwrap();
     third.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut byte = [0];
-    assert!(third.read(&mut byte).is_err(), "it was served beside two others");
+    assert!(third.read(&mut byte).is_err(), "a third connection was served");
 
     drop(first);
 
@@ -34,30 +34,30 @@ fn connections_beyond_the_limit_wait_until_one_is_closed() {
 }
 
 #[test]
-fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
+fn descriptor_limit_is_raised_to_the_hard_limit() {
     let fixture = Fixture::new(Store::Sqlite);
-    let service = Process::start_by(&fixture, "ulimit -S -n 256; exec \"$0\"");
+    let service = Process::start_with_shell(&fixture, "ulimit -S -n 256; exec \"$0\"");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let [soft, hard] = [3, 4].map(|column| line.split_whitespace().nth(column).unwrap());
     assert_eq!(soft, hard, "{line}");
 
-    // And where the hard one is low, there are fewer connections.
-    let poor = Process::start_by(&fixture, "ulimit -n 300; exec \"$0\"");
-    assert!(poor.log().contains("\"connections.limit\":150"), "{}", poor.log());
+    // A low hard limit reduces the number of connections.
+    let limited = Process::start_with_shell(&fixture, "ulimit -n 300; exec \"$0\"");
+    assert!(limited.log().contains("\"connections.limit\":150"), "{}", limited.log());
 }
 
 #[test]
-fn a_provider_that_takes_too_long_changes_nothing() {
+fn slow_provider_changes_nothing() {
     let fixture =
-        Google::start().asked_by(Fixture::new(Store::Sqlite)).with("REQUEST_TIMEOUT", "1");
+        Google::start().configure(Fixture::new(Store::Sqlite)).with("REQUEST_TIMEOUT", "1");
     let service = Process::start(&fixture);
     let client = service.client.problem_json();
-    let since = Instant::now();
+    let start = Instant::now();
 
     let response = client.post_from(SILENT, Some("key")).unwrap();
 
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert_eq!((response.status, response.json["code"].as_str()), (504, Some("deadline_exceeded")));
     assert_eq!(client.get("/orders?page=1&limit=1").json.as_array().unwrap().len(), 0);
     // Its key is free.
@@ -65,7 +65,7 @@ fn a_provider_that_takes_too_long_changes_nothing() {
 }
 
 #[test]
-fn a_database_that_takes_too_long_leaves_a_change_unknown_and_a_read_unharmed() {
+fn slow_database_leaves_changes_unknown_and_fails_reads() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server).with("REQUEST_TIMEOUT", "1");
     let service = Process::start(&fixture);
@@ -84,7 +84,7 @@ fn a_database_that_takes_too_long_leaves_a_change_unknown_and_a_read_unharmed() 
             (503, Some("outcome_unknown"))
         );
     }
-    // The key tells, whatever it was.
+    // A retry with the key settles the outcome.
     drop(frozen);
     client.wait_for_database();
     assert_eq!(client.take(id, Some("key")).unwrap().status, 200);

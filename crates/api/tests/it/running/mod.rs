@@ -1,4 +1,4 @@
-//! The real service, started: its command line, its life, races and crashes.
+//! The running service: its commands, its life cycle, races and crashes.
 
 mod backup;
 mod commands;

@@ -1,5 +1,5 @@
-//! The service behind a connection pooler: session mode works, any other ends the start or the
-//! readiness, and no response is ever wrong.
+//! The service behind a connection pooler: session mode works, any other mode ends the start or the
+//! readiness, and no response is wrong.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::support::{Fixture, Process, TIMEOUT, order_api};
 
 #[rstest]
-fn start_behind_a_pooler_that_shares_sessions_ends_with_1_and_one_line(
+fn start_behind_a_session_sharing_pooler_exits_with_1(
     #[values(PoolMode::Transaction, PoolMode::Statement)] mode: PoolMode,
     #[values("serve", "migrate")] command: &str,
 ) {
@@ -31,7 +31,7 @@ fn start_behind_a_pooler_that_shares_sessions_ends_with_1_and_one_line(
 }
 
 #[test]
-fn pooler_changed_to_transaction_mode_ends_the_readiness() {
+fn pooler_in_transaction_mode_ends_readiness() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server);
     fixture.database().create();
@@ -41,14 +41,14 @@ fn pooler_changed_to_transaction_mode_ends_the_readiness() {
     let service = Process::start(&fixture);
     let client = &service.client;
     let is_ready = || client.get("/readyz").status == 200;
-    wait_for(TIMEOUT, is_ready, || "it is not ready behind a pooler in session mode".to_owned());
+    wait_for(TIMEOUT, is_ready, || "the service is not ready in session mode".to_owned());
     let id = client.place();
 
     pooler.restart(PoolMode::Transaction);
-    // What was found before is kept for half a second.
-    wait_for(TIMEOUT, || !is_ready(), || "it stays ready".to_owned());
-    let since = Instant::now();
-    while since.elapsed() < Duration::from_secs(8) {
+    // The readiness is cached for half a second.
+    wait_for(TIMEOUT, || !is_ready(), || "the service stays ready".to_owned());
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(8) {
         let ready = client.get("/readyz");
         assert_eq!((ready.status, ready.json), (503, json!({"error": "not ready: database"})));
         let found = client.get(&format!("/orders/{id}"));
@@ -59,6 +59,6 @@ fn pooler_changed_to_transaction_mode_ends_the_readiness() {
     assert!(log.contains("pool_mode = session"), "{log}");
 
     pooler.restart(PoolMode::Session);
-    wait_for(TIMEOUT, is_ready, || "it does not recover".to_owned());
+    wait_for(TIMEOUT, is_ready, || "the service does not recover".to_owned());
     assert_eq!(client.get("/orders?page=1&limit=9").json.as_array().unwrap().len(), 1);
 }

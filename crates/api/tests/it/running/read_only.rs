@@ -17,23 +17,23 @@ use super::support::{Client, Fixture, Process, Store};
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 
-fn until(client: &Client, within: Duration, expected: &Value) {
+fn wait_for_readiness(client: &Client, within: Duration, expected: &Value) {
     let readiness = || client.get("/readyz").json;
     wait_for(within, || readiness() == *expected, || format!("{}", readiness()));
 }
 
-fn until_ready(client: &Client) {
-    until(client, RECOVERED_WITHIN, &json!({"status": "ready"}));
+fn wait_until_ready(client: &Client) {
+    wait_for_readiness(client, RECOVERED_WITHIN, &json!({"status": "ready"}));
 }
 
-fn until_read_only(client: &Client) {
-    until(client, NOTICED_WITHIN, &json!({"error": "not ready: read-only"}));
+fn wait_until_read_only(client: &Client) {
+    wait_for_readiness(client, NOTICED_WITHIN, &json!({"error": "not ready: read-only"}));
 }
 
-fn expect_rejected(client: &Client, order: i64) {
+fn assert_rejects_changes(client: &Client, order: i64) {
     let client = client.problem_json();
-    for answer in [client.post(Some("key")).unwrap(), client.take(order, None).unwrap()] {
-        assert_eq!((answer.status, &answer.json["code"]), (503, &json!("storage_unavailable")));
+    for response in [client.post(Some("key")).unwrap(), client.take(order, None).unwrap()] {
+        assert_eq!((response.status, &response.json["code"]), (503, &json!("storage_unavailable")));
     }
     assert_eq!(client.get("/orders?page=1&limit=1").json[0]["id"], order, "reads are served");
 }
@@ -42,9 +42,9 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A line of shell that starts a service that file modes hold for. They do not for root, unless it
-/// gives up its capabilities.
-fn line(fixture: &Fixture) -> &'static str {
+/// A line of shell that starts the service as subject to file modes. Root must drop its
+/// capabilities for that.
+fn shell_line(fixture: &Fixture) -> &'static str {
     let file = fixture.directory().join("mode");
     fs::write(&file, "").unwrap();
     set_mode(&file, 0o444);
@@ -54,12 +54,12 @@ fn line(fixture: &Fixture) -> &'static str {
 }
 
 fn start(fixture: &Fixture) -> Process {
-    Process::start_by(fixture, line(fixture))
+    Process::start_with_shell(fixture, shell_line(fixture))
 }
 
 fn command(fixture: &Fixture) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", line(fixture), env!("CARGO_BIN_EXE_order-api")]).env_clear();
+    shell.args(["-c", shell_line(fixture), env!("CARGO_BIN_EXE_order-api")]).env_clear();
     shell
 }
 
@@ -76,7 +76,7 @@ fn read_only_file_is_not_ready_until_it_can_be_written(
     let path = fixture.directory().join(name);
     let mut service = start(&fixture);
     let order = service.client.place();
-    until_ready(&service.client);
+    wait_until_ready(&service.client);
 
     if at_start {
         // Killed, so that the files beside the database are left.
@@ -88,23 +88,23 @@ fn read_only_file_is_not_ready_until_it_can_be_written(
         service = start(&fixture);
     }
 
-    until_read_only(&service.client);
-    expect_rejected(&service.client, order);
+    wait_until_read_only(&service.client);
+    assert_rejects_changes(&service.client, order);
     set_mode(&path, normal);
-    until_ready(&service.client);
+    wait_until_ready(&service.client);
     let placed = service.client.post(Some("key")).unwrap();
     assert_eq!((placed.status, placed.header("idempotency-replayed")), (200, None));
     assert!(service.client.place() > order);
 }
 
-/// Without the files beside it, which it cannot make, SQLite cannot read the database either.
+/// SQLite cannot even read the database without the files beside it, which it cannot create.
 #[test]
-fn read_only_directory_without_a_log_ends_the_start_with_1() {
+fn start_in_a_read_only_directory_without_a_log_exits_with_1() {
     let fixture = Fixture::new(Store::Sqlite);
     start(&fixture).stop();
     let data = fixture.directory().join("data");
     for name in ["orders.db-wal", "orders.db-shm"] {
-        // SQLite has removed them where its connections were closed in time.
+        // SQLite has removed them if all connections were closed.
         let _ = fs::remove_file(data.join(name));
     }
     set_mode(&data, 0o555);
@@ -115,7 +115,7 @@ fn read_only_directory_without_a_log_ends_the_start_with_1() {
     assert!(line.starts_with("order-api: the database ") && line.lines().count() == 1, "{line}");
 }
 
-/// SQLite gives the files that it keeps beside a read-only file the same mode.
+/// SQLite creates the files beside a read-only file with the same mode.
 #[test]
 fn files_made_while_read_only_do_not_stay_read_only() {
     let fixture = Fixture::new(Store::Sqlite);
@@ -124,7 +124,7 @@ fn files_made_while_read_only_do_not_stay_read_only() {
     let mut service = start(&fixture);
     let order = service.client.place();
     service.stop();
-    // The backup has no log; so one is made beside it.
+    // A backup has no log, so SQLite creates one.
     let copy = fixture.directory().join("copy.db");
     let backup = super::support::order_api()
         .args(["backup", copy.to_str().unwrap()])
@@ -134,27 +134,27 @@ fn files_made_while_read_only_do_not_stay_read_only() {
     fs::remove_dir_all(&directory).unwrap();
     fs::create_dir(&directory).unwrap();
     fs::rename(&copy, &path).unwrap();
-    // Once in its life the file must be writable, to get its log.
+    // The file must be writable once, to get its log.
     start(&fixture).stop();
     for name in ["orders.db-wal", "orders.db-shm"] {
-        // They are left where the process ends before SQLite has removed them.
+        // They remain if the process ends before SQLite has removed them.
         let _ = fs::remove_file(directory.join(name));
     }
     set_mode(&path, 0o444);
 
     let service = start(&fixture);
-    until_read_only(&service.client);
+    wait_until_read_only(&service.client);
     drop(service);
     let service = start(&fixture);
-    until_read_only(&service.client);
-    expect_rejected(&service.client, order);
+    wait_until_read_only(&service.client);
+    assert_rejects_changes(&service.client, order);
     set_mode(&path, 0o644);
-    until_ready(&service.client);
+    wait_until_ready(&service.client);
     assert!(service.client.place() > order);
 }
 
-/// No file may become longer than this. SQLite reports it as it does a quota that is used up; that
-/// a disk is full has a text of its own, and is tested in `order-repo-sqlite`.
+/// Limits the size of all files. SQLite reports this like an exhausted quota. A full disk has
+/// another message, and is tested in `order-repo-sqlite`.
 fn limit_files(service: &Process, bytes: &str) {
     let arguments = [format!("--pid={}", service.id()), format!("--fsize={bytes}:unlimited")];
     assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
@@ -163,8 +163,8 @@ fn limit_files(service: &Process, bytes: &str) {
 #[test]
 fn full_disk_rejects_changes_and_leaves_no_outcome_open() {
     let fixture = Fixture::new(Store::Sqlite);
-    // A signal would end the process at the limit.
-    let service = Process::start_by(&fixture, "trap '' XFSZ; exec \"$0\"");
+    // Without the trap a signal would end the process at the limit.
+    let service = Process::start_with_shell(&fixture, "trap '' XFSZ; exec \"$0\"");
     let client = service.client.problem_json();
     let mut order = client.place();
     let mut placed = 1;
@@ -175,27 +175,27 @@ fn full_disk_rejects_changes_and_leaves_no_outcome_open() {
         let key = |n: usize| format!("{round}-{n}");
         let mut rejected = vec![];
         for n in 0..6 {
-            let answer = client.post(Some(&key(n))).unwrap();
-            if answer.status == 200 {
+            let response = client.post(Some(&key(n))).unwrap();
+            if response.status == 200 {
                 placed += 1;
-                order = answer.json["id"].as_i64().unwrap();
+                order = response.json["id"].as_i64().unwrap();
             } else {
-                assert_eq!(answer.json["code"], "storage_unavailable", "{room} bytes left");
+                assert_eq!(response.json["code"], "storage_unavailable", "{room} bytes left");
                 rejected.push(n);
             }
         }
         assert!(!rejected.is_empty(), "{room} bytes left");
         if room == 0 {
-            until_read_only(&client);
-            expect_rejected(&client, order);
+            wait_until_read_only(&client);
+            assert_rejects_changes(&client, order);
         }
 
         limit_files(&service, "unlimited");
-        until_ready(&client);
+        wait_until_ready(&client);
         for n in rejected {
-            let answer = client.post(Some(&key(n))).unwrap();
-            assert_eq!((answer.status, answer.header("idempotency-replayed")), (200, None));
-            order = answer.json["id"].as_i64().unwrap();
+            let response = client.post(Some(&key(n))).unwrap();
+            assert_eq!((response.status, response.header("idempotency-replayed")), (200, None));
+            order = response.json["id"].as_i64().unwrap();
             placed += 1;
         }
     }

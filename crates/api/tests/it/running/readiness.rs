@@ -1,4 +1,4 @@
-//! What orchestrators ask: whether the service lives, and whether it can do its work.
+//! Health checks of orchestrators: liveness and readiness.
 
 use std::{
     fs, thread,
@@ -12,32 +12,30 @@ use serde_json::json;
 use super::support::{Client, Fixture, Process, Store};
 
 fn is_ready(client: &Client) -> bool {
-    let answer = client.get("/readyz");
-    match answer.status {
-        200 => assert_eq!(answer.json, json!({"status": "ready"})),
+    let response = client.get("/readyz");
+    match response.status {
+        200 => assert_eq!(response.json, json!({"status": "ready"})),
         status => {
-            assert_eq!((status, answer.json), (503, json!({"error": "not ready: database"})));
+            assert_eq!((status, response.json), (503, json!({"error": "not ready: database"})));
         }
     }
-    answer.status == 200
+    response.status == 200
 }
 
-/// How long until it is so.
-fn until(ready: bool, client: &Client) -> Duration {
-    let since = Instant::now();
-    let so = || is_ready(client) == ready;
-    wait_for(Duration::from_secs(30), so, || format!("/readyz does not say {ready}"));
-    since.elapsed()
+/// Waits until the service is ready or not, which must be within the documented time.
+fn wait_until_ready_is(ready: bool, client: &Client) {
+    let start = Instant::now();
+    let is_so = || is_ready(client) == ready;
+    wait_for(Duration::from_secs(30), is_so, || format!("/readyz does not become {ready}"));
+    let limit = if ready { RECOVERED_WITHIN } else { NOTICED_WITHIN };
+    assert!(start.elapsed() < limit, "/readyz became {ready} after {:?}", start.elapsed());
 }
 
-/// What the operator is promised.
-const LOST_WITHIN: Duration = Duration::from_secs(2);
-const FOUND_WITHIN: Duration = Duration::from_secs(5);
+const NOTICED_WITHIN: Duration = Duration::from_secs(2);
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 
 #[rstest]
-fn a_service_that_has_its_database_is_ready(
-    #[values(Store::Sqlite, Store::Postgres)] store: Store,
-) {
+fn service_with_its_database_is_ready(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
     let fixture = Fixture::new(store);
     let service = Process::start(&fixture);
     assert!(is_ready(&service.client));
@@ -45,85 +43,81 @@ fn a_service_that_has_its_database_is_ready(
 }
 
 #[test]
-fn a_database_that_goes_away_and_comes_back_is_noticed_in_time() {
+fn database_loss_and_recovery_are_noticed_in_time() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server);
     let service = Process::start(&fixture);
     let client = &service.client;
     assert!(is_ready(client));
 
-    // It stops.
+    // The server stops.
     server.stop();
-    let lost = until(false, client);
-    assert!(lost < LOST_WITHIN, "noticed after {lost:?}");
+    wait_until_ready_is(false, client);
     assert_eq!(client.get("/livez").status, 200);
-    // Long enough for those who try to connect to have become patient.
+    // Long enough for attempts to connect to become rare.
     for _ in 0..8 {
         thread::sleep(Duration::from_millis(700));
         assert!(!is_ready(client));
     }
     server.start_again();
-    let found = until(true, client);
-    assert!(found < FOUND_WITHIN, "noticed after {found:?}");
+    wait_until_ready_is(true, client);
 
-    // It keeps its connections and answers nothing.
+    // The server keeps its connections and does not respond.
     let frozen = server.freeze();
-    let lost = until(false, client);
-    assert!(lost < LOST_WITHIN, "noticed after {lost:?}");
+    wait_until_ready_is(false, client);
     thread::sleep(Duration::from_secs(4));
     drop(frozen);
-    let found = until(true, client);
-    assert!(found < FOUND_WITHIN, "noticed after {found:?}");
+    wait_until_ready_is(true, client);
 
-    // Said once for each change, not for each question.
+    // Logged once for each change, not for each check.
     let log = service.log();
     assert_eq!(log.matches("not ready: the database does not answer").count(), 2, "{log}");
 }
 
 #[test]
-fn probes_are_answered_from_one_question_to_the_database() {
+fn readiness_requests_share_one_database_check() {
     let fixture = Fixture::new(Store::Postgres);
     let service = Process::start(&fixture);
     let committed = || {
-        // The server counts when a connection has been idle for a second.
+        // The server updates the statistics when a connection has been idle for a second.
         thread::sleep(Duration::from_millis(1500));
-        let of_this = "SELECT xact_commit FROM pg_stat_database WHERE datname = ";
+        let query = "SELECT xact_commit FROM pg_stat_database WHERE datname = ";
         let name = fixture.database().name();
-        fixture.database().server().number(&format!("{of_this}'{name}'"))
+        fixture.database().server().number(&format!("{query}'{name}'"))
     };
     let before = committed();
-    let began = Instant::now();
+    let start = Instant::now();
     for _ in 0..1000 {
         assert!(is_ready(&service.client));
     }
-    let questions = began.elapsed().as_millis() / 500 + 1;
+    let checks = start.elapsed().as_millis() / 500 + 1;
     let statements = committed() - before;
-    // A question is two statements; the pool has some of its own.
-    assert!(statements >= 1, "nobody asked");
-    let most = i64::try_from(2 * questions).unwrap() + 50;
-    assert!(statements < most, "{statements} statements, at most {most}");
+    // A check is two statements, and the pool executes others.
+    assert!(statements >= 1, "there was no check");
+    let limit = i64::try_from(2 * checks).unwrap() + 50;
+    assert!(statements < limit, "{statements} statements, the limit is {limit}");
 }
 
 #[test]
-fn tables_that_lack_migrations_are_told() {
+fn missing_migrations_are_reported() {
     let fixture = Fixture::new(Store::Postgres);
     let service = Process::start(&fixture);
     assert!(is_ready(&service.client));
     let mut session = fixture.database().session();
     session.execute("INSERT INTO __diesel_schema_migrations VALUES ('29991231000000')");
     thread::sleep(Duration::from_millis(600));
-    assert!(is_ready(&service.client), "a newer schema is fine");
+    assert!(is_ready(&service.client), "a newer schema is accepted");
 
     session.execute("DELETE FROM __diesel_schema_migrations WHERE version LIKE '20261124%'");
 
     thread::sleep(Duration::from_millis(600));
-    let answer = service.client.get("/readyz");
+    let response = service.client.get("/readyz");
     let expected = json!({"error": "not ready: migrations"});
-    assert_eq!((answer.status, answer.json), (503, expected));
+    assert_eq!((response.status, response.json), (503, expected));
 }
 
 #[rstest]
-fn a_file_that_is_gone_or_was_replaced_is_told(#[values(false, true)] replaced: bool) {
+fn missing_or_replaced_file_is_reported(#[values(false, true)] replaced: bool) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     assert!(is_ready(&service.client));
@@ -134,5 +128,5 @@ fn a_file_that_is_gone_or_was_replaced_is_told(#[values(false, true)] replaced: 
         fs::copy(fixture.directory().join("elsewhere.db"), &path).unwrap();
     }
 
-    assert!(until(false, &service.client) < LOST_WITHIN);
+    wait_until_ready_is(false, &service.client);
 }

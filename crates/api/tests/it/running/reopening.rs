@@ -1,4 +1,4 @@
-//! `SIGHUP` and `SIGUSR1` reopen the log files, and terminate nothing.
+//! `SIGHUP` and `SIGUSR1` reopen the log files, and end nothing.
 
 use std::{
     fs,
@@ -15,13 +15,13 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::{
-    shutdown::half_a_request,
-    support::{Fixture, Process, Stop, Store, TIMEOUT, order_api},
+    shutdown::send_incomplete_request,
+    support::{Fixture, Process, StopOnDrop, Store, TIMEOUT, order_api},
 };
 
 const REOPENED: &str = "reopened the log files";
 
-/// Sends a signal, and waits until the service has done what it asks for.
+/// Sends a signal, and waits until the service has reopened its log files.
 fn reopen(service: &Process, signal: &str) {
     let before = service.log().matches(REOPENED).count();
     service.signal(signal);
@@ -35,7 +35,7 @@ fn request_in_flight_survives_the_signal(
 ) {
     let fixture = Fixture::new(Store::Sqlite).with("LOG_DIR", directory);
     let mut service = Process::start(&fixture);
-    let mut stream = half_a_request(&service);
+    let mut stream = send_incomplete_request(&service);
     for _ in 0..3 {
         reopen(&service, signal);
     }
@@ -46,7 +46,7 @@ fn request_in_flight_survives_the_signal(
     service.stop();
 }
 
-/// The ids of the requests that these lines are about, in order.
+/// The ids in the lines about requests, sorted.
 fn request_ids(lines: &str) -> Vec<String> {
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let requests = lines.filter(|line| line["target"] == "order_http::requests");
@@ -60,9 +60,9 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).unwrap().len()
 }
 
-/// As logrotate does it, while requests are answered.
+/// Rotates as logrotate does, under load.
 #[test]
-fn rotation_by_others_loses_and_doubles_no_line() {
+fn external_rotation_loses_and_duplicates_no_line() {
     let fixture = Fixture::new(Store::Sqlite).with("LOG_DIR", "logs");
     let mut service = Process::start(&fixture);
     let logs = fixture.directory().join("logs");
@@ -77,22 +77,26 @@ fn rotation_by_others_loses_and_doubles_no_line() {
                 }
             });
         }
-        let _stop = Stop(&done);
+        let _stop = StopOnDrop(&done);
         for round in 0..10 {
             let path = logs.join(format!("info.log-{round}"));
             wait_for(TIMEOUT, || info.exists(), || "the file is missing".to_owned());
             fs::rename(&info, &path).unwrap();
             reopen(&service, ["HUP", "USR1"][round % 2]);
-            // It is there without another line, as is the other file, which has no lines.
+            // Both files exist although no line was written since.
             assert!(info.exists() && logs.join("error.log").exists());
             moved.push((length(&path), path));
         }
     });
     service.stop();
-    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let mut lines = fs::read_to_string(&info).unwrap();
     for (length_when_reopened, path) in &moved {
-        assert_eq!(length(path), *length_when_reopened, "{} was written on", path.display());
+        assert_eq!(
+            length(path),
+            *length_when_reopened,
+            "{} was written to after reopening",
+            path.display()
+        );
         lines.push_str(&fs::read_to_string(path).unwrap());
     }
     let expected = request_ids(&service.log());
@@ -119,7 +123,6 @@ fn failed_reopening_keeps_the_old_file() {
     fs::rename(&moved, &logs).unwrap();
     reopen(&service, "HUP");
     service.stop();
-    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let lines = fs::read_to_string(logs.join("info.log")).unwrap();
     assert_eq!(request_ids(&lines), request_ids(&service.log()));
     assert_eq!(request_ids(&lines).len(), 20);
@@ -130,7 +133,7 @@ fn send(signal: &str, child: &Child) {
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
-/// The database accepts the connection and says nothing, so the command is still at its beginning.
+/// The database accepts the connection and does not respond, so the command is still starting.
 #[rstest]
 fn start_survives_the_signal(
     #[values("serve", "migrate")] command: &str,
@@ -149,11 +152,11 @@ fn start_survives_the_signal(
     let connection = silent.accept().unwrap();
     send(signal, &child);
     drop((connection, silent));
-    // It ends because there is no database, not by the signal.
+    // The cause is the missing database, not the signal.
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
-/// The entry of the image, while it migrates: what reopens files ends nothing, what ends it ends it.
+/// The entry point of the image, while it migrates.
 #[rstest]
 #[case("HUP", 1)]
 #[case("USR1", 1)]

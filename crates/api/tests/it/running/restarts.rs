@@ -1,4 +1,4 @@
-//! Restarts under load: whoever was connected gets an answer.
+//! Restarts under load: every client that was connected gets a response.
 
 use std::{
     io::{Read, Write},
@@ -11,9 +11,9 @@ use std::{
 
 use rstest::rstest;
 
-use super::support::{Fixture, Process, Request, Stop, Store, TIMEOUT};
+use super::support::{Fixture, Process, Request, StopOnDrop, Store, TIMEOUT};
 
-/// How often the service is stopped in `make test`; `RESTART_ROUNDS` says otherwise.
+/// The number of restarts: `RESTART_ROUNDS`, or 10.
 fn rounds() -> u64 {
     std::env::var("RESTART_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
 }
@@ -22,55 +22,56 @@ fn place() -> Vec<u8> {
     Request::new("POST /orders").json(r#"{"origin":["1","2"],"destination":["3","4"]}"#).bytes()
 }
 
-/// What clients saw.
+/// What clients observed.
 #[derive(Debug, Default)]
-struct Seen {
+struct Observed {
     answered: AtomicUsize,
-    /// Connected, sent a request, and got no answer.
+    /// Requests on an accepted connection that got no response.
     lost: AtomicUsize,
 }
 
-/// One request on a connection of its own. Whether there was a service to connect to.
-fn ask_once(address: SocketAddr, seen: &Seen) -> bool {
+/// Sends one request on a new connection. Returns whether the service accepted the connection.
+fn place_once(address: SocketAddr, observed: &Observed) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    let whole = stream.write_all(&place()).is_ok() && read_answer(&mut stream).is_some();
-    let count = if whole { &seen.answered } else { &seen.lost };
+    let is_answered = stream.write_all(&place()).is_ok() && read_response(&mut stream).is_some();
+    let count = if is_answered { &observed.answered } else { &observed.lost };
     count.fetch_add(1, Ordering::Relaxed);
     true
 }
 
-/// The answer to [`place`], if there is one.
-fn read_answer(stream: &mut TcpStream) -> Option<String> {
-    let mut answer = vec![];
-    let mut piece = [0; 1024];
-    while !answer.ends_with(b"\"UNASSIGNED\"}") {
-        match stream.read(&mut piece) {
-            Ok(length) if length > 0 => answer.extend(&piece[..length]),
+/// The response to [`place`], if there is one.
+fn read_response(stream: &mut TcpStream) -> Option<String> {
+    let mut response = vec![];
+    let mut chunk = [0; 1024];
+    while !response.ends_with(b"\"UNASSIGNED\"}") {
+        match stream.read(&mut chunk) {
+            Ok(length) if length > 0 => response.extend(&chunk[..length]),
             _ => return None,
         }
     }
-    let answer = String::from_utf8(answer).unwrap();
-    answer.starts_with("HTTP/1.1 200 OK\r\n").then_some(answer)
+    let response = String::from_utf8(response).unwrap();
+    response.starts_with("HTTP/1.1 200 OK\r\n").then_some(response)
 }
 
-/// New connections all the time, so that some wait to be accepted when the signal comes.
+/// Clients connect continuously, so that some connections wait to be accepted at the signal.
 #[rstest]
-fn each_request_that_was_accepted_gets_its_answer(
+fn accepted_requests_are_answered_during_restarts(
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
     let fixture = Fixture::new(store);
-    let seen = Seen::default();
+    let observed = Observed::default();
     for round in 0..rounds() {
         let mut service = Process::start(&fixture);
         let address = service.client.address;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let until = Stop(&stop);
+            let until = StopOnDrop(&stop);
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let asks = || !stop.load(Ordering::Relaxed) && ask_once(address, &seen);
-                    iter::repeat_with(asks).find(|asked| !asked)
+                    let is_connected =
+                        || !stop.load(Ordering::Relaxed) && place_once(address, &observed);
+                    iter::repeat_with(is_connected).find(|connected| !connected)
                 });
             }
             thread::sleep(Duration::from_millis(100 + round * 37 % 100));
@@ -78,14 +79,14 @@ fn each_request_that_was_accepted_gets_its_answer(
             drop(until);
         });
     }
-    assert_eq!(seen.lost.load(Ordering::Relaxed), 0, "{seen:?}");
-    assert!(seen.answered.load(Ordering::Relaxed) > 100, "{seen:?}");
+    assert_eq!(observed.lost.load(Ordering::Relaxed), 0, "{observed:?}");
+    assert!(observed.answered.load(Ordering::Relaxed) > 100, "{observed:?}");
 }
 
-/// Who keeps a connection hears by `Connection: close` which answer is the last, and a request that
-/// is sent on it before is answered.
+/// `Connection: close` marks the last response on a connection, and every request that was sent
+/// before it is answered.
 #[test]
-fn a_connection_that_is_kept_ends_with_an_answer_that_says_so() {
+fn kept_connection_ends_with_connection_close() {
     let fixture = Fixture::new(Store::Sqlite);
     for round in 0..rounds() {
         let mut service = Process::start(&fixture);
@@ -95,42 +96,42 @@ fn a_connection_that_is_kept_ends_with_an_answer_that_says_so() {
                 scope.spawn(move || {
                     loop {
                         stream.write_all(&place()).unwrap();
-                        let answer = read_answer(&mut stream).expect("a request was lost");
-                        if answer.contains("\r\nconnection: close\r\n") {
+                        let response = read_response(&mut stream).expect("a request was lost");
+                        if response.contains("\r\nconnection: close\r\n") {
                             break;
                         }
                     }
-                    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "more than the last answer");
+                    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "data after the last response");
                 });
             }
             thread::sleep(Duration::from_millis(100 + round * 37 % 100));
-            let since = Instant::now();
+            let start = Instant::now();
             service.stop();
-            assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+            assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         });
     }
 }
 
-/// Idle connections would hold up the end for as long as they may be idle.
+/// Otherwise the exit would wait for the keep-alive timeout.
 #[test]
-fn an_idle_connection_does_not_hold_up_the_end() {
+fn idle_connection_does_not_delay_the_exit() {
     let fixture = Fixture::new(Store::Sqlite);
     let mut service = Process::start(&fixture);
     let _new = service.client.connect();
     assert_eq!(service.client.get("/healthcheck").status, 200);
-    let since = Instant::now();
+    let start = Instant::now();
     service.stop();
-    assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 #[test]
-fn while_it_drains_it_serves_and_says_that_it_ends() {
+fn draining_service_responds_with_connection_close() {
     let fixture = Fixture::new(Store::Sqlite).with("SHUTDOWN_DRAIN", "3");
     let mut service = Process::start(&fixture);
     let client = &service.client;
     let before = client.get("/readyz");
     assert_eq!((before.status, before.header("connection")), (200, None));
-    let since = Instant::now();
+    let start = Instant::now();
     service.signal("TERM");
     thread::sleep(Duration::from_millis(300));
 
@@ -142,6 +143,6 @@ fn while_it_drains_it_serves_and_says_that_it_ends() {
     assert_eq!((placed.status, placed.header("connection")), (200, Some("close")));
 
     assert_eq!(service.wait(), Some(0));
-    let took = since.elapsed();
+    let took = start.elapsed();
     assert!((Duration::from_secs(3)..Duration::from_secs(10)).contains(&took), "{took:?}");
 }

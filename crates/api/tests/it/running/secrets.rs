@@ -1,4 +1,4 @@
-//! Everything that can fail does so once, on purpose, and no secret comes out anywhere.
+//! Every failure is caused once, and no secret appears in any output.
 
 use std::fs;
 
@@ -9,11 +9,11 @@ use super::{
     support::{Fixture, Process, Request, TIMEOUT, order_api},
 };
 
-/// The password of a role. Whoever finds it in a log or an answer has found a leak.
+/// The password of a database role. The test searches all output for it.
 const PASSWORD: &str = "marker-password";
 
 #[test]
-fn whatever_fails_no_secret_is_in_an_answer_a_number_a_log_or_a_file() {
+fn failures_reveal_no_secret_anywhere() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server);
     let create = format!("CREATE ROLE marked SUPERUSER LOGIN PASSWORD '{PASSWORD}'");
@@ -22,7 +22,7 @@ fn whatever_fails_no_secret_is_in_an_answer_a_number_a_log_or_a_file() {
     let port = server.port().to_string();
     let google = Google::start();
     let fixture = google
-        .asked_by(fixture)
+        .configure(fixture)
         .with("DATABASE_URL", "")
         .with("DB_HOST", "127.0.0.1")
         .with("DB_PORT", port)
@@ -34,66 +34,65 @@ fn whatever_fails_no_secret_is_in_an_answer_a_number_a_log_or_a_file() {
         .with("REQUEST_TIMEOUT", "4");
     let mut service = Process::start(&fixture);
     let client = &service.client;
-    let mut response = String::new();
-    let mut hear = |text: String| response.push_str(&text);
+    let mut output = String::new();
+    let mut record = |text: String| output.push_str(&text);
 
     for origin in [NO_ROUTE, DENIED, OVER_LIMIT, NEGATIVE, SILENT, ["91", "x"]] {
         for client in [client.clone(), client.problem_json()] {
-            hear(format!("{:?}", client.post_from(origin, None)));
+            record(format!("{:?}", client.post_from(origin, None)));
         }
     }
     let id = client.place();
     for _ in 0..2 {
-        hear(format!("{:?}", client.take(id, Some("key"))));
-        hear(format!("{:?}", client.take(id, None)));
+        record(format!("{:?}", client.take(id, Some("key"))));
+        record(format!("{:?}", client.take(id, None)));
     }
     for line in ["GET /no/path", "DELETE /orders", "GET /orders?limit=0", "PATCH /orders/x"] {
-        hear(format!("{:?}", client.send_request(&Request::new(line).problem_json())));
+        record(format!("{:?}", client.send_request(&Request::new(line).problem_json())));
     }
-    // The password is wrong from now on, and the connections are gone.
+    // From now on the password is wrong, and the connections are closed.
     let session = || fixture.database().server();
     session().execute("ALTER ROLE marked PASSWORD 'another'");
     session()
         .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'marked'");
-    // Who has to wait for long may give up before a connection was tried.
-    let tried = || {
-        hear(format!("{:?}", client.problem_json().post(None)));
+    // A request may time out before a connection was attempted.
+    let is_rejected = || {
+        record(format!("{:?}", client.problem_json().post(None)));
         service.log().contains("password authentication failed")
     };
-    wait_for(TIMEOUT, tried, || service.log());
-    hear(format!("{:?}", client.get("/readyz")));
+    wait_for(TIMEOUT, is_rejected, || service.log());
+    record(format!("{:?}", client.get("/readyz")));
     session().execute(&format!("ALTER ROLE marked PASSWORD '{PASSWORD}'"));
     client.wait_for_database();
     let frozen = server.freeze();
-    hear(format!("{:?}", client.problem_json().post(None)));
-    hear(format!("{:?}", client.get("/readyz")));
+    record(format!("{:?}", client.problem_json().post(None)));
+    record(format!("{:?}", client.get("/readyz")));
     drop(frozen);
     client.wait_for_database();
     fixture.database().session().execute("DELETE FROM __diesel_schema_migrations");
-    hear(format!("{:?}", client.get("/readyz")));
+    record(format!("{:?}", client.get("/readyz")));
     server.stop();
-    hear(format!("{:?}", client.problem_json().get("/orders/1")));
-    hear(format!("{:?}", client.get("/readyz")));
-    hear(client.metrics());
-    hear(format!("{:?}", client.send_request(&Request::new("GET /openapi.json"))));
+    record(format!("{:?}", client.problem_json().get("/orders/1")));
+    record(format!("{:?}", client.get("/readyz")));
+    record(client.metrics());
+    record(format!("{:?}", client.send_request(&Request::new("GET /openapi.json"))));
     service.stop();
     for command in ["config", "serve", "migrate", "healthcheck", "--help", "openapi"] {
         let output = order_api().arg(command).envs(fixture.environment()).output().unwrap();
         for bytes in [output.stdout, output.stderr] {
-            hear(String::from_utf8_lossy(&bytes).into_owned());
+            record(String::from_utf8_lossy(&bytes).into_owned());
         }
     }
 
-    wait_for(TIMEOUT, || service.log().contains("stopping"), || service.log());
     let read =
         |name: &str| fs::read_to_string(fixture.directory().join("logs").join(name)).unwrap();
-    let places = [response, service.log(), read("info.log"), read("error.log")];
-    for text in &places {
+    let texts = [output, service.log(), read("info.log"), read("error.log")];
+    for text in &texts {
         assert!(!text.contains(KEY), "the key is in {text}");
         assert!(!text.contains(PASSWORD), "the password is in {text}");
     }
-    // And all of it did happen.
-    let [response, log, ..] = places;
+    // All these failures did happen.
+    let [output, log, ..] = texts;
     for code in [
         "route_not_found",
         "distance_unavailable",
@@ -105,9 +104,9 @@ fn whatever_fails_no_secret_is_in_an_answer_a_number_a_log_or_a_file() {
         "not ready: migrations",
         "orders_distance_provider_calls_total",
     ] {
-        assert!(response.contains(code), "nobody was response {code}");
+        assert!(output.contains(code), "no output contains {code}");
     }
     for cause in ["REQUEST_DENIED", "password authentication failed"] {
-        assert!(log.contains(cause), "no cause says {cause}: {log}");
+        assert!(log.contains(cause), "the log lacks {cause}: {log}");
     }
 }

@@ -1,4 +1,4 @@
-//! The real application on a port of its own, over the real adapters.
+//! The application in this process, with its real adapters.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::support::{Fixture, InProcess, Request, Store};
 
 #[rstest]
-fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
+fn sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
     let fixture = Fixture::new(store);
     let service = InProcess::start(&fixture);
     let client = &service.client;
@@ -38,12 +38,12 @@ fn the_sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Sto
     service.stop().unwrap();
 }
 
-/// What the test service of actix does not show: what goes over the wire.
+/// On a socket, because the test service of actix does not show the bytes.
 #[test]
 fn head_sends_the_headers_of_get_and_no_body() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = InProcess::start(&fixture);
-    let wire = |method: &str| {
+    let send = |method: &str| {
         let request =
             Request::new(&format!("{method} /healthcheck")).header("X-Request-Id", "id-1");
         let response = service.client.send_request(&request);
@@ -51,8 +51,8 @@ fn head_sends_the_headers_of_get_and_no_body() {
         (head.map(str::to_owned).collect::<BTreeSet<_>>(), response.body)
     };
 
-    let (get, get_body) = wire("GET");
-    let (head, head_body) = wire("HEAD");
+    let (get, get_body) = send("GET");
+    let (head, head_body) = send("HEAD");
 
     assert_eq!(head, get);
     assert!(get.contains("content-length: 23"), "{get:?}");
@@ -61,9 +61,10 @@ fn head_sends_the_headers_of_get_and_no_body() {
     service.stop().unwrap();
 }
 
-/// actix reads to the end of the connection then. A client that waits for its answer never ends it.
+/// By default actix reads such a request until the client closes the connection. A client that
+/// waits for the response never does.
 #[test]
-fn a_request_that_offers_an_upgrade_is_answered() {
+fn request_offering_an_upgrade_is_answered() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = InProcess::start(&fixture);
     let mut stream = service.client.connect();
@@ -72,7 +73,7 @@ fn a_request_that_offers_an_upgrade_is_answered() {
     write!(
         stream,
         "POST /orders HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}and what is no part of the body",
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}data after the body",
         body.len()
     )
     .unwrap();

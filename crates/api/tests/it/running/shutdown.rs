@@ -1,4 +1,4 @@
-//! Signals: what is in flight is finished, then the process ends with 0.
+//! Signals: requests in flight are finished, then the process exits with 0.
 
 use std::{
     io::{Read, Write},
@@ -11,8 +11,8 @@ use rstest::rstest;
 
 use super::support::{Fixture, Process, Store};
 
-/// Sends a request but for the last byte of its body.
-pub(super) fn half_a_request(service: &Process) -> TcpStream {
+/// Sends a request without the last byte of its body.
+pub(super) fn send_incomplete_request(service: &Process) -> TcpStream {
     let mut stream = service.client.connect();
     let body = r#"{"origin":["1","2"],"destination":["3","4"]}"#;
     write!(
@@ -23,39 +23,39 @@ pub(super) fn half_a_request(service: &Process) -> TcpStream {
         &body[..body.len() - 1]
     )
     .unwrap();
-    // Long enough for the service to have read it.
+    // Long enough for the service to read it.
     thread::sleep(Duration::from_millis(300));
     stream
 }
 
 #[rstest]
-fn what_is_in_flight_is_finished(#[values("TERM", "INT")] signal: &str) {
+fn requests_in_flight_are_finished(#[values("TERM", "INT")] signal: &str) {
     let fixture = Fixture::new(Store::Sqlite);
     let mut service = Process::start(&fixture);
-    let mut stream = half_a_request(&service);
+    let mut stream = send_incomplete_request(&service);
 
     service.signal(signal);
     thread::sleep(Duration::from_millis(300));
     stream.write_all(b"}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
 
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    assert!(answer.contains("\"status\":\"UNASSIGNED\""), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
+    assert!(response.contains("\"status\":\"UNASSIGNED\""), "{response}");
     assert_eq!(service.wait(), Some(0));
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_ends_the_process_immediately() {
     let fixture = Fixture::new(Store::Sqlite);
     let mut service = Process::start(&fixture);
-    let _stuck = half_a_request(&service);
+    let _incomplete = send_incomplete_request(&service);
 
     service.signal("TERM");
     thread::sleep(Duration::from_millis(300));
-    let asked = Instant::now();
+    let start = Instant::now();
     service.signal("TERM");
 
     assert_eq!(service.wait(), Some(128 + 15));
-    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(5));
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL that responds and rejects every change makes the service not ready, and nothing else.
+//! A PostgreSQL server that is read-only makes the service not ready, and nothing else.
 
 use order_test_postgres::{Server, ServerSettings, wait_for};
 use serde_json::json;
@@ -23,12 +23,12 @@ fn standby_is_served_not_ready_until_it_is_promoted() {
 
     standby.promote();
     let is_ready = || client.get("/readyz").status == 200;
-    wait_for(TIMEOUT, is_ready, || "it does not become ready".to_owned());
+    wait_for(TIMEOUT, is_ready, || "the service does not become ready".to_owned());
     assert!(client.place() > id);
 }
 
 #[test]
-fn server_set_read_only_ends_the_readiness_while_it_lasts() {
+fn read_only_server_is_not_ready_while_it_lasts() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server);
     let service = Process::start(&fixture);
@@ -46,10 +46,14 @@ fn server_set_read_only_ends_the_readiness_while_it_lasts() {
     for _ in 0..2 {
         set("on");
         let is_read_only = || is(503, json!({"error": "not ready: read-only"}));
-        wait_for(TIMEOUT, is_read_only, || "it is not reported".to_owned());
+        wait_for(TIMEOUT, is_read_only, || "the service stays ready".to_owned());
         assert_eq!(client.post(None).unwrap().status, 400);
         set("off");
-        wait_for(TIMEOUT, || is(200, json!({"status": "ready"})), || "it stays".to_owned());
+        wait_for(
+            TIMEOUT,
+            || is(200, json!({"status": "ready"})),
+            || "the service stays read-only".to_owned(),
+        );
         client.place();
     }
 }

@@ -1,4 +1,4 @@
-//! Starts the real service, in this process or as one of its own, and asks it.
+//! Starts the service, in this process or in a child process, and sends requests to it.
 
 use std::{
     ffi::OsString,
@@ -24,35 +24,35 @@ use tokio::sync::oneshot;
 
 pub(crate) use super::wire::{Request, Response};
 
-/// The binary under test, with none of this machine's settings.
+/// The binary under test, with an empty environment.
 pub(crate) fn order_api() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_order-api"));
     command.env_clear().stdin(Stdio::null());
     command
 }
 
-/// What keeps the orders of a test.
+/// The store of a test's orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Store {
     Sqlite,
     Postgres,
 }
 
-/// What the services of one test share: where their orders are, and other settings.
+/// What the services of one test share: their database, a directory, and other settings.
 pub(crate) struct Fixture {
     directory: TempDir,
-    /// Dropped before the server that it may be on.
+    /// Tests declare their server before the fixture, so that the database is dropped first.
     database: Option<TestDb>,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Fixture {
-    /// A file, or a database on the server that tests share. Neither is there yet.
+    /// With a file, or a database on the shared server. The service creates either.
     pub(crate) fn new(store: Store) -> Self {
         Self::of((store == Store::Postgres).then(TestDb::new))
     }
 
-    /// A database on a server of the test's own, to stop or to kill.
+    /// With a database on the test's own server, which the test may stop or kill.
     pub(crate) fn on_server(server: &Server) -> Self {
         Self::of(Some(TestDb::on_server(server)))
     }
@@ -66,28 +66,27 @@ impl Fixture {
         Self { directory, database, settings: vec![("DATABASE_URL", url)] }
     }
 
-    /// One more setting, by the name of its variable.
+    /// Sets a variable of the environment.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.settings.push((name, value.into()));
         self
     }
 
-    /// Where the orders are.
     pub(crate) fn database_url(&self) -> String {
         self.get("DATABASE_URL").unwrap().into_string().unwrap()
     }
 
-    /// A directory of its own.
+    /// The test's temporary directory.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The database, for what only SQL can do.
+    /// The PostgreSQL database.
     pub(crate) fn database(&self) -> &TestDb {
         self.database.as_ref().unwrap()
     }
 
-    /// The settings as variables of the environment.
+    /// All settings, as variables of the environment.
     pub(crate) fn environment(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.settings.iter().map(|(name, value)| (*name, value.as_str()))
     }
@@ -98,7 +97,7 @@ impl Fixture {
     }
 }
 
-/// The service in this process, through the same door as production.
+/// The service in this process, built as in production.
 pub(crate) struct InProcess {
     pub(crate) client: Client,
     stop: Option<oneshot::Sender<()>>,
@@ -129,22 +128,24 @@ impl InProcess {
         Self { client: Client::new(address), stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Stops as on a signal, and tells how that went.
+    /// Stops as on a signal, and returns the result of the run.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         self.stop.take().unwrap().send(()).unwrap();
         self.thread.take().unwrap().join().unwrap()
     }
 }
 
-/// The service as a process of its own. Dropping it kills it as `kill -9` does.
+/// The service as a child process. Dropping it kills it, as `kill -9` does.
 pub(crate) struct Process {
     pub(crate) client: Client,
     child: Child,
-    /// What it has logged so far.
+    /// Standard output so far.
     log: Arc<Mutex<String>>,
+    /// Reads standard output to its end.
+    log_reader: Option<JoinHandle<()>>,
 }
 
-/// How long anything may take on a machine that is busy with other tests.
+/// The limit for any single step, on a machine that is busy with other tests.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Process {
@@ -152,20 +153,20 @@ impl Process {
         Self::start_logging(fixture, "json")
     }
 
-    /// One that logs in this format.
+    /// Starts it with `LOG_FORMAT`.
     pub(crate) fn start_logging(fixture: &Fixture, format: &str) -> Self {
         Self::spawn(order_api().env("LOG_FORMAT", format), fixture)
     }
 
-    /// One that is started by a line of shell, in which `$0` is the program.
-    pub(crate) fn start_by(fixture: &Fixture, line: &str) -> Self {
+    /// Starts it by a line of shell, in which `$0` is the program.
+    pub(crate) fn start_with_shell(fixture: &Fixture, line: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", line, env!("CARGO_BIN_EXE_order-api")]).env_clear().stdin(Stdio::null());
         Self::spawn(shell.env("LOG_FORMAT", "json"), fixture)
     }
 
-    /// One whose log nobody reads after its start.
-    pub(crate) fn start_unread(fixture: &Fixture) -> Self {
+    /// Starts it, and does not read its standard output after that.
+    pub(crate) fn start_with_unread_log(fixture: &Fixture) -> Self {
         let mut child = Self::command(order_api().env("LOG_FORMAT", "json"), fixture);
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -176,9 +177,9 @@ impl Process {
                 break address;
             }
         };
-        // Open, as long as the test runs, and never read again.
+        // Keeps the pipe open without reading it.
         std::mem::forget(lines);
-        Self { client: Client::new(address), child, log: Arc::default() }
+        Self { client: Client::new(address), child, log: Arc::default(), log_reader: None }
     }
 
     fn command(command: &mut Command, fixture: &Fixture) -> Child {
@@ -196,26 +197,26 @@ impl Process {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (sender, receiver) = mpsc::channel();
         let log = Arc::<Mutex<String>>::default();
-        let kept = Arc::clone(&log);
+        let shared = Arc::clone(&log);
         // Reads to the end, so that the service never waits for a reader of its log.
-        std::thread::spawn(move || {
+        let log_reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                kept.lock().unwrap().extend([line.as_str(), "\n"]);
+                shared.lock().unwrap().extend([line.as_str(), "\n"]);
                 if let Some(address) = address_in(&line) {
                     let _ = sender.send(address);
                 }
             }
         });
         let address = receiver.recv_timeout(TIMEOUT).unwrap();
-        Self { client: Client::new(address), child, log }
+        Self { client: Client::new(address), child, log, log_reader: Some(log_reader) }
     }
 
-    /// Its process id.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has logged so far.
+    /// The log so far; after [`Self::stop`], the whole log.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -226,19 +227,23 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Stops it as orchestrators do, and waits for its end, which must be a good one.
+    /// Stops it as an orchestrator does. It must exit with 0, and log that it stops.
     pub(crate) fn stop(&mut self) {
         self.signal("TERM");
         assert_eq!(self.wait(), Some(0));
+        if let Some(log_reader) = self.log_reader.take() {
+            log_reader.join().unwrap();
+            assert!(self.log().contains("stopping"), "{}", self.log());
+        }
     }
 
-    /// Waits for the end; the exit code, if it ended by itself.
+    /// Waits until it ends. Returns its exit code, unless a signal killed it.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
 
-/// Where the service listens, if this line of its log says it.
+/// The address in the line of the log that reports it.
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, value) = line.split_once("listen.address")?;
     let value = value.trim_start_matches(['"', ':', '=']);
@@ -247,30 +252,30 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A flag that others work by. It is raised when this is dropped, so that a test that fails ends.
-pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+/// Sets a flag when it is dropped, so that the threads of a failing test end, too.
+pub(crate) struct StopOnDrop<'a>(pub(crate) &'a AtomicBool);
 
-impl Drop for Stop<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A client that keeps connections, as a courier's phone does.
+/// A client that reuses connections.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     agent: ureq::Agent,
-    precise: bool,
+    problem_json: bool,
 }
 
-/// An answer: its status, its headers and its JSON.
+/// A response with a JSON body.
 #[derive(Debug)]
 pub(crate) struct JsonResponse {
     pub(crate) status: u16,
@@ -292,34 +297,34 @@ impl Client {
             .proxy(None)
             .build()
             .new_agent();
-        Self { address, agent, precise: false }
+        Self { address, agent, problem_json: false }
     }
 
-    /// The same client, asking for the precise form of errors.
+    /// The same client, which requests problem JSON for errors.
     pub(crate) fn problem_json(&self) -> Self {
-        Self { precise: true, ..self.clone() }
+        Self { problem_json: true, ..self.clone() }
     }
 
-    /// Waits until the service has found its database again.
+    /// Waits until the service has reconnected to its database.
     pub(crate) fn wait_for_database(&self) {
-        let answers = || self.get("/orders?page=1&limit=1").status == 200;
-        wait_for(TIMEOUT, answers, || "it does not find its database again".to_owned());
+        let is_connected = || self.get("/orders?page=1&limit=1").status == 200;
+        wait_for(TIMEOUT, is_connected, || "the service does not reconnect".to_owned());
     }
 
-    /// Asks on a connection of its own.
+    /// Sends a request on a new connection.
     pub(crate) fn send_request(&self, request: &Request) -> Response {
         self.exchange(&request.clone().header("Connection", "close").bytes())
     }
 
-    /// Sends these bytes and reads to the end of the connection, which the service must close.
+    /// Sends bytes on a new connection and reads until the service closes it.
     pub(crate) fn exchange(&self, bytes: &[u8]) -> Response {
         let mut stream = self.connect();
-        // The service may have answered, and closed, before it has read all.
+        // The service may respond and close before it has read everything.
         let _ = stream.write_all(bytes);
         Response::read(stream)
     }
 
-    /// A connection that no library tidies up.
+    /// Opens a plain TCP connection.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -329,34 +334,34 @@ impl Client {
     pub(crate) fn get(&self, path: &str) -> JsonResponse {
         let url = format!("http://{}{path}", self.address);
         let mut request = self.agent.get(url);
-        if self.precise {
+        if self.problem_json {
             request = request.header("Accept", "application/problem+json");
         }
         read(request.call()).unwrap()
     }
 
-    /// What `/metrics` shows of a metric, by its name and labels as they stand there.
+    /// The value of a metric, by its name and labels as `/metrics` prints them.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.metrics();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("there is no {name}: {text}")).parse().unwrap()
     }
 
-    /// All that `/metrics` shows.
+    /// The text of `/metrics`.
     pub(crate) fn metrics(&self) -> String {
         let response = self.send_request(&Request::new("GET /metrics"));
         assert_eq!(response.status, 200);
         response.text().to_owned()
     }
 
-    /// The ids on the pages from this one on, as the links lead.
+    /// The ids of each page, from this one on, following `rel="next"`.
     pub(crate) fn pages(&self, path: &str) -> impl Iterator<Item = Vec<i64>> {
         let mut next = Some(path.to_owned());
         iter::from_fn(move || {
-            let answer = self.get(&next.take()?);
-            let link = answer.header("link").unwrap().split_once(">; rel=\"next\"");
+            let response = self.get(&next.take()?);
+            let link = response.header("link").unwrap().split_once(">; rel=\"next\"");
             next = link.map(|(path, _)| path.strip_prefix('<').unwrap().to_owned());
-            let orders = answer.json.as_array().unwrap();
+            let orders = response.json.as_array().unwrap();
             Some(orders.iter().map(|order| order["id"].as_i64().unwrap()).collect())
         })
     }
@@ -380,11 +385,11 @@ impl Client {
         self.send(self.agent.patch(url), key, &json!({"status": "TAKEN"}))
     }
 
-    /// Places an order and tells its id.
+    /// Places an order and returns its id.
     pub(crate) fn place(&self) -> i64 {
-        let answer = self.post(None).unwrap();
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json["id"].as_i64().unwrap()
+        let response = self.post(None).unwrap();
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json["id"].as_i64().unwrap()
     }
 
     fn send(
@@ -397,7 +402,7 @@ impl Client {
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
-        if self.precise {
+        if self.problem_json {
             request = request.header("Accept", "application/problem+json");
         }
         read(request.send(body.to_string()))
@@ -405,13 +410,13 @@ impl Client {
 }
 
 fn read(
-    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<JsonResponse, ureq::Error> {
-    let mut answer = answer?;
-    let text = answer.body_mut().read_to_string()?;
+    let mut response = response?;
+    let text = response.body_mut().read_to_string()?;
     Ok(JsonResponse {
-        status: answer.status().as_u16(),
-        headers: answer.headers().clone(),
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
         json: serde_json::from_str(&text).unwrap(),
     })
 }

@@ -1,41 +1,39 @@
-//! Who gets which form of an error.
+//! Which `Accept` headers select which error format.
 
 use rstest::rstest;
 
 use super::super::support::{Fixture, Process, Request, Response, Store};
 
-const DOCUMENT: &str = "application/problem+json";
+const PROBLEM_JSON: &str = "application/problem+json";
 
-fn refusal(lines: &[&str]) -> Response {
+fn not_found(accept: &[&str]) -> Response {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     let request = Request::new("GET /orders/7");
-    let request = lines.iter().fold(request, |request, line| request.header("Accept", line));
+    let request = accept.iter().fold(request, |request, line| request.header("Accept", line));
     service.client.send_request(&request)
 }
 
 #[rstest]
 #[case::alone(&["application/problem+json"])]
 #[case::in_any_case(&["Application/Problem+JSON"])]
-#[case::hardly_wanted(&["application/problem+json;q=0.001"])]
+#[case::with_the_least_q(&["application/problem+json;q=0.001"])]
 #[case::with_a_parameter(&["application/problem+json;charset=utf-8"])]
 #[case::beside_others(&["text/html, application/problem+json;q=0.1, */*;q=0.9"])]
-#[case::beside_nothing(&[",,application/problem+json,"])]
-#[case::beside_nonsense(&["nonsense, application/problem+json"])]
+#[case::beside_empty_elements(&[",,application/problem+json,"])]
+#[case::beside_an_invalid_range(&["invalid, application/problem+json"])]
 #[case::after_a_quoted_comma(&[r#"text/plain;x="a,b", application/problem+json"#])]
 #[case::after_an_escaped_quote(&[r#"text/plain;x="a\",b", application/problem+json"#])]
 #[case::with_a_quoted_q(&[r#"application/problem+json;x=";q=0""#])]
-#[case::on_a_line_of_its_own(&["text/html", "application/problem+json"])]
+#[case::on_a_second_line(&["text/html", "application/problem+json"])]
 #[case::before_another_line(&["application/problem+json", "text/html"])]
-#[case::beside_other_bytes_than_ascii(&["text/é", "application/problem+json"])]
-#[case::before_other_bytes_than_ascii(&["application/problem+json", "text/é"])]
-fn a_media_range_that_names_exactly_problem_json_also_beside_others_gets_the_document(
-    #[case] lines: &[&str],
-) {
-    let response = refusal(lines);
+#[case::beside_non_ascii(&["text/é", "application/problem+json"])]
+#[case::before_non_ascii(&["application/problem+json", "text/é"])]
+fn accept_with_problem_json_selects_problem_documents(#[case] accept: &[&str]) {
+    let response = not_found(accept);
     assert_eq!(
         (response.status, response.header("content-type")),
-        (404, Some(DOCUMENT)),
+        (404, Some(PROBLEM_JSON)),
         "{response:?}"
     );
     assert_eq!(response.json()["code"], "order_not_found");
@@ -49,15 +47,15 @@ fn a_media_range_that_names_exactly_problem_json_also_beside_others_gets_the_doc
 #[case::json(&["application/json"])]
 #[case::another_type(&["application/problem+xml, text/html"])]
 #[case::a_longer_name(&["application/problem+json2"])]
-#[case::not_wanted(&["application/problem+json;q=0"])]
-#[case::not_wanted_at_all(&["*/*, application/problem+json; q=0.000"])]
-#[case::not_wanted_in_capitals(&["application/problem+json;Q=0"])]
+#[case::q_of_0(&["application/problem+json;q=0"])]
+#[case::q_of_0_beside_a_wildcard(&["*/*, application/problem+json; q=0.000"])]
+#[case::q_of_0_in_capitals(&["application/problem+json;Q=0"])]
 #[case::only_quoted(&[r#"text/plain;x=",application/problem+json;q=1""#])]
 #[case::only_between_quoted_commas(&[r#"text/plain;x=",application/problem+json,""#])]
 #[case::only_quoted_after_an_escape(&[r#"text/plain;x="\",application/problem+json;q=1""#])]
-#[case::only_other_bytes_than_ascii(&["text/é"])]
-fn wildcards_other_types_q_0_and_no_header_give_the_default(#[case] lines: &[&str]) {
-    let response = refusal(lines);
+#[case::only_non_ascii(&["text/é"])]
+fn other_accept_values_select_the_default_format(#[case] accept: &[&str]) {
+    let response = not_found(accept);
     assert_eq!(response.status, 400, "{response:?}");
     assert_eq!(response.header("content-type"), Some("application/json"));
     let body = response.json();
@@ -67,7 +65,7 @@ fn wildcards_other_types_q_0_and_no_header_give_the_default(#[case] lines: &[&st
 #[rstest]
 #[case("GET /healthcheck")]
 #[case("GET /orders?page=1&limit=1")]
-fn who_asks_for_the_document_gets_a_success_as_everybody_does(#[case] line: &str) {
+fn accept_does_not_change_success_responses(#[case] line: &str) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     let response = service.client.send_request(&Request::new(line).problem_json());

@@ -1,4 +1,4 @@
-//! The headers that answers carry, and what they say of the body.
+//! Headers of responses, and what they say about the body.
 
 use std::{
     io::Write,
@@ -13,58 +13,61 @@ use super::{
     place, take,
 };
 
-/// Of everything that can be answered, a few.
-fn answers(service: &Process) -> Vec<(&'static str, Response)> {
-    let response = |name, request: &Request| (name, service.client.send_request(request));
+/// A variety of responses under `/orders`.
+fn responses_to_orders(service: &Process) -> Vec<(&'static str, Response)> {
+    let send = |name, request: &Request| (name, service.client.send_request(request));
     let id = service.client.place();
     vec![
-        response("a placement", &place()),
-        response("a take", &take(id)),
-        response("a lost take", &take(id)),
-        response("a list", &Request::new("GET /orders?page=1&limit=1")),
-        response("a slash", &Request::new("GET /orders/?page=1&limit=1")),
-        response("an escape", &Request::new("GET /%6frders?page=1&limit=1")),
-        response("an order", &Request::new(&format!("GET /orders/{id}"))),
-        response("its head", &Request::new(&format!("HEAD /orders/{id}"))),
-        response("no order", &Request::new("GET /orders/999")),
-        response("a bad query", &Request::new("GET /orders")),
-        response("a bad id", &Request::new("GET /orders/abc").problem_json()),
-        response("a bad body", &Request::new("POST /orders").json("{}")),
-        response("a large body", &Request::new("POST /orders").json(vec![b' '; 20_000])),
-        response("no JSON", &Request::new("POST /orders").body("{}")),
-        response("a broken body", &Request::new("POST /orders").chunked("zz")),
-        response("a wrong method", &Request::new("DELETE /orders")),
-        response("OPTIONS", &Request::new("OPTIONS /orders/1").problem_json()),
-        response("an unknown path under it", &Request::new("GET /orders/1/x")),
+        send("a placement", &place()),
+        send("a take", &take(id)),
+        send("a lost take", &take(id)),
+        send("a list", &Request::new("GET /orders?page=1&limit=1")),
+        send("a slash", &Request::new("GET /orders/?page=1&limit=1")),
+        send("an escape", &Request::new("GET /%6frders?page=1&limit=1")),
+        send("an order", &Request::new(&format!("GET /orders/{id}"))),
+        send("its head", &Request::new(&format!("HEAD /orders/{id}"))),
+        send("no order", &Request::new("GET /orders/999")),
+        send("a bad query", &Request::new("GET /orders")),
+        send("a bad id", &Request::new("GET /orders/abc").problem_json()),
+        send("a bad body", &Request::new("POST /orders").json("{}")),
+        send("a large body", &Request::new("POST /orders").json(vec![b' '; 20_000])),
+        send("no JSON", &Request::new("POST /orders").body("{}")),
+        send("a broken body", &Request::new("POST /orders").chunked("zz")),
+        send("a wrong method", &Request::new("DELETE /orders")),
+        send("OPTIONS", &Request::new("OPTIONS /orders/1").problem_json()),
+        send("an unknown path under it", &Request::new("GET /orders/1/x")),
     ]
 }
 
-fn others(service: &Process) -> Vec<(&'static str, Response)> {
-    let response = |name, request: &Request| (name, service.client.send_request(request));
+/// A variety of other responses.
+fn other_responses(service: &Process) -> Vec<(&'static str, Response)> {
+    let send = |name, request: &Request| (name, service.client.send_request(request));
     vec![
-        response("the health check", &Request::new("GET /healthcheck")),
-        response("its head", &Request::new("HEAD /healthcheck")),
-        response("a wrong method", &Request::new("POST /healthcheck")),
-        response("an unknown path", &Request::new("GET /nothing")),
-        response("a document", &Request::new("GET /nothing").problem_json()),
-        response("OPTIONS of all", &Request::new("OPTIONS *")),
+        send("the health check", &Request::new("GET /healthcheck")),
+        send("its head", &Request::new("HEAD /healthcheck")),
+        send("a wrong method", &Request::new("POST /healthcheck")),
+        send("an unknown path", &Request::new("GET /nothing")),
+        send("a document", &Request::new("GET /nothing").problem_json()),
+        send("OPTIONS of all", &Request::new("OPTIONS *")),
     ]
 }
 
 #[test]
-fn answers_to_orders_carry_cache_control_no_store_errors_included() {
+fn orders_responses_carry_cache_control_no_store() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
-    for (name, response) in answers(&service) {
+    for (name, response) in responses_to_orders(&service) {
         assert_eq!(response.header("cache-control"), Some("no-store"), "{name}: {response:?}");
     }
 }
 
 #[test]
-fn all_answers_carry_nosniff_and_none_names_the_servers_software() {
+fn responses_carry_nosniff_and_no_server_software() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
-    for (name, response) in answers(&service).into_iter().chain(others(&service)) {
+    for (name, response) in
+        responses_to_orders(&service).into_iter().chain(other_responses(&service))
+    {
         assert_eq!(
             response.header("x-content-type-options"),
             Some("nosniff"),
@@ -78,10 +81,12 @@ fn all_answers_carry_nosniff_and_none_names_the_servers_software() {
 }
 
 #[test]
-fn all_answers_carry_their_content_length_and_no_transfer_encoding() {
+fn responses_carry_content_length_not_transfer_encoding() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
-    for (name, response) in answers(&service).into_iter().chain(others(&service)) {
+    for (name, response) in
+        responses_to_orders(&service).into_iter().chain(other_responses(&service))
+    {
         assert_eq!(response.header("transfer-encoding"), None, "{name}: {response:?}");
         let length: usize = response.header("content-length").unwrap().parse().unwrap();
         assert!(length > 0, "{name}: {response:?}");
@@ -91,22 +96,23 @@ fn all_answers_carry_their_content_length_and_no_transfer_encoding() {
     }
 }
 
-/// The longest name of an unknown parameter that is not cut in a message.
+/// The longest name of an unknown parameter that a message does not truncate.
 const MAX_NAME_CHARS: usize = 64;
 const LETTERS: &str = "abcdefghijklmnopqrst";
 
-/// An error whose body has this size, because it names unknown parameters, at most 20.
-fn body_of(service: &Process, size: usize, accepted: Option<&str>) -> Response {
+/// An error whose body has exactly this size, because it names at most 20 unknown parameters.
+fn body_of(service: &Process, size: usize, accept_encoding: Option<&str>) -> Response {
     let shortest = |count| service.client.send_request(&unknown_parameters(count, 0)).body.len();
     let fits = |count: &usize| shortest(*count) + count * (MAX_NAME_CHARS - 1) >= size;
     let count = (1..=20).find(fits).expect("20 names are enough");
     let request = unknown_parameters(count, size - shortest(count));
-    service
-        .client
-        .send_request(&accepted.map_or(request.clone(), |it| request.header("Accept-Encoding", it)))
+    service.client.send_request(&match accept_encoding {
+        Some(value) => request.header("Accept-Encoding", value),
+        None => request,
+    })
 }
 
-/// A request with so many unknown parameters, whose names have so many characters more than needed.
+/// A request with `count` unknown parameters, whose names have `extra` more characters than needed.
 fn unknown_parameters(count: usize, extra: usize) -> Request {
     let name = |n: usize| {
         let length = 1 + extra / count + usize::from(n < extra % count);
@@ -116,16 +122,16 @@ fn unknown_parameters(count: usize, extra: usize) -> Request {
     Request::new(&format!("GET /orders?page=1&limit=1&{}", parameters.join("&")))
 }
 
-fn unzip(packed: &[u8]) -> Vec<u8> {
+fn unzip(compressed: &[u8]) -> Vec<u8> {
     let mut gzip = Command::new("gzip")
         .arg("-dc")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    gzip.stdin.take().unwrap().write_all(packed).unwrap();
+    gzip.stdin.take().unwrap().write_all(compressed).unwrap();
     let output = gzip.wait_with_output().unwrap();
-    assert!(output.status.success(), "this is no gzip: {packed:?}");
+    assert!(output.status.success(), "not gzip: {compressed:?}");
     output.stdout
 }
 
@@ -134,19 +140,17 @@ fn unzip(packed: &[u8]) -> Vec<u8> {
 #[case("GZIP")]
 #[case("br, gzip;q=0.5")]
 #[case("deflate, *")]
-fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
-    #[case] accepted: &str,
-) {
+fn json_bodies_from_1_kib_are_compressed_with_gzip(#[case] accept_encoding: &str) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     for size in [1024, 1025, 1800] {
         let plain = body_of(&service, size, None);
         assert_eq!((plain.body.len(), plain.header("content-encoding")), (size, None));
-        let packed = body_of(&service, size, Some(accepted));
-        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{size}");
-        assert_eq!(packed.header("content-length"), Some(&*packed.body.len().to_string()));
-        assert_eq!(unzip(&packed.body), plain.body, "{size}");
-        for response in [plain, packed] {
+        let compressed = body_of(&service, size, Some(accept_encoding));
+        assert_eq!(compressed.header("content-encoding"), Some("gzip"), "{size}");
+        assert_eq!(compressed.header("content-length"), Some(&*compressed.body.len().to_string()));
+        assert_eq!(unzip(&compressed.body), plain.body, "{size}");
+        for response in [plain, compressed] {
             let vary = response.headers("vary").join(", ");
             assert!(vary.contains("Accept-Encoding"), "caches must know: {vary}");
         }
@@ -154,7 +158,7 @@ fn json_bodies_of_1_kib_and_more_are_compressed_for_clients_that_accept_gzip(
 }
 
 #[test]
-fn a_list_of_1_kib_and_more_is_compressed_for_clients_that_accept_gzip() {
+fn long_lists_are_compressed_with_gzip() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     for _ in 0..200 {
@@ -162,24 +166,24 @@ fn a_list_of_1_kib_and_more_is_compressed_for_clients_that_accept_gzip() {
     }
     let request = Request::new("GET /orders?page=1&limit=1000");
     let plain = service.client.send_request(&request);
-    let packed =
+    let compressed =
         service.client.send_request(&request.header("Accept-Encoding", "gzip, deflate, br"));
     assert!(plain.body.len() > 8000, "{}", plain.body.len());
     assert_eq!(plain.header("content-encoding"), None);
-    assert_eq!(packed.header("content-encoding"), Some("gzip"));
-    assert_eq!(packed.header("content-type"), Some("application/json"));
-    assert_eq!(unzip(&packed.body), plain.body);
+    assert_eq!(compressed.header("content-encoding"), Some("gzip"));
+    assert_eq!(compressed.header("content-type"), Some("application/json"));
+    assert_eq!(unzip(&compressed.body), plain.body);
 }
 
 #[rstest]
 #[case::no_header(None)]
-#[case::refused(Some("gzip;q=0"))]
+#[case::q_of_0(Some("gzip;q=0"))]
 #[case::not_named(Some("br, zstd"))]
-#[case::all_refused(Some("*;q=0"))]
-fn who_does_not_accept_gzip_gets_the_plain_body(#[case] accepted: Option<&str>) {
+#[case::wildcard_of_q_0(Some("*;q=0"))]
+fn clients_without_gzip_get_the_plain_body(#[case] accept_encoding: Option<&str>) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
-    let response = body_of(&service, 2000, accepted);
+    let response = body_of(&service, 2000, accept_encoding);
     assert_eq!((response.status, response.header("content-encoding")), (400, None));
     assert!(response.json()["error"].is_string());
 }
@@ -200,7 +204,7 @@ fn smaller_bodies_are_not_compressed_and_carry_content_length() {
 #[case("x")]
 #[case("7b1c0d6e-1a2b-4c3d-8e9f-000000000000")]
 #[case(&"!~".repeat(64))]
-fn a_request_id_that_is_sane_is_echoed(#[case] id: &str) {
+fn valid_request_id_is_echoed(#[case] id: &str) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     for line in ["GET /healthcheck", "GET /nothing", "GET /orders/abc", "DELETE /orders"] {
@@ -214,9 +218,9 @@ fn a_request_id_that_is_sane_is_echoed(#[case] id: &str) {
 #[case::empty(&[""])]
 #[case::longer(&["xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"])]
 #[case::a_space(&["a b"])]
-#[case::other_bytes_than_ascii(&["é"])]
+#[case::non_ascii(&["é"])]
 #[case::two(&["one", "two"])]
-fn other_request_ids_are_replaced_by_generated_ones(#[case] ids: &[&str]) {
+fn invalid_request_ids_are_replaced(#[case] ids: &[&str]) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     let request = ids
@@ -229,20 +233,22 @@ fn other_request_ids_are_replaced_by_generated_ones(#[case] ids: &[&str]) {
         assert!(!ids.contains(&id.as_str()), "{id}");
         id
     };
-    assert_ne!(generated(), generated(), "each request has its own");
+    assert_ne!(generated(), generated(), "two requests have the same id");
 }
 
 #[test]
-fn every_answer_carries_a_request_id() {
+fn every_response_carries_a_request_id() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
-    for (name, response) in answers(&service).into_iter().chain(others(&service)) {
+    for (name, response) in
+        responses_to_orders(&service).into_iter().chain(other_responses(&service))
+    {
         assert!(response.header("x-request-id").is_some(), "{name}: {response:?}");
     }
 }
 
 #[test]
-fn a_request_id_is_in_every_log_line_of_the_request() {
+fn request_id_is_in_every_log_line_of_the_request() {
     let server = Server::start(ServerSettings::Fast);
     let fixture = Fixture::on_server(&server);
     let service = Process::start(&fixture);

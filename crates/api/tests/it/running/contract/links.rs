@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::super::support::{Fixture, Process, Request, Response, Store};
 
-/// The targets, by relation.
+/// Pairs of relation and target.
 struct Links(Vec<(String, String)>);
 
 impl Links {
@@ -12,24 +12,24 @@ impl Links {
         assert_eq!(response.status, 200, "{response:?}");
         let link =
             response.header("link").unwrap_or_else(|| panic!("there is no Link: {response:?}"));
-        let each = |link: &str| {
+        let parse = |link: &str| {
             let (target, relation) = link.split_once(">; rel=\"").unwrap();
             let target = target.strip_prefix('<').unwrap().to_owned();
             (relation.strip_suffix('"').unwrap().to_owned(), target)
         };
-        Self(link.split(", ").map(each).collect())
+        Self(link.split(", ").map(parse).collect())
     }
 
     fn to(&self, relation: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|(known, _)| known == relation);
         let first = found.next();
-        assert!(found.next().is_none(), "{relation} is there twice");
+        assert!(found.next().is_none(), "{relation} is repeated");
         first.map(|(_, target)| target.as_str())
     }
 }
 
-/// A service that has placed this many orders; their ids, the newest first.
-fn with_orders(count: usize, store: Store) -> (Fixture, Process, Vec<i64>) {
+/// A service with `count` orders, and their ids, newest first.
+fn start_with_orders(count: usize, store: Store) -> (Fixture, Process, Vec<i64>) {
     let fixture = Fixture::new(store);
     let service = Process::start(&fixture);
     let mut ids: Vec<_> = (0..count).map(|_| service.client.place()).collect();
@@ -41,7 +41,7 @@ fn links(service: &Process, query: &str) -> Links {
     Links::of(&service.client.send_request(&Request::new(&format!("GET /orders?{query}"))))
 }
 
-/// The parameters of a target, sorted: their order is nobody's business.
+/// The parameters of a target, sorted because their order has no meaning.
 fn query(target: Option<&str>) -> Vec<&str> {
     let (path, query) = target.unwrap().split_once('?').unwrap();
     assert_eq!(path, "/orders", "a path without host");
@@ -51,10 +51,8 @@ fn query(target: Option<&str>) -> Vec<&str> {
 }
 
 #[rstest]
-fn a_full_page_links_to_the_next_in_the_cursor_form(
-    #[values(Store::Sqlite, Store::Postgres)] store: Store,
-) {
-    let (_world, service, ids) = with_orders(5, store);
+fn full_page_links_to_next_by_cursor(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
+    let (_fixture, service, ids) = start_with_orders(5, store);
     let before = |id: i64| vec![format!("before={id}"), "limit=2".to_owned()];
     assert_eq!(query(links(&service, "page=1&limit=2").to("next")), before(ids[1]));
     assert_eq!(query(links(&service, "page=2&limit=2").to("next")), before(ids[3]));
@@ -63,8 +61,8 @@ fn a_full_page_links_to_the_next_in_the_cursor_form(
 }
 
 #[test]
-fn a_link_is_written_as_its_users_know_it() {
-    let (_world, service, ids) = with_orders(4, Store::Sqlite);
+fn next_link_has_the_documented_form() {
+    let (_fixture, service, ids) = start_with_orders(4, Store::Sqlite);
     let response = service.client.send_request(&Request::new("GET /orders?page=1&limit=3"));
     let link = response.header("link").unwrap();
     let next = format!("</orders?limit=3&before={}>; rel=\"next\"", ids[2]);
@@ -77,9 +75,9 @@ fn a_link_is_written_as_its_users_know_it() {
 #[case::a_short_page("page=3&limit=2")]
 #[case::a_page_for_all("page=1&limit=1000")]
 #[case::an_empty_cursor("before=1&limit=2")]
-#[case::no_such_status("page=1&limit=2&status=TAKEN")]
-fn an_empty_or_short_page_has_no_next(#[case] query: &str) {
-    let (_world, service, _) = with_orders(5, Store::Sqlite);
+#[case::an_unused_status("page=1&limit=2&status=TAKEN")]
+fn empty_or_short_page_has_no_next(#[case] query: &str) {
+    let (_fixture, service, _) = start_with_orders(5, Store::Sqlite);
     let links = links(&service, query);
     assert_eq!(links.to("next"), None);
     assert!(links.to("first").is_some());
@@ -91,9 +89,9 @@ fn an_empty_or_short_page_has_no_next(#[case] query: &str) {
 #[case("page=9&limit=2")]
 #[case("before=9&limit=2")]
 #[case("before=1&limit=2")]
-fn first_is_always_there(#[case] asked: &str) {
-    let (_world, service, _) = with_orders(3, Store::Sqlite);
-    assert_eq!(query(links(&service, asked).to("first")), ["limit=2", "page=1"]);
+fn first_link_is_always_present(#[case] list: &str) {
+    let (_fixture, service, _) = start_with_orders(3, Store::Sqlite);
+    assert_eq!(query(links(&service, list).to("first")), ["limit=2", "page=1"]);
 }
 
 #[rstest]
@@ -102,12 +100,9 @@ fn first_is_always_there(#[case] asked: &str) {
 #[case("page=9&limit=2", Some("page=8"))]
 #[case("before=9&limit=2", None)]
 #[case("before=1&limit=2", None)]
-fn prev_is_there_in_the_page_form_when_the_page_is_not_the_first(
-    #[case] asked: &str,
-    #[case] page: Option<&str>,
-) {
-    let (_world, service, _) = with_orders(3, Store::Sqlite);
-    let links = links(&service, asked);
+fn prev_link_is_present_after_the_first_page(#[case] list: &str, #[case] page: Option<&str>) {
+    let (_fixture, service, _) = start_with_orders(3, Store::Sqlite);
+    let links = links(&service, list);
     match page {
         Some(page) => assert_eq!(query(links.to("prev")), ["limit=2", page]),
         None => assert_eq!(links.to("prev"), None),
@@ -117,8 +112,8 @@ fn prev_is_there_in_the_page_form_when_the_page_is_not_the_first(
 #[rstest]
 #[case("UNASSIGNED")]
 #[case("TAKEN")]
-fn targets_keep_limit_and_status(#[case] status: &str) {
-    let (_world, service, ids) = with_orders(9, Store::Sqlite);
+fn links_keep_limit_and_status(#[case] status: &str) {
+    let (_fixture, service, ids) = start_with_orders(9, Store::Sqlite);
     for id in ids.iter().step_by(2) {
         assert_eq!(service.client.take(*id, None).unwrap().status, 200);
     }
@@ -138,11 +133,11 @@ fn targets_keep_limit_and_status(#[case] status: &str) {
 #[case::cursor("/orders?before=9223372036854775807&limit=5")]
 #[case::one_by_one("/orders?page=1&limit=1")]
 #[case::a_whole_number_of_pages("/orders?page=1&limit=5")]
-fn a_client_that_follows_next_sees_every_order_once_though_others_are_placed(
+fn following_next_returns_every_order_once(
     #[case] start: &str,
     #[values(Store::Sqlite, Store::Postgres)] store: Store,
 ) {
-    let (_world, service, ids) = with_orders(10, store);
+    let (_fixture, service, ids) = start_with_orders(10, store);
     let pages = service.client.pages(start).inspect(|_| {
         service.client.place();
     });

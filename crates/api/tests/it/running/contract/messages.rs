@@ -1,4 +1,4 @@
-//! What a refusal says, what it does not say, and that it changes nothing.
+//! Messages of errors, what they never contain, and that an error changes nothing.
 
 use order_test_postgres::{Server, ServerSettings};
 use rstest::rstest;
@@ -9,7 +9,7 @@ use super::{
         google::{self, Google},
         support::{Fixture, Process, Request, Store},
     },
-    Seen, keyed, place, place_from, places, post, take,
+    Snapshot, place, place_from, post, take, violations, with_key,
 };
 
 #[rstest]
@@ -20,7 +20,7 @@ use super::{
 #[case::an_unknown_member(
     post(r#"{"origin":["1","2"],"destination":["3","4"],"a/b~":1}"#), &["/a~1b~0"]
 )]
-#[case::no_json(post("invalid_response"), &[""])]
+#[case::no_json(post("nonsense"), &[""])]
 #[case::no_object(post("[]"), &[""])]
 #[case::no_body(post(""), &[""])]
 #[case::the_status(Request::new("PATCH /orders/1").json(r#"{"status":"taken"}"#), &["/status"])]
@@ -30,18 +30,15 @@ use super::{
 )]
 #[case::a_missing_parameter(Request::new("GET /orders?page=1"), &["query limit"])]
 #[case::the_path(Request::new("GET /orders/0"), &["path id"])]
-#[case::a_header(keyed(place(), "a b"), &["header Idempotency-Key"])]
+#[case::a_header(with_key(place(), "a b"), &["header Idempotency-Key"])]
 #[case::a_repeated_header(
-    keyed(keyed(place(), "a"), "a"),
+    with_key(with_key(place(), "a"), "a"),
     &["header Idempotency-Key"]
 )]
-fn each_entry_of_errors_points_to_a_member_or_names_a_parameter(
-    #[case] request: Request,
-    #[case] expected: &[&str],
-) {
+fn errors_point_to_members_or_name_parameters(#[case] request: Request, #[case] expected: &[&str]) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
-    assert_eq!(places(&service.client, &request), expected);
+    assert_eq!(violations(&service.client, &request), expected);
     let response = service.client.send_request(&request.problem_json()).json();
     for error in response["errors"].as_array().unwrap() {
         let of_the_body = json!({"detail": error["detail"], "pointer": error["pointer"]});
@@ -56,14 +53,14 @@ fn each_entry_of_errors_points_to_a_member_or_names_a_parameter(
 #[rstest]
 #[case("GET /orders?page=1", "limit is missing, for example /orders?page=1&limit=20")]
 #[case("GET /nothing", "there is nothing at this path; see /docs/")]
-fn a_message_says_what_to_do_where_that_helps(#[case] line: &str, #[case] message: &str) {
+fn messages_say_what_to_do(#[case] line: &str, #[case] message: &str) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     assert_eq!(service.client.send_request(&Request::new(line)).json(), json!({"error": message}));
 }
 
 #[test]
-fn the_docs_that_an_unknown_paths_message_ends_with_are_there() {
+fn docs_named_by_the_unknown_path_message_exist() {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);
     let response = service.client.send_request(&Request::new("GET /docs/"));
@@ -71,47 +68,47 @@ fn the_docs_that_an_unknown_paths_message_ends_with_are_there() {
     assert!(response.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
 }
 
-/// The key of a request counts as a secret as well.
+/// The idempotency key of a request is also a secret.
 #[test]
-fn a_message_never_contains_a_secret_an_sql_text_a_stack_trace_or_a_host_name() {
+fn messages_contain_no_secret_sql_trace_or_host() {
     const KEY: &str = "marker-of-a-client";
     let google = Google::start();
     let server = Server::start(ServerSettings::Fast);
-    let fixture = google.asked_by(Fixture::on_server(&server));
+    let fixture = google.configure(Fixture::on_server(&server));
     let service = Process::start(&fixture);
     let client = &service.client;
-    let marked = |request: Request| keyed(request, KEY);
+    let marked = |request: Request| with_key(request, KEY);
     let placed = client.send_request(&marked(place())).json();
     let id = placed["id"].as_i64().unwrap();
     assert_eq!(client.send_request(&marked(take(id))).status, 200);
     let other = client.place();
 
-    let mut asked = vec![
+    let mut requests = vec![
         marked(place_from(["0", "0"])),
         marked(take(other)),
         marked(take(id + 9)),
         marked(post(r#"{"origin":["'; DROP TABLE orders --","2"]}"#)),
-        keyed(marked(place()), KEY),
+        with_key(marked(place()), KEY),
         Request::new("GET /orders?page='&limit=1"),
         take(id),
     ];
     let origins = [google::NO_ROUTE, google::DENIED, google::NEGATIVE, google::OVER_LIMIT];
-    asked.extend(origins.map(place_from));
-    let refuse = |request: &Request| {
-        let forms =
+    requests.extend(origins.map(place_from));
+    let send_in_both_formats = |request: &Request| {
+        let responses =
             [client.send_request(request), client.send_request(&request.clone().problem_json())];
-        forms.map(|response| {
+        responses.map(|response| {
             assert!(response.status >= 400, "{response:?}");
             format!("{}\n{}", response.head, response.text())
         })
     };
-    let mut response: Vec<_> = asked.iter().flat_map(refuse).collect();
+    let mut responses: Vec<_> = requests.iter().flat_map(send_in_both_formats).collect();
     server.stop();
     let failing = [place(), marked(place_from(["8", "8"])), take(other)];
-    response.extend(failing.iter().flat_map(refuse));
+    responses.extend(failing.iter().flat_map(send_in_both_formats));
 
     let [_, (_, port), (_, user), (_, password)] = server.environment();
-    let never = [
+    let forbidden = [
         &port,
         &user,
         &password,
@@ -131,27 +128,27 @@ fn a_message_never_contains_a_secret_an_sql_text_a_stack_trace_or_a_host_name() 
         ".rs:",
         "backtrace",
     ];
-    for response in response {
-        for never in never {
-            assert!(!response.contains(never), "{never} in {response}");
+    for response in responses {
+        for text in forbidden {
+            assert!(!response.contains(text), "{text} in {response}");
         }
     }
 }
 
 #[rstest]
-fn a_refused_request_changes_nothing(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
+fn rejected_requests_change_nothing(#[values(Store::Sqlite, Store::Postgres)] store: Store) {
     let google = Google::start();
-    let fixture = google.asked_by(Fixture::new(store));
+    let fixture = google.configure(Fixture::new(store));
     let service = Process::start(&fixture);
     let client = &service.client;
     let (taken, free) = (client.place(), client.place());
-    assert_eq!(client.send_request(&keyed(take(taken), "take")).status, 200);
-    assert_eq!(client.send_request(&keyed(place(), "place")).status, 200);
-    let before = Seen::by(client);
+    assert_eq!(client.send_request(&with_key(take(taken), "take")).status, 200);
+    assert_eq!(client.send_request(&with_key(place(), "place")).status, 200);
+    let before = Snapshot::of(client);
 
     let patch = |body: &str| Request::new(&format!("PATCH /orders/{free}")).json(body);
     let good = r#"{"origin":["1.5","2"],"destination":["3","4"]}"#;
-    let refused = [
+    let rejected = [
         Request::new("DELETE /orders"),
         Request::new(&format!("DELETE /orders/{free}")),
         Request::new(&format!("PUT /orders/{free}")).json(r#"{"status":"TAKEN"}"#),
@@ -169,29 +166,29 @@ fn a_refused_request_changes_nothing(#[values(Store::Sqlite, Store::Postgres)] s
         post(&good.replace('}', ",\"origin\":[\"1\",\"2\"]}")),
         post(&good.replace('}', "")),
         Request::new("POST /orders").header("Content-Type", "application/json").chunked("zz\r\n"),
-        keyed(post(good), ""),
-        keyed(keyed(post(good), "a"), "a"),
+        with_key(post(good), ""),
+        with_key(with_key(post(good), "a"), "a"),
         place_from(google::NO_ROUTE),
         place_from(google::DENIED),
         place_from(google::NEGATIVE),
-        keyed(post(good), "place"),
+        with_key(post(good), "place"),
         patch(r#"{"status":"UNASSIGNED"}"#),
         patch(r#"{"status":"TAKEN","status":"TAKEN"}"#),
         patch(r#"{"status":"TAKEN","x":1}"#),
         patch("{}"),
-        keyed(take(free), "a b"),
-        keyed(take(free), "take"),
-        keyed(take(taken), "other"),
+        with_key(take(free), "a b"),
+        with_key(take(free), "take"),
+        with_key(take(taken), "other"),
         take(taken),
         take(free + 99),
         Request::new("GET /orders"),
         Request::new("GET /orders?page=1&limit=1001"),
     ];
-    for request in refused {
+    for request in rejected {
         let response = client.send_request(&request);
         assert!((400..500).contains(&response.status), "{request:?}: {response:?}");
         assert!(response.json()["error"] != Value::Null, "{response:?}");
     }
 
-    assert_eq!(Seen::by(client), before);
+    assert_eq!(Snapshot::of(client), before);
 }

@@ -1,5 +1,5 @@
-//! What clients may rely on, sentence by sentence, asked from outside: the name of a test is the
-//! sentence, and the service is a process behind a socket.
+//! The contract of the API, tested from outside: the service is a process behind a socket. The name
+//! of each test is a sentence of the contract.
 
 mod accept;
 mod edge_cases;
@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 
 use super::support::{Client, Request, Response};
 
-/// All orders, as they are shown. That nothing was changed shows in this.
+/// All orders, in full. Two equal snapshots show that nothing has changed in between.
 #[derive(Debug, PartialEq)]
-struct Seen(Vec<Value>);
+struct Snapshot(Vec<Value>);
 
-impl Seen {
-    fn by(client: &Client) -> Self {
+impl Snapshot {
+    fn of(client: &Client) -> Self {
         let ids = client.pages("/orders?page=1&limit=1000").flatten();
         Self(ids.map(|id| client.get(&format!("/orders/{id}")).json).collect())
     }
@@ -44,46 +44,47 @@ fn take(id: i64) -> Request {
     Request::new(&format!("PATCH /orders/{id}")).json(r#"{"status":"TAKEN"}"#)
 }
 
-/// One more key: two are a fault.
-fn keyed(request: Request, key: impl AsRef<[u8]>) -> Request {
+/// Adds an `Idempotency-Key`, also to a request that has one.
+fn with_key(request: Request, key: impl AsRef<[u8]>) -> Request {
     request.header("Idempotency-Key", key)
 }
 
-/// The code of a refusal, whichever form it would have by default.
-fn code(client: &Client, request: &Request) -> String {
+/// The code of the error that the request gets.
+fn error_code(client: &Client, request: &Request) -> String {
     let response = client.send_request(&request.clone().problem_json());
     response.json()["code"].as_str().unwrap_or_else(|| panic!("{response:?}")).to_owned()
 }
 
-/// The places that the refusal of a request names, in any order: pointers as they are, parameters
-/// as `query limit`.
-fn places(client: &Client, request: &Request) -> Vec<String> {
-    let response = client.send_request(&request.clone().problem_json()).json();
-    assert_eq!(response["code"], "invalid_request", "{response}");
-    let place = |error: &Value| match (error["pointer"].as_str(), error["in"].as_str()) {
+/// What the `errors` of an invalid request name, sorted: JSON pointers, and parameters such as
+/// `query limit`.
+fn violations(client: &Client, request: &Request) -> Vec<String> {
+    let problem = client.send_request(&request.clone().problem_json()).json();
+    assert_eq!(problem["code"], "invalid_request", "{problem}");
+    let name = |error: &Value| match (error["pointer"].as_str(), error["in"].as_str()) {
         (Some(pointer), None) => pointer.to_owned(),
         (None, Some(part)) => format!("{part} {}", error["parameter"].as_str().unwrap()),
         _ => panic!("{error}"),
     };
-    let mut places: Vec<_> = response["errors"].as_array().unwrap().iter().map(place).collect();
-    places.sort_unstable();
-    places
+    let mut names: Vec<_> = problem["errors"].as_array().unwrap().iter().map(name).collect();
+    names.sort_unstable();
+    names
 }
 
-/// A row of the table of errors: its code, its status by default, and the precise one.
-type Row = (&'static str, u16, u16);
+/// A row of the contract's table of errors: the code, the default status and the precise status.
+type ErrorSpec = (&'static str, u16, u16);
 
-/// A request that is refused each time it is sent.
-fn expect_both_forms(client: &Client, request: &Request, row: Row) {
-    expect_row(
+/// Sends a request in both error formats. It must fail each time.
+fn assert_both_formats(client: &Client, request: &Request, spec: ErrorSpec) {
+    assert_error(
         client.send_request(request),
         client.send_request(&request.clone().problem_json()),
-        row,
+        spec,
     );
 }
 
-/// The two forms of one refusal, to the last member. The message of the first.
-fn expect_row(plain: Response, document: Response, (code, default, precise): Row) -> String {
+/// Checks one error in both formats, every member included. Returns the message of the first.
+fn assert_error(plain: Response, problem: Response, spec: ErrorSpec) -> String {
+    let (code, default, precise) = spec;
     assert_eq!(plain.status, default, "{code}: {plain:?}");
     assert_eq!(plain.header("content-type"), Some("application/json"), "{code}");
     let body = plain.json();
@@ -91,9 +92,9 @@ fn expect_row(plain: Response, document: Response, (code, default, precise): Row
     assert!(!message.is_empty(), "{code}: {body}");
     assert_eq!(body, json!({"error": message}), "{code}");
 
-    assert_eq!(document.status, precise, "{code}: {document:?}");
-    assert_eq!(document.header("content-type"), Some("application/problem+json"), "{code}");
-    let body = document.json();
+    assert_eq!(problem.status, precise, "{code}: {problem:?}");
+    assert_eq!(problem.header("content-type"), Some("application/problem+json"), "{code}");
+    let body = problem.json();
     for text in ["title", "detail"] {
         assert!(body[text].as_str().is_some_and(|text| !text.is_empty()), "{code}: {body}");
     }
@@ -110,7 +111,7 @@ fn expect_row(plain: Response, document: Response, (code, default, precise): Row
     }
     assert_eq!(body, expected);
 
-    for response in [plain, document] {
+    for response in [plain, problem] {
         let vary = response.headers("vary").join(",").to_ascii_lowercase();
         assert!(vary.split(',').any(|name| name.trim() == "accept"), "{code}: {}", response.head);
     }
