@@ -1,6 +1,6 @@
-//! The whole: the rules of the house, and the real service over real adapters.
+//! The rules of the workspace, and the running service with its real adapters.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod house;
 mod running;
+mod workspace_rules;

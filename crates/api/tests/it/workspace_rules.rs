@@ -1,4 +1,4 @@
-//! The rules of the house: which crate may use what, and that the documents tell the truth.
+//! Rules of the whole workspace: dependencies, manifests, tests, and the tests of invariants.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,46 +9,44 @@ use std::{
 
 use serde_json::Value;
 
-/// What a crate uses. It must be exactly this: an edge that is not listed fails the test, and so
-/// does one that is listed and not used.
-struct Room {
+/// The dependencies of a crate. A dependency that is not listed fails the test, and so does a
+/// listed one that the crate does not have.
+struct CrateRules {
     name: &'static str,
-    /// Crates of ours.
-    ours: &'static [&'static str],
-    /// Crates of others.
-    others: &'static [&'static str],
-    /// Crates of ours and of others, for tests only.
-    tests: &'static [&'static str],
+    /// Crates of this workspace.
+    workspace: &'static [&'static str],
+    external: &'static [&'static str],
+    /// Development dependencies, of either kind.
+    dev: &'static [&'static str],
 }
 
-/// The allowed edges. The walls that matter: the domain uses nothing that does input or output;
-/// adapters never see each other; nobody but the repositories, what they share, and what gives
-/// them a server to be tested on has diesel; nobody but `order-distance-google` has reqwest,
-/// nobody but `order-http` and
-/// `order-http-server` has actix, nobody but `order-api` has clap and anyhow.
-const ROOMS: &[Room] = &[
-    Room {
+/// The allowed dependencies. The domain has none that does input or output, and adapters do not
+/// depend on each other. Only the repositories, the crate that they share and the one that starts
+/// their test servers have diesel; only `order-distance-google` has reqwest; only `order-http` and
+/// `order-http-server` have actix; only `order-api` has clap and anyhow.
+const RULES: &[CrateRules] = &[
+    CrateRules {
         name: "order-domain",
-        ours: &[],
-        others: &["async-trait", "futures-util", "mockall", "thiserror"],
-        tests: &["mockall", "proptest", "rstest", "tokio"],
+        workspace: &[],
+        external: &["async-trait", "futures-util", "mockall", "thiserror"],
+        dev: &["mockall", "proptest", "rstest", "tokio"],
     },
-    Room {
+    CrateRules {
         name: "order-conformance",
-        ours: &["order-domain"],
-        others: &["async-trait", "tokio"],
-        tests: &[],
+        workspace: &["order-domain"],
+        external: &["async-trait", "tokio"],
+        dev: &[],
     },
-    Room {
+    CrateRules {
         name: "order-repo-diesel",
-        ours: &["order-domain"],
-        others: &["diesel", "thiserror", "tokio"],
-        tests: &[],
+        workspace: &["order-domain"],
+        external: &["diesel", "thiserror", "tokio"],
+        dev: &[],
     },
-    Room {
+    CrateRules {
         name: "order-repo-postgres",
-        ours: &["order-domain", "order-repo-diesel"],
-        others: &[
+        workspace: &["order-domain", "order-repo-diesel"],
+        external: &[
             "async-trait",
             "diesel",
             "diesel_migrations",
@@ -57,18 +55,18 @@ const ROOMS: &[Room] = &[
             "pq-sys",
             "thiserror",
         ],
-        tests: &["order-conformance", "order-test-postgres", "rstest", "tokio"],
+        dev: &["order-conformance", "order-test-postgres", "rstest", "tokio"],
     },
-    Room {
+    CrateRules {
         name: "order-test-postgres",
-        ours: &[],
-        others: &["diesel", "pq-sys", "tempfile"],
-        tests: &[],
+        workspace: &[],
+        external: &["diesel", "pq-sys", "tempfile"],
+        dev: &[],
     },
-    Room {
+    CrateRules {
         name: "order-repo-sqlite",
-        ours: &["order-domain", "order-repo-diesel"],
-        others: &[
+        workspace: &["order-domain", "order-repo-diesel"],
+        external: &[
             "async-trait",
             "diesel",
             "diesel_migrations",
@@ -77,18 +75,18 @@ const ROOMS: &[Room] = &[
             "tempfile",
             "thiserror",
         ],
-        tests: &["order-conformance", "tokio"],
+        dev: &["order-conformance", "tokio"],
     },
-    Room {
+    CrateRules {
         name: "order-distance-geodesic",
-        ours: &["order-domain"],
-        others: &["async-trait", "geographiclib-rs"],
-        tests: &["order-conformance", "tokio"],
+        workspace: &["order-domain"],
+        external: &["async-trait", "geographiclib-rs"],
+        dev: &["order-conformance", "tokio"],
     },
-    Room {
+    CrateRules {
         name: "order-distance-google",
-        ours: &["order-domain"],
-        others: &[
+        workspace: &["order-domain"],
+        external: &[
             "async-trait",
             "backon",
             "flate2",
@@ -100,12 +98,12 @@ const ROOMS: &[Room] = &[
             "tokio",
             "tracing",
         ],
-        tests: &["order-conformance", "rstest", "tokio", "tracing-subscriber"],
+        dev: &["order-conformance", "rstest", "tokio", "tracing-subscriber"],
     },
-    Room {
+    CrateRules {
         name: "order-http",
-        ours: &["order-domain", "order-http-server"],
-        others: &[
+        workspace: &["order-domain", "order-http-server"],
+        external: &[
             "actix-web",
             "async-trait",
             "chrono",
@@ -123,12 +121,12 @@ const ROOMS: &[Room] = &[
             "uuid",
             "validator",
         ],
-        tests: &["order-domain", "proptest", "regex", "rstest", "socket2"],
+        dev: &["order-domain", "proptest", "regex", "rstest", "socket2"],
     },
-    Room {
+    CrateRules {
         name: "order-http-server",
-        ours: &[],
-        others: &[
+        workspace: &[],
+        external: &[
             "actix-http",
             "actix-service",
             "actix-web",
@@ -139,17 +137,17 @@ const ROOMS: &[Room] = &[
             "tokio",
             "tracing",
         ],
-        tests: &["proptest", "rstest"],
+        dev: &["proptest", "rstest"],
     },
-    Room {
+    CrateRules {
         name: "order-metrics",
-        ours: &["order-domain"],
-        others: &["async-trait", "prometheus"],
-        tests: &["order-domain", "tokio"],
+        workspace: &["order-domain"],
+        external: &["async-trait", "prometheus"],
+        dev: &["order-domain", "tokio"],
     },
-    Room {
+    CrateRules {
         name: "order-api",
-        ours: &[
+        workspace: &[
             "order-distance-geodesic",
             "order-distance-google",
             "order-domain",
@@ -159,7 +157,7 @@ const ROOMS: &[Room] = &[
             "order-repo-postgres",
             "order-repo-sqlite",
         ],
-        others: &[
+        external: &[
             "anyhow",
             "clap",
             "rlimit",
@@ -175,7 +173,7 @@ const ROOMS: &[Room] = &[
             "tracing-subscriber",
             "ureq",
         ],
-        tests: &["order-test-postgres", "rstest", "tempfile"],
+        dev: &["order-test-postgres", "rstest", "tempfile"],
     },
 ];
 
@@ -183,7 +181,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// What cargo says of the workspace's own packages.
+/// The workspace's packages, as `cargo metadata` describes them.
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -195,42 +193,33 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().unwrap().clone()
 }
 
-/// The names of a package's dependencies; with `tests`, of its development dependencies.
-fn uses(package: &Value, tests: bool) -> BTreeSet<String> {
+/// The names of a package's development dependencies, or of all others.
+fn dependencies(package: &Value, dev: bool) -> BTreeSet<&str> {
     let dependencies = package["dependencies"].as_array().unwrap().iter();
     dependencies
-        .filter(|dependency| (dependency["kind"] == "dev") == tests)
-        .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+        .filter(|dependency| (dependency["kind"] == "dev") == dev)
+        .map(|dependency| dependency["name"].as_str().unwrap())
         .collect()
 }
 
 #[test]
-fn every_crate_uses_exactly_what_the_table_of_edges_says() {
-    let set =
-        |names: &[&str]| -> BTreeSet<String> { names.iter().map(ToString::to_string).collect() };
-    let packages: BTreeMap<_, _> = packages()
-        .into_iter()
-        .map(|package| (package["name"].as_str().unwrap().to_owned(), package))
-        .collect();
+fn crates_use_exactly_the_listed_dependencies() {
+    let packages = packages();
+    let packages: BTreeMap<_, _> =
+        packages.iter().map(|package| (package["name"].as_str().unwrap(), package)).collect();
 
-    let names: Vec<_> = ROOMS.iter().map(|room| room.name).collect();
-    assert_eq!(packages.keys().cloned().collect::<BTreeSet<_>>(), set(&names));
-    for room in ROOMS {
-        let package = &packages[room.name];
-        let listed = set(&[room.ours, room.others].concat());
-        assert_eq!(uses(package, false), listed, "{}: what it uses, what is listed", room.name);
-        let listed = set(room.tests);
-        assert_eq!(
-            uses(package, true),
-            listed,
-            "{}: what its tests use, what is listed",
-            room.name
-        );
+    let names = RULES.iter().map(|rules| rules.name).collect::<BTreeSet<_>>();
+    assert_eq!(packages.keys().copied().collect::<BTreeSet<_>>(), names);
+    for CrateRules { name, workspace, external, dev } in RULES {
+        let listed = workspace.iter().chain(*external).copied().collect();
+        assert_eq!(dependencies(packages[name], false), listed, "{name}: actual, listed");
+        let listed = dev.iter().copied().collect();
+        assert_eq!(dependencies(packages[name], true), listed, "{name}: actual, listed for tests");
     }
 }
 
 #[test]
-fn versions_stand_in_the_workspace_and_every_crate_has_its_lints() {
+fn manifests_use_workspace_versions_and_lints() {
     for package in packages() {
         let path = package["manifest_path"].as_str().unwrap();
         let manifest = fs::read_to_string(path).unwrap();
@@ -246,36 +235,33 @@ fn versions_stand_in_the_workspace_and_every_crate_has_its_lints() {
     }
 }
 
-/// All sources of one kind below a folder of the repository.
-fn sources(folder: &str, kind: &str) -> String {
-    fn gather(folder: &Path, kind: &str, text: &mut String) {
+/// The text of all files with this extension below a folder of the repository.
+fn sources(folder: &str, extension: &str) -> String {
+    fn collect(folder: &Path, extension: &str, text: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                gather(&path, kind, text);
-            } else if path.extension().is_some_and(|extension| extension == kind) {
+                collect(&path, extension, text);
+            } else if path.extension().is_some_and(|found| found == extension) {
                 text.push_str(&fs::read_to_string(&path).unwrap());
             }
         }
     }
     let mut text = String::new();
-    gather(&root().join(folder), kind, &mut text);
+    collect(&root().join(folder), extension, &mut text);
     text
 }
 
 #[test]
 fn no_test_is_ignored() {
-    // In two parts, so that this line is not what it looks for.
+    // In two parts, so that the search does not find this line.
     let attribute = ["#[", "ignore"].concat();
-    assert!(
-        !sources("crates", "rs").contains(&attribute),
-        "a test that cannot run fails, it is not skipped"
-    );
+    assert!(!sources("crates", "rs").contains(&attribute), "a test that cannot run must fail");
 }
 
 /// Each invariant ends with `Held by` and the names of tests in backticks.
 #[test]
-fn every_invariant_names_a_test_that_exists() {
+fn invariants_name_existing_tests() {
     let document = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let (_, invariants) = document.split_once("\n## Invariants\n").unwrap();
     let invariants = invariants.split("\n## ").next().unwrap();
