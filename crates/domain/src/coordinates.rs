@@ -1,17 +1,17 @@
-//! Points on the globe and the route between two of them.
+//! Points on the globe, and routes between two of them.
 
 use std::fmt;
 
-/// Why a text or a number is not a coordinate.
+/// The reason why a text or a number is not a coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCoordinate {
-    /// Not of the form `-12.345`.
+    /// The text does not have the form `-12.345`.
     #[error(
         "must be a plain decimal number such as -12.345: an optional minus, ASCII digits, \
          optionally a point and digits, at most {MAX_LENGTH} characters"
     )]
     NotDecimal,
-    /// A number, but not on the globe.
+    /// The number is not on the globe.
     #[error("must lie between -{limit} and {limit} degrees")]
     OutOfRange {
         /// The largest magnitude allowed, in degrees.
@@ -19,7 +19,8 @@ pub enum InvalidCoordinate {
     },
 }
 
-/// Longer than any coordinate with a meaning: 15 digits after the point are below a nanometre.
+/// The longest text of a coordinate, in characters. It exceeds every useful precision: the 15th
+/// digit after the point is below a nanometre.
 const MAX_LENGTH: usize = 32;
 
 fn parse_degrees(text: &str, limit: u8) -> Result<f64, InvalidCoordinate> {
@@ -32,13 +33,13 @@ fn parse_degrees(text: &str, limit: u8) -> Result<f64, InvalidCoordinate> {
     if !well_formed || text.len() > MAX_LENGTH {
         return Err(InvalidCoordinate::NotDecimal);
     }
-    // `f64::from_str` rounds to the nearest double; the form is checked above because it also
-    // reads `inf`, `nan`, `1e3`, `+1` and `.5`.
+    // `f64::from_str` rounds to the nearest double. It also accepts `inf`, `nan`, `1e3`, `+1` and
+    // `.5`, so the form is checked above.
     let degrees = text.parse().map_err(|_| InvalidCoordinate::NotDecimal)?;
     check_degrees(degrees, limit)
 }
 
-/// Negative zero becomes zero, so that equal numbers are equal bits wherever they are kept.
+/// Checks the range. Negative zero becomes zero, so that equal numbers have equal bits in a database.
 fn check_degrees(degrees: f64, limit: u8) -> Result<f64, InvalidCoordinate> {
     if degrees.abs() <= f64::from(limit) {
         Ok(degrees + 0.0)
@@ -57,13 +58,13 @@ macro_rules! degrees {
             /// The largest magnitude, in degrees.
             pub const MAX_DEGREES: u8 = $limit;
 
-            /// The longest text that is read, in characters.
+            /// The longest text that is accepted, in characters.
             pub const MAX_LENGTH: usize = MAX_LENGTH;
 
-            /// Reads a plain decimal number; the value is the nearest double.
+            /// Parses a plain decimal number; the value is the nearest double.
             ///
             /// # Errors
-            /// When the text is no plain decimal number or lies out of range.
+            /// When the text is not a plain decimal number or is out of range.
             pub fn parse(text: &str) -> Result<Self, InvalidCoordinate> {
                 parse_degrees(text, Self::MAX_DEGREES).map(Self)
             }
@@ -83,7 +84,7 @@ macro_rules! degrees {
             }
         }
 
-        /// The shortest plain decimal that reads back as the same number.
+        /// Writes the shortest plain decimal number that parses to the same value.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -101,31 +102,31 @@ degrees! {
     Longitude, 180
 }
 
-/// A point on the globe, in degrees on WGS 84.
+/// A point on the globe (WGS 84).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coordinates {
-    /// How far north.
+    /// Degrees north of the equator.
     pub latitude: Latitude,
-    /// How far east.
+    /// Degrees east of Greenwich.
     pub longitude: Longitude,
 }
 
 impl Coordinates {
-    /// A point from degrees.
+    /// Creates a point from degrees.
     ///
     /// # Errors
-    /// When one of them lies out of range or is not a number.
+    /// When a value is out of range or not a number.
     pub fn from_degrees(latitude: f64, longitude: f64) -> Result<Self, InvalidCoordinate> {
         Ok(Self { latitude: latitude.try_into()?, longitude: longitude.try_into()? })
     }
 }
 
-/// Where an order goes from and to. The two may be the same point.
+/// The route of an order. Its two points may be equal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Route {
-    /// Where the courier picks up.
+    /// The point of pickup.
     pub origin: Coordinates,
-    /// Where the courier delivers.
+    /// The point of delivery.
     pub destination: Coordinates,
 }
 
@@ -145,13 +146,13 @@ mod tests {
     #[case("0050.5", 50.5)]
     #[case("50.456399", 50.456_399)]
     #[case("89.99999999999999999999999999999", 90.0)]
-    fn a_plain_decimal_is_a_latitude(#[case] text: &str, #[case] degrees: f64) {
+    fn plain_decimal_is_a_latitude(#[case] text: &str, #[case] degrees: f64) {
         let parsed = Latitude::parse(text).unwrap().degrees();
         assert_eq!(parsed.to_bits(), degrees.to_bits());
     }
 
     #[rstest]
-    fn what_is_no_plain_decimal_is_refused(
+    fn other_text_is_rejected(
         #[values(
             "",
             "-",
@@ -186,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn at_most_32_characters_are_read() {
+    fn text_longer_than_32_characters_is_rejected() {
         let text = format!("0.{}", "1".repeat(30));
         assert!(Latitude::parse(&text).is_ok());
         assert_eq!(Latitude::parse(&(text + "1")), Err(InvalidCoordinate::NotDecimal));
     }
 
     #[test]
-    fn both_ends_are_included_and_no_more() {
+    fn range_includes_both_ends() {
         assert!(Latitude::parse("-90").is_ok() && Latitude::parse("90").is_ok());
         assert!(Longitude::parse("-180").is_ok() && Longitude::parse("180").is_ok());
         let out = |limit| InvalidCoordinate::OutOfRange { limit };
@@ -206,18 +207,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back_the_same(degrees in -180.0..=180.0_f64) {
+        fn printed_value_parses_to_itself(degrees in -180.0..=180.0_f64) {
             let longitude = Longitude::try_from(degrees).unwrap();
             let text = longitude.to_string();
             prop_assert!(!text.contains(['e', 'E', '+']), "{}", text);
-            // Very small magnitudes print more digits than the door takes; no text made them.
+            // Very small magnitudes print more digits than the parser accepts. No text yields them.
             if text.len() <= MAX_LENGTH {
                 prop_assert_eq!(Longitude::parse(&text), Ok(longitude));
             }
         }
 
         #[test]
-        fn what_the_door_takes_it_takes_again_when_printed(text in "-?[0-9]{1,2}(\\.[0-9]{1,20})?") {
+        fn accepted_text_is_accepted_again_when_printed(text in "-?[0-9]{1,2}(\\.[0-9]{1,20})?") {
             if let Ok(latitude) = Latitude::parse(&text) {
                 let printed = latitude.to_string();
                 prop_assert!(printed.len() <= text.len().max(1));
@@ -226,7 +227,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_and_only_plain_decimals_pass(text in ".{0,40}") {
+        fn parser_accepts_only_plain_decimals_and_never_panics(text in ".{0,40}") {
             if Latitude::parse(&text).is_ok() {
                 prop_assert!(text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b == b'.'));
             }

@@ -1,27 +1,29 @@
-//! The key that makes a retry safe.
+//! The idempotency key, which makes retries safe.
 
 use std::fmt;
 
-/// Chosen by a client for one intention; a retry carries the same key.
+/// An idempotency key. The client generates one for each order that it places or takes, and sends it
+/// again with each retry.
 ///
-/// 1 to 255 visible ASCII characters (`!` to `~`). Keys of placements and keys of takes are
-/// apart: one never meets the other.
+/// It has 1 to 255 visible ASCII characters (`!` to `~`). Keys of placements and keys of takes are
+/// independent of each other.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
-/// The text is empty, too long, or has a character that is not visible ASCII.
+/// The error for a text that is empty, too long, or not visible ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to {} visible ASCII characters, without spaces", IdempotencyKey::MAX_LENGTH)]
 pub struct InvalidIdempotencyKey;
 
 impl IdempotencyKey {
-    /// The longest key, in characters.
+    /// The length of the longest key, in characters.
     pub const MAX_LENGTH: usize = 255;
 
-    /// Reads a key.
+    /// Parses a key.
     ///
     /// # Errors
-    /// When the text is empty, longer than 255 characters, or not visible ASCII throughout.
+    /// When the text is empty, longer than 255 characters, or contains another character than
+    /// visible ASCII.
     pub fn parse(text: &str) -> Result<Self, InvalidIdempotencyKey> {
         let length = 1..=Self::MAX_LENGTH;
         if length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -38,7 +40,8 @@ impl IdempotencyKey {
     }
 }
 
-/// Only the length: whoever knows a winner's key can pass for the winner, so it is in no log.
+/// Writes only the length. A caller that knows the winner's key is treated as the winner, so the key
+/// must not reach a log.
 impl fmt::Debug for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "IdempotencyKey({} characters)", self.0.len())
@@ -52,24 +55,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_1_to_255_visible_ascii_characters() {
+    fn key_has_1_to_255_visible_ascii_characters() {
         assert!(IdempotencyKey::parse("!").is_ok());
         assert!(IdempotencyKey::parse(&"~".repeat(255)).is_ok());
-        for refused in ["", " ", "a b", "a\tb", "a\n", "é", "\u{7f}", "\0"] {
-            assert_eq!(IdempotencyKey::parse(refused), Err(InvalidIdempotencyKey), "{refused:?}");
+        for rejected in ["", " ", "a b", "a\tb", "a\n", "é", "\u{7f}", "\0"] {
+            assert_eq!(IdempotencyKey::parse(rejected), Err(InvalidIdempotencyKey), "{rejected:?}");
         }
         assert_eq!(IdempotencyKey::parse(&"a".repeat(256)), Err(InvalidIdempotencyKey));
     }
 
     #[test]
-    fn a_key_is_not_shown_by_debug() {
+    fn debug_does_not_show_the_key() {
         let key = IdempotencyKey::parse("marker-key").unwrap();
         assert_eq!(format!("{key:?}"), "IdempotencyKey(10 characters)");
     }
 
     proptest! {
         #[test]
-        fn a_key_keeps_its_text(text in "[!-~]{1,255}") {
+        fn key_keeps_its_text(text in "[!-~]{1,255}") {
             let key = IdempotencyKey::parse(&text).unwrap();
             prop_assert_eq!(key.as_str(), text.as_str());
         }

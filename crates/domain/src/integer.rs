@@ -1,16 +1,16 @@
-//! Reading integers from text: the one place that says what an integer looks like.
+//! Parsing of decimal integers.
 
-/// The text is not an ASCII decimal integer within its bounds.
+/// The error for a text that is not an ASCII decimal integer within its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an integer from {min} to {max}")]
 pub struct InvalidInteger {
-    /// The smallest value allowed.
+    /// The smallest allowed value.
     pub min: i64,
-    /// The largest value allowed.
+    /// The largest allowed value.
     pub max: i64,
 }
 
-/// Reads ASCII digits. `str::parse` alone would also take a leading `+`.
+/// Parses ASCII digits. `str::parse` alone would also accept a leading `+`.
 pub(crate) fn parse(text: &str, min: i64, max: i64) -> Result<i64, InvalidInteger> {
     let invalid = InvalidInteger { min, max };
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,8 +1,9 @@
-//! Provider calls for requests with an `Idempotency-Key`: at most one at a time for each key.
+//! Calls of the distance provider for requests with an idempotency key: at most one at a time for
+//! each key.
 //!
-//! Only the call is shared, never the placement: each request asks the repository itself, so that
-//! each knows whether its own change was sent. Each call is polled by the request that started it
-//! and by no other, because its timers and connections belong to that request's runtime.
+//! Requests share only the call, never the placement: each request calls the repository itself, so
+//! that it knows whether its own change was sent. A call is polled only by the request that started
+//! it, because its timers and connections belong to the runtime of that request.
 
 use std::{
     collections::HashMap,
@@ -15,11 +16,11 @@ use crate::{DistanceError, DistanceOutcome, DistanceProvider, IdempotencyKey, Ro
 
 type DistanceResult = Result<DistanceOutcome, Arc<DistanceError>>;
 
-/// The calls that requests in this process can join, by key.
+/// The calls in this process that requests can join, by key.
 #[derive(Default)]
 pub(crate) struct KeyedCalls(Mutex<HashMap<IdempotencyKey, Weak<KeyedCall>>>);
 
-/// The call that requests with one key and one route share.
+/// A call that is shared by requests with one key and one route.
 pub(crate) struct KeyedCall {
     calls: Arc<KeyedCalls>,
     key: IdempotencyKey,
@@ -32,7 +33,7 @@ pub(crate) struct KeyedCall {
 }
 
 impl KeyedCalls {
-    /// Joins the call of this key, which may be for another route, or opens one for this route.
+    /// Returns the call of this key, which may be for another route, or a new call for this route.
     pub(crate) fn join(self: &Arc<Self>, key: &IdempotencyKey, route: Route) -> Arc<KeyedCall> {
         let mut by_key = self.lock();
         if let Some(call) = by_key.get(key).and_then(Weak::upgrade) {
@@ -62,10 +63,10 @@ impl KeyedCall {
         self.route == *route
     }
 
-    /// Calls the provider, unless another request has done so; waits while one does.
+    /// Returns the result of the provider. The first request calls it; the others wait.
     ///
-    /// A call whose request is dropped is dropped with it; then one of those that wait calls anew.
-    /// A call that finds no distance is closed, so that later requests try again.
+    /// If the calling request is dropped, one of the waiting requests calls again. A call without a
+    /// distance is closed, so that later requests start a new one.
     pub(crate) async fn distance(&self, provider: &dyn DistanceProvider) -> DistanceResult {
         let mut result = self.result.lock().await;
         if let Some(result) = &*result {
@@ -79,7 +80,7 @@ impl KeyedCall {
         outcome
     }
 
-    /// Lets no further request join: the key has an order, or there is no distance.
+    /// Prevents further requests from joining: the key has an order, or there is no distance.
     pub(crate) fn close(&self) {
         let mut by_key = self.calls.lock();
         if by_key.get(&self.key).is_some_and(|call| std::ptr::eq(call.as_ptr(), self)) {
@@ -87,7 +88,7 @@ impl KeyedCall {
         }
     }
 
-    /// Leaves, and waits until all other requests have left.
+    /// Leaves the call, and waits until all other requests have left it.
     pub(crate) async fn leave_and_wait(self: Arc<Self>) {
         let in_use = Arc::clone(&self.in_use);
         drop(self);
@@ -114,10 +115,11 @@ mod tests {
     use super::*;
     use crate::{
         Coordinates, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, Orders,
-        PlaceError, PlaceOrderOutcome, PlaceOutcome, PlacedOrder, RepoError, Take, TakeOutcome,
+        PlaceOrderError, PlaceOrderOutcome, PlaceOutcome, PlacedOrder, RepoError, Take,
+        TakeOutcome,
     };
 
-    /// Closed until permits are added.
+    /// A gate that is closed until permits are added.
     struct Gate(Semaphore);
 
     impl Gate {
@@ -130,7 +132,7 @@ mod tests {
         }
     }
 
-    /// Fails every other time, beginning with the first or the second call.
+    /// A provider that fails every other call, starting with the first or the second one.
     struct Provider {
         gate: Gate,
         calls: AtomicUsize,
@@ -156,7 +158,7 @@ mod tests {
         }
     }
 
-    /// Stores placements only.
+    /// A repository that stores only placements.
     struct Store {
         placements: Mutex<HashMap<IdempotencyKey, PlacedOrder>>,
         gate: Gate,
@@ -207,7 +209,7 @@ mod tests {
     const REQUESTS: usize = 12;
 
     impl Fixture {
-        /// A provider that waits before it answers, and a store that does not.
+        /// The gate of the provider is closed, and the gate of the store is open.
         fn new(fails_first: bool) -> Self {
             let calls = AtomicUsize::new(0);
             let provider = Arc::new(Provider { gate: Gate::new(0), calls, fails_first });
@@ -217,9 +219,11 @@ mod tests {
             Self { provider, store, orders }
         }
 
-        /// Starts to place an order from this latitude, and lets all that runs go on until it
-        /// waits.
-        async fn place(&self, latitude: f64) -> JoinHandle<Result<PlaceOrderOutcome, PlaceError>> {
+        /// Starts a placement with this latitude, and runs all tasks until they wait.
+        async fn place(
+            &self,
+            latitude: f64,
+        ) -> JoinHandle<Result<PlaceOrderOutcome, PlaceOrderError>> {
             let orders = self.orders.clone();
             let key = IdempotencyKey::parse("key").unwrap();
             let task = tokio::spawn(async move { orders.place(route(latitude), Some(key)).await });
@@ -227,7 +231,7 @@ mod tests {
             task
         }
 
-        /// The names of the outcomes of so many requests at the same time.
+        /// The names of the outcomes of `count` concurrent requests.
         async fn place_at_once(&self, count: usize) -> Vec<&'static str> {
             let mut tasks = vec![];
             for _ in 0..count {
@@ -253,14 +257,14 @@ mod tests {
         Route { origin, destination: origin }
     }
 
-    fn name(outcome: &Result<PlaceOrderOutcome, PlaceError>) -> &'static str {
+    fn name(outcome: &Result<PlaceOrderOutcome, PlaceOrderError>) -> &'static str {
         match outcome {
             Ok(PlaceOrderOutcome::Placed(_)) => "placed",
             Ok(PlaceOrderOutcome::Replayed(_)) => "replayed",
             Ok(PlaceOrderOutcome::KeyConflict) => "conflict",
             Ok(PlaceOrderOutcome::NoRoute) => "no route",
-            Err(PlaceError::Distance(_)) => "no distance",
-            Err(PlaceError::Repo(_)) => "no store",
+            Err(PlaceOrderError::Distance(_)) => "no distance",
+            Err(PlaceOrderError::Repo(_)) => "no store",
         }
     }
 
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failure_is_shared_and_then_tried_anew() {
+    async fn failure_is_shared_and_then_retried() {
         let fixture = Fixture::new(true);
         assert_eq!(fixture.place_at_once(REQUESTS).await, ["no distance"; REQUESTS]);
         assert_eq!(fixture.provider.calls(), 1);
@@ -286,7 +290,7 @@ mod tests {
         assert_eq!(fixture.provider.calls(), 2);
     }
 
-    /// The key was looked up before the order was placed, and the distance is known.
+    /// The second request looks its key up before the order is placed, when the distance is known.
     #[tokio::test]
     async fn request_before_the_placement_reuses_the_distance() {
         let fixture = Fixture::new(false);
@@ -308,7 +312,7 @@ mod tests {
         let others = [fixture.place(1.0).await, fixture.place(1.0).await];
         dropped.abort();
         settle().await;
-        assert_eq!(fixture.provider.calls(), 2, "one of the others calls anew");
+        assert_eq!(fixture.provider.calls(), 2, "one of the others calls again");
         fixture.provider.gate.0.add_permits(1);
         let mut names = vec![];
         for other in others {

@@ -1,11 +1,10 @@
-//! What an order is, and what can be done with it.
+//! The domain: orders, their values, the use cases, and the ports.
 //!
-//! Here live the values that cannot be wrong ([`Latitude`], [`OrderId`], …), the order itself,
-//! the ports that the outside must implement ([`OrderRepo`], [`DistanceProvider`], [`Readiness`])
-//! and the use cases ([`Orders`]). Deliberately absent: input and output of any kind, wire formats, SQL,
-//! clocks, runtimes. They live in the neighbours: `order-http` speaks to clients,
-//! `order-repo-*` to databases, `order-distance-*` to providers of distances, and `order-api`
-//! wires them.
+//! Values are valid by construction ([`Latitude`], [`OrderId`], …). The use cases are the methods of
+//! [`Orders`]. The ports are traits that adapters implement ([`OrderRepo`], [`DistanceProvider`],
+//! [`Readiness`]). Deliberately absent: input and output, wire formats, SQL, clocks, runtimes.
+//! `order-http` serves clients, `order-repo-*` use databases, `order-distance-*` use distance
+//! providers, and `order-api` wires them.
 
 mod coordinates;
 mod idempotency;
@@ -24,10 +23,11 @@ pub use order::{
     InvalidMetres, InvalidStatus, InvalidTimestamp, Metres, Order, OrderId, OrderState,
     OrderStatus, OrderSummary, PlacedOrder, Timestamp,
 };
-pub use orders::{Orders, PlaceError, PlaceOrderOutcome};
+pub use orders::{Orders, PlaceOrderError, PlaceOrderOutcome};
 pub use ports::{
-    BoxError, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo, PlaceOutcome,
-    Readiness, RepoError, StoreStatus, Take, TakeOutcome,
+    BoxError, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo,
+    OrderRepoDecorator, OutcomeInfo, PlaceOutcome, Readiness, RepoError, RepoOperation,
+    StoreStatus, Take, TakeOutcome,
 };
 #[cfg(any(test, feature = "mock"))]
 pub use ports::{MockDistanceProvider, MockOrderRepo, MockReadiness};

@@ -1,16 +1,16 @@
-//! Which part of the list of orders is asked for. The list is newest first: ids descending.
+//! Queries for a part of the list of orders. The list is newest first: ids descending.
 
 use crate::{InvalidInteger, OrderId, OrderStatus, OrderSummary, integer};
 
-/// How many orders to show at most: 1 to 1000.
+/// The maximum number of orders in a response: 1 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit(u16);
 
 impl Limit {
-    /// The largest number of orders.
+    /// The largest limit.
     pub const MAX: u16 = 1000;
 
-    /// Reads an ASCII decimal integer from 1 to 1000.
+    /// Parses an ASCII decimal integer from 1 to 1000.
     ///
     /// # Errors
     /// When the text is anything else.
@@ -20,22 +20,22 @@ impl Limit {
         u16::try_from(limit).map(Self).map_err(|_| InvalidInteger { min: 1, max })
     }
 
-    /// The number of orders.
+    /// The maximum number of orders.
     #[must_use]
     pub fn get(self) -> u16 {
         self.0
     }
 }
 
-/// The number of a page, counted from 1.
+/// The number of a page, starting with 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageNumber(i64);
 
 impl PageNumber {
-    /// The newest orders.
+    /// The page with the newest orders.
     pub const FIRST: Self = Self(1);
 
-    /// Reads an ASCII decimal integer from 1 to 2⁶³−1.
+    /// Parses an ASCII decimal integer from 1 to 2⁶³−1.
     ///
     /// # Errors
     /// When the text is anything else.
@@ -49,50 +49,50 @@ impl PageNumber {
         self.0
     }
 
-    /// The page before this one, if there is one.
+    /// The preceding page; none for the first page.
     #[must_use]
     pub fn previous(self) -> Option<Self> {
         (self > Self::FIRST).then(|| Self(self.0 - 1))
     }
 }
 
-/// A page by its number. Pages shift while orders are placed; a [`Cursor`] does not.
+/// A page, identified by its number. New orders shift pages; they do not shift a [`Cursor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
-    /// Which page.
+    /// The number of the page.
     pub number: PageNumber,
-    /// How long a page is.
+    /// The length of a page.
     pub limit: Limit,
 }
 
 impl Page {
-    /// How many orders are newer than the page. A number past all that can exist stays there.
+    /// The number of orders that precede the page. It saturates at `i64::MAX`.
     #[must_use]
     pub fn offset(self) -> i64 {
         (self.number.0 - 1).saturating_mul(self.limit.0.into())
     }
 }
 
-/// The newest orders with ids below a given one.
+/// The newest orders whose ids are smaller than a given id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
-    /// Only smaller ids than this.
+    /// All ids are smaller than this one.
     pub before: OrderId,
-    /// How many at most.
+    /// The maximum number of orders.
     pub limit: Limit,
 }
 
-/// The two ways to ask for a part of the list.
+/// A part of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Window {
-    /// By page number.
+    /// A part selected by page number.
     Page(Page),
-    /// By cursor: costs the same at any depth.
+    /// A part selected by cursor, which costs the same at any depth.
     Before(Cursor),
 }
 
 impl Window {
-    /// How many orders it shows at most.
+    /// The maximum number of orders.
     #[must_use]
     pub fn limit(&self) -> Limit {
         match self {
@@ -102,26 +102,26 @@ impl Window {
     }
 }
 
-/// A question to the list.
+/// A list query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListQuery {
-    /// Which part of it.
+    /// The requested part of the list.
     pub window: Window,
-    /// Only orders with this status; all when absent.
+    /// The status of the listed orders; all orders if absent.
     pub status: Option<OrderStatus>,
 }
 
 impl ListQuery {
-    /// Where to go on after `shown`, the answer to this question, while there may be more.
+    /// The cursor of the part after `orders`, which this query returned; none at the end of the
+    /// list.
     ///
-    /// Always a cursor, also after a page: who follows it meets every order that was there at
-    /// the beginning exactly once, though others are placed meanwhile.
+    /// It is a cursor after a page, too. Following it returns every order that existed when the
+    /// walk began exactly once, even while new orders are placed.
     #[must_use]
-    pub fn next(&self, shown: &[OrderSummary]) -> Option<Cursor> {
+    pub fn next(&self, orders: &[OrderSummary]) -> Option<Cursor> {
         let limit = self.window.limit();
-        let last = shown.last().filter(|_| shown.len() >= limit.0.into())?;
-        let smallest = last.id.get() == 1;
-        (!smallest).then_some(Cursor { before: last.id, limit })
+        let last = orders.last().filter(|_| orders.len() >= limit.0.into())?;
+        (last.id > OrderId::MIN).then_some(Cursor { before: last.id, limit })
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::Metres;
 
-    fn shown(ids: &[i64]) -> Vec<OrderSummary> {
+    fn summaries(ids: &[i64]) -> Vec<OrderSummary> {
         ids.iter()
             .map(|&id| OrderSummary {
                 id: id.try_into().unwrap(),
@@ -148,44 +148,44 @@ mod tests {
     }
 
     #[rstest]
-    fn a_limit_is_an_integer_from_1_to_1000(
+    fn limit_is_an_integer_from_1_to_1000(
         #[values("", "0", "1001", "-1", "+5", "5.0", "ten", "99999999999999999999")] text: &str,
     ) {
         assert_eq!(Limit::parse(text), Err(InvalidInteger { min: 1, max: 1000 }));
     }
 
     #[test]
-    fn both_ends_of_the_limit_are_included() {
+    fn limit_includes_both_ends() {
         assert_eq!(Limit::parse("1").map(Limit::get), Ok(1));
         assert_eq!(Limit::parse("1000").map(Limit::get), Ok(1000));
     }
 
     #[test]
-    fn an_offset_past_all_that_can_exist_does_not_wrap() {
+    fn offset_saturates() {
         assert_eq!(page("1", "10").offset(), 0);
         assert_eq!(page("3", "10").offset(), 20);
         assert_eq!(page("9223372036854775807", "1000").offset(), i64::MAX);
     }
 
     #[test]
-    fn the_first_page_has_none_before_it() {
+    fn first_page_has_no_previous_page() {
         assert_eq!(PageNumber::FIRST.previous(), None);
         assert_eq!(PageNumber::parse("2").unwrap().previous(), Some(PageNumber::FIRST));
     }
 
     #[test]
-    fn a_full_page_may_be_followed_by_more_and_a_short_one_is_not() {
+    fn only_a_full_page_has_a_next_one() {
         let query = ListQuery { window: Window::Page(page("1", "2")), status: None };
-        let next = query.next(&shown(&[9, 7])).unwrap();
+        let next = query.next(&summaries(&[9, 7])).unwrap();
         assert_eq!((next.before.get(), next.limit.get()), (7, 2));
-        assert_eq!(query.next(&shown(&[9])), None);
+        assert_eq!(query.next(&summaries(&[9])), None);
         assert_eq!(query.next(&[]), None);
-        assert_eq!(query.next(&shown(&[2, 1])), None, "no id is smaller than 1");
+        assert_eq!(query.next(&summaries(&[2, 1])), None, "no id is smaller than 1");
     }
 
     proptest! {
         #[test]
-        fn following_the_cursor_shows_everything_once(count in 0..60_i64, limit in 1..10_i64) {
+        fn following_the_cursor_returns_every_order_once(count in 0..60_i64, limit in 1..10_i64) {
             let all: Vec<i64> = (1..=count).rev().collect();
             let limit = Limit::parse(&limit.to_string()).unwrap();
             let mut window = Window::Page(Page { number: PageNumber::FIRST, limit });
@@ -198,7 +198,7 @@ mod tests {
                 let part: Vec<i64> = all.iter().copied().filter(|&id| id < below)
                     .take(limit.get().into()).collect();
                 seen.extend(&part);
-                match (ListQuery { window, status: None }).next(&shown(&part)) {
+                match (ListQuery { window, status: None }).next(&summaries(&part)) {
                     Some(cursor) => window = Window::Before(cursor),
                     None => break,
                 }

@@ -1,17 +1,27 @@
-//! The order and the values it is made of.
+//! The order and its values.
 
 use std::{fmt, str::FromStr};
 
 use crate::{InvalidInteger, Route, integer};
 
-/// The number of an order: positive, unique for ever.
+/// The largest integer that every JSON parser reads exactly.
+const MAX_JSON_INTEGER: i64 = (1 << 53) - 1;
+
+/// The id of an order: a positive integer that is never reused.
 ///
-/// An order placed after another was answered has the larger id; ids need not be dense.
+/// An order that is placed after another one was acknowledged has the larger id. Ids may have gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(i64);
 
 impl OrderId {
-    /// Reads an ASCII decimal integer from 1 to 2⁶³−1.
+    /// The smallest id.
+    pub const MIN: Self = Self(1);
+
+    /// The largest id that a repository assigns: 2⁵³−1, the largest integer that every JSON parser
+    /// reads exactly. A client may send a larger id, which no order has.
+    pub const MAX: Self = Self(MAX_JSON_INTEGER);
+
+    /// Parses an ASCII decimal integer from 1 to 2⁶³−1.
     ///
     /// # Errors
     /// When the text is anything else.
@@ -19,7 +29,7 @@ impl OrderId {
         integer::parse(text, 1, i64::MAX).map(Self)
     }
 
-    /// The number.
+    /// The id as a number.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
@@ -40,18 +50,18 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// A length in metres, from 0 to 2⁵³−1: the integers that every JSON reader keeps exactly.
+/// A distance in metres, from 0 to 2⁵³−1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Metres(i64);
 
-/// The number is negative or too large to be a distance.
+/// The error for a number that is negative or too large to be a distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a distance in metres")]
 pub struct InvalidMetres(pub i64);
 
 impl Metres {
     /// The largest distance.
-    pub const MAX: i64 = (1 << 53) - 1;
+    pub const MAX: i64 = MAX_JSON_INTEGER;
 
     /// The number of metres.
     #[must_use]
@@ -72,28 +82,28 @@ impl TryFrom<i64> for Metres {
     }
 }
 
-/// An instant: microseconds since 1970-01-01T00:00:00Z, by the clock of the database.
+/// An instant on the clock of the database, in microseconds since 1970-01-01T00:00:00Z.
 ///
-/// From year 0000 to year 9999, which is what RFC 3339 can express.
+/// It lies in the years 0000 to 9999, which RFC 3339 can express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
-/// The instant lies outside the years 0000 to 9999.
+/// The error for an instant outside the years 0000 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} microseconds since 1970 lie outside the years 0000 to 9999")]
 pub struct InvalidTimestamp(pub i64);
 
 impl Timestamp {
-    /// 0000-01-01T00:00:00Z.
+    /// The first instant: 0000-01-01T00:00:00Z.
     pub const MIN_UNIX_MICROS: i64 = -62_167_219_200_000_000;
 
-    /// The last microsecond of 9999-12-31.
+    /// The last instant: the last microsecond of 9999-12-31.
     pub const MAX_UNIX_MICROS: i64 = 253_402_300_799_999_999;
 
-    /// The instant so many microseconds after the epoch.
+    /// The instant that is `micros` microseconds after the epoch.
     ///
     /// # Errors
-    /// When it lies outside the years 0000 to 9999.
+    /// When it is outside the years 0000 to 9999.
     pub fn from_unix_micros(micros: i64) -> Result<Self, InvalidTimestamp> {
         if (Self::MIN_UNIX_MICROS..=Self::MAX_UNIX_MICROS).contains(&micros) {
             Ok(Self(micros))
@@ -102,32 +112,32 @@ impl Timestamp {
         }
     }
 
-    /// Microseconds since the epoch.
+    /// The number of microseconds since the epoch.
     #[must_use]
     pub fn unix_micros(self) -> i64 {
         self.0
     }
 }
 
-/// Whether somebody has taken an order.
+/// The status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OrderStatus {
-    /// Nobody has it yet.
+    /// No courier has taken the order.
     Unassigned,
-    /// A courier has it, for good.
+    /// A courier has taken the order. This is final.
     Taken,
 }
 
-/// The text names no status.
+/// The error for a text that is not a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be UNASSIGNED or TAKEN")]
+#[error("must be {}", OrderStatus::ALL.map(OrderStatus::as_str).join(" or "))]
 pub struct InvalidStatus;
 
 impl OrderStatus {
-    /// Both.
+    /// All statuses, in the order of an order's life.
     pub const ALL: [Self; 2] = [Self::Unassigned, Self::Taken];
 
-    /// The name by which clients and databases know the status.
+    /// The name of the status in the API and in databases.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -145,35 +155,35 @@ impl FromStr for OrderStatus {
     }
 }
 
-/// Where an order is in its life. The state carries what only it has.
+/// The state of an order: its status, with the data that only this status has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderState {
-    /// Nobody has it yet.
+    /// No courier has taken the order.
     Unassigned,
-    /// A courier has it, for good.
+    /// A courier has taken the order. This is final.
     Taken {
-        /// When it was taken.
+        /// The time of the take.
         at: Timestamp,
     },
 }
 
-/// An order with all that is kept of it.
+/// An order with all its data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
-    /// Its number.
+    /// The id.
     pub id: OrderId,
-    /// Where it goes from and to.
+    /// The route.
     pub route: Route,
-    /// How far that is, as the provider said when it was placed.
+    /// The length of the route that the distance provider returned for the placement.
     pub distance: Metres,
-    /// Whether somebody has it.
+    /// The state.
     pub state: OrderState,
-    /// When it was placed.
+    /// The time of the placement.
     pub created_at: Timestamp,
 }
 
 impl Order {
-    /// The name of its state.
+    /// The status.
     #[must_use]
     pub fn status(&self) -> OrderStatus {
         match self.state {
@@ -183,25 +193,25 @@ impl Order {
     }
 }
 
-/// An order as a list shows it.
+/// An order in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderSummary {
-    /// Its number.
+    /// The id.
     pub id: OrderId,
-    /// How far it goes.
+    /// The length of the route.
     pub distance: Metres,
-    /// Whether somebody has it.
+    /// The status.
     pub status: OrderStatus,
 }
 
-/// An order as it was at the moment it was placed: unassigned, whatever has happened since.
+/// An order as it was placed: unassigned, even if it has been taken since.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlacedOrder {
-    /// Its number.
+    /// The id.
     pub id: OrderId,
-    /// Where it goes from and to.
+    /// The route.
     pub route: Route,
-    /// How far that is.
+    /// The length of the route.
     pub distance: Metres,
 }
 
@@ -213,7 +223,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    fn what_is_no_positive_integer_is_no_id(
+    fn other_text_is_not_an_id(
         #[values(
             "",
             "0",
@@ -233,12 +243,12 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_id_has_63_bits() {
+    fn parsed_id_has_at_most_63_bits() {
         assert_eq!(OrderId::parse("9223372036854775807").unwrap().get(), i64::MAX);
     }
 
     #[test]
-    fn a_distance_is_neither_negative_nor_beyond_what_json_keeps() {
+    fn distance_is_from_0_to_the_largest_exact_integer() {
         assert_eq!(Metres::try_from(0).map(Metres::get), Ok(0));
         assert_eq!(Metres::try_from(-5), Err(InvalidMetres(-5)));
         assert_eq!(Metres::try_from(1 << 53), Err(InvalidMetres(1 << 53)));
@@ -256,15 +266,15 @@ mod tests {
     }
 
     #[rstest]
-    fn a_status_is_spelt_exactly(
+    fn status_is_spelt_exactly(
         #[values("", "taken", "TAKEN\n", " TAKEN", "Unassigned", "DONE")] text: &str,
     ) {
         assert_eq!(text.parse::<OrderStatus>(), Err(InvalidStatus));
     }
 
     #[test]
-    fn a_status_reads_back_from_its_name() {
-        for status in [OrderStatus::Unassigned, OrderStatus::Taken] {
+    fn status_parses_from_its_name() {
+        for status in OrderStatus::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
         }
     }

@@ -1,4 +1,4 @@
-//! The use cases: the one door through which orders are placed, taken, listed and found.
+//! The use cases: placing, taking, listing and finding orders.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::{
     TakeOutcome, keyed_calls::KeyedCalls,
 };
 
-/// The order service, over whatever keeps orders and whoever knows distances.
+/// The use cases over a repository and a distance provider.
 #[derive(Clone)]
 pub struct Orders {
     repo: Arc<dyn OrderRepo>,
@@ -16,43 +16,43 @@ pub struct Orders {
     calls: Arc<KeyedCalls>,
 }
 
-/// What became of a customer's wish to place an order.
+/// The outcome of [`Orders::place`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PlaceOrderOutcome {
     /// A new order was placed.
     Placed(PlacedOrder),
-    /// The same wish under the same key had placed this order before.
+    /// This order was placed before, with the same key and the same route.
     Replayed(PlacedOrder),
-    /// The key belongs to an order with another route. Nothing was placed.
+    /// The key was used for an order with another route. Nothing was placed.
     KeyConflict,
-    /// No way leads from the origin to the destination. Nothing was placed.
+    /// No route leads from the origin to the destination. Nothing was placed.
     NoRoute,
 }
 
-/// Why it is not known what became of it, or why nothing did.
+/// The reason why [`Orders::place`] returned no outcome.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
-    /// The distance could not be had. Nothing was placed, and the key is free.
+pub enum PlaceOrderError {
+    /// The distance is unavailable. Nothing was placed, and the key is free.
     #[error(transparent)]
     Distance(#[from] Arc<DistanceError>),
-    /// The order could not be kept, or it is not known whether it was.
+    /// The repository failed. See [`RepoError`] for whether the order may have been placed.
     #[error(transparent)]
     Repo(#[from] RepoError),
 }
 
 impl Orders {
-    /// The service over these two adapters.
+    /// Creates the use cases over two adapters.
     #[must_use]
     pub fn new(repo: Arc<dyn OrderRepo>, distances: Arc<dyn DistanceProvider>) -> Self {
         Self { repo, distances, calls: Arc::default() }
     }
 
-    /// Places an order, once for each key.
+    /// Places an order, at most once for each key.
     ///
     /// The key is looked up first, so that a replay does not call the provider. Concurrent requests
-    /// with one key share a call of it: at any time there is at most one for a key. Before a
-    /// failure of the provider or a missing route is reported, the key is looked up once more,
-    /// because another request may have placed its order meanwhile.
+    /// with one key share a call of the provider. Before a failure of the provider or a missing
+    /// route is reported, the key is looked up once more, because another request may have placed
+    /// its order in the meantime.
     ///
     /// Only success is remembered: a failed placement leaves its key free.
     ///
@@ -62,7 +62,7 @@ impl Orders {
         &self,
         route: Route,
         key: Option<IdempotencyKey>,
-    ) -> Result<PlaceOrderOutcome, PlaceError> {
+    ) -> Result<PlaceOrderOutcome, PlaceOrderError> {
         if let Some(key) = key {
             return self.place_once(route, key).await;
         }
@@ -78,14 +78,14 @@ impl Orders {
         &self,
         route: Route,
         key: IdempotencyKey,
-    ) -> Result<PlaceOrderOutcome, PlaceError> {
+    ) -> Result<PlaceOrderOutcome, PlaceOrderError> {
         let call = loop {
-            // Joined before the lookup: a request that finds no order shares its call with the
-            // request that places it.
+            // The call is joined before the lookup. So a request that finds no order shares the
+            // call of the request that places it.
             let call = self.calls.join(&key, route);
             if let Some(earlier) = self.repo.find_placement(&key).await? {
                 call.close();
-                return Ok(PlaceOrderOutcome::again(earlier, &route));
+                return Ok(PlaceOrderOutcome::from_earlier(earlier, &route));
             }
             if call.is_for(&route) {
                 break call;
@@ -94,24 +94,24 @@ impl Orders {
         };
         let failure = match call.distance(&*self.distances).await {
             Ok(DistanceOutcome::Found(distance)) => {
-                let placing = self.store(NewOrder { route, distance, key: Some(key) }).await?;
+                let outcome = self.store(NewOrder { route, distance, key: Some(key) }).await?;
                 call.close();
-                return Ok(placing);
+                return Ok(outcome);
             }
             Ok(DistanceOutcome::NoRoute) => Ok(PlaceOrderOutcome::NoRoute),
             Err(error) => Err(error.into()),
         };
         match self.repo.find_placement(&key).await? {
-            Some(earlier) => Ok(PlaceOrderOutcome::again(earlier, &route)),
+            Some(earlier) => Ok(PlaceOrderOutcome::from_earlier(earlier, &route)),
             None => failure,
         }
     }
 
-    async fn store(&self, order: NewOrder) -> Result<PlaceOrderOutcome, PlaceError> {
+    async fn store(&self, order: NewOrder) -> Result<PlaceOrderOutcome, PlaceOrderError> {
         let route = order.route;
         Ok(match self.repo.place(order).await? {
             PlaceOutcome::Placed(order) => PlaceOrderOutcome::Placed(order),
-            PlaceOutcome::KeyUsed(earlier) => PlaceOrderOutcome::again(earlier, &route),
+            PlaceOutcome::KeyUsed(earlier) => PlaceOrderOutcome::from_earlier(earlier, &route),
         })
     }
 
@@ -120,34 +120,34 @@ impl Orders {
         &self.calls
     }
 
-    /// Takes an order for the caller, if nobody has it.
+    /// Takes an order if it is unassigned.
     ///
     /// # Errors
-    /// When the repository cannot answer.
+    /// When the repository fails.
     pub async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
         self.repo.take(take).await
     }
 
-    /// Shows a part of the list, newest first.
+    /// Returns a part of the list, newest first.
     ///
     /// # Errors
-    /// When the repository cannot answer.
+    /// When the repository fails.
     pub async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
         self.repo.list(query).await
     }
 
-    /// Finds one order.
+    /// Returns an order.
     ///
     /// # Errors
-    /// When the repository cannot answer.
+    /// When the repository fails.
     pub async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
         self.repo.find(id).await
     }
 }
 
 impl PlaceOrderOutcome {
-    /// A key came again: with the same four numbers it is the same wish.
-    fn again(earlier: PlacedOrder, route: &Route) -> Self {
+    /// The outcome for a key that was used before: a replay if the routes are equal.
+    fn from_earlier(earlier: PlacedOrder, route: &Route) -> Self {
         if earlier.route == *route { Self::Replayed(earlier) } else { Self::KeyConflict }
     }
 }
@@ -189,7 +189,7 @@ mod tests {
         Orders::new(Arc::new(repo), Arc::new(distances))
     }
 
-    fn says(outcome: DistanceOutcome) -> MockDistanceProvider {
+    fn returns(outcome: DistanceOutcome) -> MockDistanceProvider {
         let mut distances = MockDistanceProvider::new();
         distances
             .expect_distance()
@@ -200,59 +200,59 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_order_is_placed_with_the_distance_of_its_route() {
+    async fn order_is_placed_with_the_distance_of_its_route() {
         let mut repo = MockOrderRepo::new();
         let wanted = NewOrder { route: route(50.0), distance: metres(1_728_057), key: None };
         repo.expect_place()
             .with(eq(wanted))
             .times(1)
             .return_once(|_| Ok(PlaceOutcome::Placed(placed(50.0))));
-        let orders = orders(repo, says(DistanceOutcome::Found(metres(1_728_057))));
+        let orders = orders(repo, returns(DistanceOutcome::Found(metres(1_728_057))));
 
-        let placing = orders.place(route(50.0), None).await.unwrap();
+        let outcome = orders.place(route(50.0), None).await.unwrap();
 
-        assert_eq!(placing, PlaceOrderOutcome::Placed(placed(50.0)));
+        assert_eq!(outcome, PlaceOrderOutcome::Placed(placed(50.0)));
     }
 
     #[tokio::test]
-    async fn a_new_key_travels_with_the_order() {
+    async fn new_key_is_passed_with_the_order() {
         let mut repo = MockOrderRepo::new();
         repo.expect_find_placement().times(1).return_once(|_| Ok(None));
         repo.expect_place()
             .withf(|order| order.key == Some(key()))
             .times(1)
             .return_once(|_| Ok(PlaceOutcome::Placed(placed(50.0))));
-        let orders = orders(repo, says(DistanceOutcome::Found(metres(7))));
+        let orders = orders(repo, returns(DistanceOutcome::Found(metres(7))));
 
-        let placing = orders.place(route(50.0), Some(key())).await.unwrap();
+        let outcome = orders.place(route(50.0), Some(key())).await.unwrap();
 
-        assert_eq!(placing, PlaceOrderOutcome::Placed(placed(50.0)));
+        assert_eq!(outcome, PlaceOrderOutcome::Placed(placed(50.0)));
     }
 
     #[tokio::test]
-    async fn a_replay_asks_no_provider_and_places_nothing() {
+    async fn replay_neither_calls_the_provider_nor_places() {
         let mut repo = MockOrderRepo::new();
         repo.expect_find_placement().times(1).return_once(|_| Ok(Some(placed(50.0))));
 
-        let placing =
+        let outcome =
             orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
 
-        assert_eq!(placing.unwrap(), PlaceOrderOutcome::Replayed(placed(50.0)));
+        assert_eq!(outcome.unwrap(), PlaceOrderOutcome::Replayed(placed(50.0)));
     }
 
     #[tokio::test]
-    async fn a_key_with_another_route_is_a_conflict() {
+    async fn key_with_another_route_is_a_conflict() {
         let mut repo = MockOrderRepo::new();
         repo.expect_find_placement().times(1).return_once(|_| Ok(Some(placed(51.0))));
 
-        let placing =
+        let outcome =
             orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
 
-        assert_eq!(placing.unwrap(), PlaceOrderOutcome::KeyConflict);
+        assert_eq!(outcome.unwrap(), PlaceOrderOutcome::KeyConflict);
     }
 
     #[tokio::test]
-    async fn who_loses_the_race_for_a_key_gets_the_winners_order() {
+    async fn loser_of_a_race_for_a_key_gets_the_winners_order() {
         for (earlier, expected) in [
             (placed(50.0), PlaceOrderOutcome::Replayed(placed(50.0))),
             (placed(51.0), PlaceOrderOutcome::KeyConflict),
@@ -260,21 +260,21 @@ mod tests {
             let mut repo = MockOrderRepo::new();
             repo.expect_find_placement().return_once(|_| Ok(None));
             repo.expect_place().times(1).return_once(move |_| Ok(PlaceOutcome::KeyUsed(earlier)));
-            let orders = orders(repo, says(DistanceOutcome::Found(metres(7))));
+            let orders = orders(repo, returns(DistanceOutcome::Found(metres(7))));
 
             assert_eq!(orders.place(route(50.0), Some(key())).await.unwrap(), expected);
         }
     }
 
     #[tokio::test]
-    async fn nothing_is_placed_where_no_route_leads() {
-        let orders = orders(MockOrderRepo::new(), says(DistanceOutcome::NoRoute));
+    async fn missing_route_places_nothing() {
+        let orders = orders(MockOrderRepo::new(), returns(DistanceOutcome::NoRoute));
 
         assert_eq!(orders.place(route(50.0), None).await.unwrap(), PlaceOrderOutcome::NoRoute);
     }
 
     #[tokio::test]
-    async fn nothing_is_placed_while_the_provider_fails() {
+    async fn failing_provider_places_nothing() {
         let mut distances = MockDistanceProvider::new();
         distances
             .expect_distance()
@@ -283,9 +283,9 @@ mod tests {
         let error = orders(MockOrderRepo::new(), distances).place(route(50.0), None).await;
 
         let error = error.unwrap_err();
-        let PlaceError::Distance(failure) = &error else { panic!("{error:?}") };
+        let PlaceOrderError::Distance(failure) = &error else { panic!("{error:?}") };
         assert!(matches!(**failure, DistanceError::Unavailable(_)));
-        assert_eq!(error.to_string(), "the distance provider does not answer");
+        assert_eq!(error.to_string(), "the distance provider is unavailable");
     }
 
     fn unavailable() -> MockDistanceProvider {
@@ -312,7 +312,7 @@ mod tests {
             (placed(50.0), PlaceOrderOutcome::Replayed(placed(50.0))),
             (placed(51.0), PlaceOrderOutcome::KeyConflict),
         ] {
-            for distances in [unavailable(), says(DistanceOutcome::NoRoute)] {
+            for distances in [unavailable(), returns(DistanceOutcome::NoRoute)] {
                 let orders = orders(placed_meanwhile(Ok(Some(earlier))), distances);
 
                 assert_eq!(orders.place(route(50.0), Some(key())).await.unwrap(), expected);
@@ -324,9 +324,9 @@ mod tests {
     async fn failure_is_reported_where_the_key_has_no_order() {
         let unavailable = orders(placed_meanwhile(Ok(None)), unavailable());
         let error = unavailable.place(route(50.0), Some(key())).await.unwrap_err();
-        assert!(matches!(error, PlaceError::Distance(_)), "{error:?}");
+        assert!(matches!(error, PlaceOrderError::Distance(_)), "{error:?}");
 
-        let no_route = orders(placed_meanwhile(Ok(None)), says(DistanceOutcome::NoRoute));
+        let no_route = orders(placed_meanwhile(Ok(None)), returns(DistanceOutcome::NoRoute));
         assert_eq!(
             no_route.place(route(50.0), Some(key())).await.unwrap(),
             PlaceOrderOutcome::NoRoute
@@ -337,36 +337,36 @@ mod tests {
     #[tokio::test]
     async fn second_lookup_that_fails_is_reported() {
         let down = placed_meanwhile(Err(RepoError::Unavailable("down".into())));
-        let orders = orders(down, says(DistanceOutcome::NoRoute));
+        let orders = orders(down, returns(DistanceOutcome::NoRoute));
 
         let error = orders.place(route(50.0), Some(key())).await.unwrap_err();
 
-        assert!(matches!(error, PlaceError::Repo(RepoError::Unavailable(_))), "{error:?}");
+        assert!(matches!(error, PlaceOrderError::Repo(RepoError::Unavailable(_))), "{error:?}");
     }
 
     #[tokio::test]
-    async fn a_failing_repository_is_told_as_it_is() {
+    async fn repository_error_is_passed_on() {
         let mut repo = MockOrderRepo::new();
         repo.expect_place().return_once(|_| Err(RepoError::OutcomeUnknown("cut off".into())));
-        let orders = orders(repo, says(DistanceOutcome::Found(metres(7))));
+        let orders = orders(repo, returns(DistanceOutcome::Found(metres(7))));
 
         let error = orders.place(route(50.0), None).await.unwrap_err();
 
-        assert!(matches!(error, PlaceError::Repo(RepoError::OutcomeUnknown(_))));
+        assert!(matches!(error, PlaceOrderError::Repo(RepoError::OutcomeUnknown(_))));
     }
 
     #[tokio::test]
-    async fn a_key_that_cannot_be_looked_up_places_nothing() {
+    async fn failed_lookup_of_a_key_places_nothing() {
         let mut repo = MockOrderRepo::new();
         repo.expect_find_placement().return_once(|_| Err(RepoError::Unavailable("down".into())));
 
         let error = orders(repo, MockDistanceProvider::new()).place(route(50.0), Some(key())).await;
 
-        assert!(matches!(error, Err(PlaceError::Repo(RepoError::Unavailable(_)))));
+        assert!(matches!(error, Err(PlaceOrderError::Repo(RepoError::Unavailable(_)))));
     }
 
     #[tokio::test]
-    async fn every_outcome_of_a_take_is_told_as_it_is() {
+    async fn every_take_outcome_is_passed_on() {
         for outcome in [
             TakeOutcome::Taken,
             TakeOutcome::Replayed,
@@ -375,18 +375,18 @@ mod tests {
             TakeOutcome::NotFound,
             TakeOutcome::KeyUsedElsewhere,
         ] {
-            let wish = Take { id: id(16), key: Some(key()) };
+            let take = Take { id: id(16), key: Some(key()) };
             let mut repo = MockOrderRepo::new();
-            repo.expect_take().with(eq(wish.clone())).times(1).return_once(move |_| Ok(outcome));
+            repo.expect_take().with(eq(take.clone())).times(1).return_once(move |_| Ok(outcome));
 
-            let told = orders(repo, MockDistanceProvider::new()).take(wish).await;
+            let result = orders(repo, MockDistanceProvider::new()).take(take).await;
 
-            assert_eq!(told.unwrap(), outcome);
+            assert_eq!(result.unwrap(), outcome);
         }
     }
 
     #[tokio::test]
-    async fn a_list_and_an_order_are_what_the_repository_has() {
+    async fn list_and_find_return_what_the_repository_has() {
         let page = Page { number: PageNumber::FIRST, limit: Limit::parse("3").unwrap() };
         let query = ListQuery { window: Window::Page(page), status: Some(OrderStatus::Taken) };
         let summary = OrderSummary { id: id(3), distance: metres(0), status: OrderStatus::Taken };
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_take_a_list_and_a_find_fail_with_the_repository() {
+    async fn take_list_and_find_fail_with_the_repository() {
         let down = || RepoError::Unavailable("down".into());
         let mut repo = MockOrderRepo::new();
         repo.expect_take().return_once(move |_| Err(down()));
@@ -409,13 +409,13 @@ mod tests {
         let orders = orders(repo, MockDistanceProvider::new());
         let page = Page { number: PageNumber::FIRST, limit: Limit::parse("3").unwrap() };
 
-        let told = [
+        let errors = [
             orders.take(Take { id: id(1), key: None }).await.unwrap_err(),
             orders.list(ListQuery { window: Window::Page(page), status: None }).await.unwrap_err(),
             orders.find(id(1)).await.unwrap_err(),
         ];
 
-        for error in told {
+        for error in errors {
             assert_eq!(error.to_string(), "the order store is unavailable; nothing was changed");
         }
     }

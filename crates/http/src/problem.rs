@@ -13,7 +13,7 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use order_domain::{DistanceError, PlaceError, RepoError};
+use order_domain::{DistanceError, PlaceOrderError, RepoError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -299,11 +299,11 @@ impl From<Arc<DistanceError>> for Problem {
     }
 }
 
-impl From<PlaceError> for Problem {
-    fn from(error: PlaceError) -> Self {
+impl From<PlaceOrderError> for Problem {
+    fn from(error: PlaceOrderError) -> Self {
         match error {
-            PlaceError::Distance(error) => error.into(),
-            PlaceError::Repo(error) => error.into(),
+            PlaceOrderError::Distance(error) => error.into(),
+            PlaceOrderError::Repo(error) => error.into(),
         }
     }
 }

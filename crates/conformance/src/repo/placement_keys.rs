@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use order_domain::{
-    DistanceError, DistanceOutcome, DistanceProvider, Orders, PlaceError, PlaceOrderOutcome,
+    DistanceError, DistanceOutcome, DistanceProvider, Orders, PlaceOrderError, PlaceOrderOutcome,
     PlaceOutcome, Route, TakeOutcome,
 };
 
@@ -84,7 +84,7 @@ pub async fn a_failed_placement_frees_its_key(fixture: &dyn RepoFixture) {
     let orders = Orders::new(Arc::clone(&repo), Arc::new(script));
     let place_again = || orders.place(route(1), Some(key("key")));
 
-    assert!(matches!(place_again().await, Err(PlaceError::Distance(_))));
+    assert!(matches!(place_again().await, Err(PlaceOrderError::Distance(_))));
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
     assert_eq!(place_again().await.unwrap(), PlaceOrderOutcome::NoRoute);
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);

@@ -1,44 +1,56 @@
-//! The port to whoever knows how far it is.
+//! The distance provider port.
 
 use async_trait::async_trait;
 
-use super::BoxError;
+use super::{BoxError, names};
 use crate::{Metres, Route};
 
-/// Tells how far a courier travels.
+/// Returns how far a courier travels.
 ///
-/// A call changes nothing, so it may be dropped at any time and repeated at will; calls at the
-/// same time do not disturb each other. The clauses are in `order_conformance::distance`.
+/// A call changes nothing, so it may be dropped at any time and repeated any number of times.
+/// Concurrent calls do not affect each other. The clauses are in `order_conformance::distance`.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait DistanceProvider: Send + Sync {
-    /// The length of `route`. Bounded in time by the adapter.
+    /// Returns the length of `route`, in a time that the adapter bounds.
     ///
     /// # Errors
-    /// When there is no answer, or none that makes sense. That there is no route is an outcome.
+    /// When there is no response, or an invalid one. A missing route is an outcome.
     async fn distance(&self, route: &Route) -> Result<DistanceOutcome, DistanceError>;
 }
 
-/// What a provider knows about a route.
+/// The outcome of a call of the distance provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DistanceOutcome {
-    /// It is this long.
+    /// The length of the route.
     Found(Metres),
-    /// No way leads from the origin to the destination. The client can change that, by other
-    /// coordinates; a retry cannot.
+    /// No route leads from the origin to the destination. The client can send other coordinates; a
+    /// retry returns the same.
     NoRoute,
 }
 
-/// Why a provider could not answer, named by who can do something about it.
+names!(DistanceOutcome {
+    Self::Found(_) => "found",
+    Self::NoRoute => "no_route",
+});
+
+/// The reason why a provider returned no outcome, named by what its reader can do.
 #[derive(Debug, thiserror::Error)]
 pub enum DistanceError {
-    /// It did not answer, or asked to come back later. Trying again later may help.
-    #[error("the distance provider does not answer")]
+    /// The provider does not respond, or asks to be called later. A later retry may succeed.
+    #[error("the distance provider is unavailable")]
     Unavailable(#[source] BoxError),
-    /// It refuses to serve this installation: a wrong key, a used-up quota. The operator helps.
-    #[error("the distance provider refuses to answer")]
+    /// The provider rejects this installation: an invalid key, an exhausted quota. The operator has
+    /// to act.
+    #[error("the distance provider refused the request")]
     Refused(#[source] BoxError),
-    /// It answered, but the answer makes no sense.
-    #[error("the answer of the distance provider makes no sense")]
+    /// The provider returned an invalid response.
+    #[error("the distance provider returned an invalid response")]
     InvalidResponse(#[source] BoxError),
 }
+
+names!(DistanceError {
+    Self::Unavailable(_) => "unavailable",
+    Self::Refused(_) => "refused",
+    Self::InvalidResponse(_) => "invalid_response",
+});

@@ -1,125 +1,157 @@
-//! The port to wherever orders are kept.
+//! The order repository port.
 
 use async_trait::async_trait;
 
-use super::BoxError;
+use super::{BoxError, names};
 use crate::{IdempotencyKey, ListQuery, Metres, Order, OrderId, OrderSummary, PlacedOrder, Route};
 
-/// Keeps orders.
+/// Stores orders.
 ///
-/// Each call is one transaction: it happens in full or not at all, and an outcome is told only
-/// when it is durable. A call that is dropped before it answers may still happen, in full; the
-/// key tells the client later. Any number of calls, processes and machines may work on the same
-/// orders at the same time. The clauses are in `order_conformance::repo`.
+/// Each call is one transaction: it happens in full or not at all, and its outcome is returned only
+/// when it is durable. A call that is dropped before it returns may still happen in full; its key
+/// then tells the client. Any number of calls, processes and machines may use the same orders at the
+/// same time. The clauses are in `order_conformance::repo`.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait OrderRepo: Send + Sync {
-    /// Keeps a new order, unassigned, under an id larger than that of every order whose
-    /// placement was answered before.
+    /// Stores a new, unassigned order. Its id is larger than the id of every order whose placement
+    /// was acknowledged before.
     ///
-    /// With a key: if the key made an order within the last 24 hours (or longer, the repository
-    /// decides), nothing is placed and that order comes back. Of several calls at the same time
-    /// under one key exactly one places. A key is remembered with its order or not at all.
+    /// If the key of the order placed another order within the last 24 hours (or longer, as the
+    /// repository decides), nothing is placed and that order is returned. Of concurrent calls with
+    /// one key exactly one places. A key is stored with its order or not at all.
     ///
     /// # Errors
     /// See [`RepoError`]; [`RepoError::OutcomeUnknown`] is possible.
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError>;
 
-    /// The order that `key` has made, as it was when placed, while the key is remembered.
+    /// Returns the order that was placed with `key`, as it was placed, while the key is remembered.
     ///
     /// # Errors
     /// See [`RepoError`]; the outcome is never unknown.
     async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError>;
 
-    /// Takes an order if nobody has it. At most one take of an order ever succeeds.
+    /// Takes an order if it is unassigned. At most one take of an order ever succeeds.
     ///
-    /// With a key: the winner's key is kept with the order, for ever. The outcome is decided in
+    /// The key of the winner is stored with the order and never expires. The outcome is decided in
     /// this order: the key ([`Replayed`](TakeOutcome::Replayed),
     /// [`KeyUsedElsewhere`](TakeOutcome::KeyUsedElsewhere)), then the order (not found, already
-    /// taken, busy). Never waits for another client's row lock.
+    /// taken, busy). The call never waits for the row lock of another client.
     ///
     /// # Errors
     /// See [`RepoError`]; [`RepoError::OutcomeUnknown`] is possible.
     async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError>;
 
-    /// A part of the list, newest first. It shows all that was answered before the call.
+    /// Returns a part of the list, newest first. It reflects every change that was acknowledged
+    /// before the call.
     ///
     /// # Errors
     /// See [`RepoError`]; the outcome is never unknown.
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError>;
 
-    /// One order with all that is kept of it. It shows all that was answered before the call.
+    /// Returns an order with all its data. It reflects every change that was acknowledged before the
+    /// call.
     ///
     /// # Errors
     /// See [`RepoError`]; the outcome is never unknown.
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError>;
 }
 
-/// An order to be placed. What must become true together travels together.
+/// A placement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewOrder {
-    /// Where it goes from and to.
+    /// The route.
     pub route: Route,
-    /// How far that is.
+    /// The length of the route.
     pub distance: Metres,
-    /// What makes a retry of this placement safe.
+    /// The key that makes a retry of this placement safe.
     pub key: Option<IdempotencyKey>,
 }
 
-/// What became of a placement.
+/// The outcome of a placement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PlaceOutcome {
-    /// The order is kept under a new id.
+    /// The order is stored under a new id.
     Placed(PlacedOrder),
-    /// The key had made this order before; nothing was placed. Whether the two are the same
-    /// order, and this a replay, is for the domain to say.
+    /// This order was placed with the key before; nothing was placed now. The domain decides whether
+    /// the two have the same route, which makes this a replay.
     KeyUsed(PlacedOrder),
 }
 
-/// A courier's wish to have an order.
+impl PlaceOutcome {
+    pub(super) fn order_id(&self) -> OrderId {
+        let (Self::Placed(order) | Self::KeyUsed(order)) = self;
+        order.id
+    }
+}
+
+names!(PlaceOutcome {
+    Self::Placed(_) => "placed",
+    Self::KeyUsed(_) => "key_used",
+});
+
+/// A take: a courier's request to receive an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Take {
-    /// Which order.
+    /// The id of the order.
     pub id: OrderId,
-    /// What makes a retry of this take safe.
+    /// The key that makes a retry of this take safe.
     pub key: Option<IdempotencyKey>,
 }
 
-/// What became of a take.
+/// The outcome of a take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TakeOutcome {
-    /// The caller has the order, from now on.
+    /// This call has taken the order.
     Taken,
-    /// This key took this order before: the same take, told again.
+    /// An earlier call with this key has taken the order.
     Replayed,
-    /// Somebody else has it, or the winner came back without the key.
+    /// The order is taken, and not with this key.
     AlreadyTaken,
-    /// Another call is taking it at this instant. Who wins is not known yet.
+    /// Another call is taking the order at this instant. Its outcome is not known yet.
     Busy,
-    /// There is no such order.
+    /// The order does not exist.
     NotFound,
-    /// The key took another order. Nothing was changed.
+    /// The key was used to take another order. Nothing was changed.
     KeyUsedElsewhere,
 }
 
-/// Why a repository could not answer, named by what the reader can do about it.
+names!(TakeOutcome {
+    Self::Taken => "taken",
+    Self::Replayed => "replayed",
+    Self::AlreadyTaken => "already_taken",
+    Self::Busy => "busy",
+    Self::NotFound => "not_found",
+    Self::KeyUsedElsewhere => "key_used_elsewhere",
+});
+
+/// The reason why a repository returned no outcome, named by what its reader can do.
 #[derive(Debug, thiserror::Error)]
 pub enum RepoError {
-    /// It cannot be reached or failed. Nothing was changed. Trying again later may help.
+    /// The store is unreachable or failed. Nothing was changed. A later retry may succeed.
     #[error("the order store is unavailable; nothing was changed")]
     Unavailable(#[source] BoxError),
-    /// It refuses to work: no permission, no space, read-only. Nothing was changed. The operator
-    /// helps.
-    #[error("the order store refuses to work; nothing was changed")]
+    /// The store rejects the call: no permission, no space, read-only. Nothing was changed. The
+    /// operator has to act.
+    #[error("the order store refused the call; nothing was changed")]
     Refused(#[source] BoxError),
-    /// What it holds breaks a law of the domain. Nothing was changed. A person has to look.
-    #[error("the order store holds what cannot be; nothing was changed")]
+    /// Stored data violates an invariant of the domain. Nothing was changed. A person has to
+    /// investigate.
+    #[error("stored data violates an invariant; nothing was changed")]
     Corrupt(#[source] BoxError),
-    /// Too many calls wait for it. Nothing was changed. Trying again in a moment helps.
+    /// Too many calls wait for the store. Nothing was changed. A retry in a moment may succeed.
     #[error("too many calls wait for the order store; nothing was changed")]
     Overloaded,
-    /// It failed after the change was sent: it may have happened. A retry with the same key
-    /// tells.
+    /// The store failed after the change was sent, so it may have happened. A retry with the same
+    /// key returns the outcome.
     #[error("the order store failed after the change was sent; it may have happened")]
     OutcomeUnknown(#[source] BoxError),
 }
+
+names!(RepoError {
+    Self::Unavailable(_) => "unavailable",
+    Self::Refused(_) => "refused",
+    Self::Corrupt(_) => "corrupt",
+    Self::Overloaded => "overloaded",
+    Self::OutcomeUnknown(_) => "outcome_unknown",
+});

@@ -6,18 +6,18 @@ use super::RepoError;
 
 /// Reports whether the store can do its work.
 ///
-/// A call changes nothing, so it may be dropped at any time and repeated at will.
+/// A call changes nothing, so it may be dropped at any time and repeated any number of times.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// Asks the store for its status. Each call is a round trip, never a cached value.
+    /// Queries the status of the store. Each call is a round trip, never a cached value.
     ///
     /// # Errors
     /// When the store does not respond. See [`RepoError`]; the outcome is never unknown.
     async fn check(&self) -> Result<StoreStatus, RepoError>;
 }
 
-/// What a store that responds can do at this moment.
+/// The status of a store that responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreStatus {
     /// It accepts changes and has all migrations that this program knows. It may have more: a

@@ -173,7 +173,7 @@ fn errors_are_written_to_a_separate_file() {
     let line: Value = serde_json::from_str(text.trim_end()).unwrap();
     assert_eq!(line["error.type"], "distance_unavailable");
     let causes = line["exception.message"].as_str().unwrap();
-    assert!(causes.starts_with("the answer of the distance provider makes no sense: "), "{causes}");
+    assert!(causes.starts_with("the distance provider returned an invalid response: "), "{causes}");
     let info = fixture.directory().join("logs/info.log");
     wait_for(TIMEOUT, || lines_in(&info) >= 3, || "the request is not in the file".to_owned());
     let text = fs::read_to_string(&info).unwrap();
