@@ -15,7 +15,7 @@ use prometheus::Registry;
 use crate::{
     metrics::HttpMetrics,
     probe::{NotReady, Probe},
-    progress::NotingOrderRepo,
+    progress::ProgressTrackingOrderRepo,
 };
 
 /// What the API is served from.
@@ -51,7 +51,7 @@ impl Api {
         let Ports { repo, distances, readiness } = ports;
         let metrics = HttpMetrics::new(registry);
         Self(Arc::new(Shared {
-            orders: Orders::new(Arc::new(NotingOrderRepo(repo)), distances),
+            orders: Orders::new(Arc::new(ProgressTrackingOrderRepo(repo)), distances),
             probe: Probe::new(readiness),
             metrics,
             request_timeout,

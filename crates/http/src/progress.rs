@@ -4,11 +4,7 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use async_trait::async_trait;
-use order_domain::{
-    IdempotencyKey, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, PlaceOutcome,
-    PlacedOrder, RepoError, Take, TakeOutcome,
-};
+use order_domain::{OrderId, OrderRepo, OrderRepoDecorator, OutcomeInfo, RepoError, RepoOperation};
 
 tokio::task_local! {
     static OF_THIS_REQUEST: Rc<Progress>;
@@ -60,39 +56,27 @@ pub(crate) fn is_about(order: OrderId) {
     let _ = OF_THIS_REQUEST.try_with(|progress| progress.order.set(Some(order)));
 }
 
-/// Notes what becomes of this request at another repository: that a change was sent, and which
-/// order was placed.
-pub(crate) struct NotingOrderRepo(pub(crate) Arc<dyn OrderRepo>);
+/// Notes in the context of the request that a change was sent, and which order was placed.
+pub(crate) struct ProgressTrackingOrderRepo(pub(crate) Arc<dyn OrderRepo>);
 
-#[async_trait]
-impl OrderRepo for NotingOrderRepo {
-    async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
-        reached(Stage::Change);
-        let told = self.0.place(order).await;
-        if let Ok(PlaceOutcome::Placed(order) | PlaceOutcome::KeyUsed(order)) = &told {
-            is_about(order.id);
+impl OrderRepoDecorator for ProgressTrackingOrderRepo {
+    fn inner(&self) -> &dyn OrderRepo {
+        &*self.0
+    }
+
+    async fn around<T: Send>(
+        &self,
+        operation: RepoOperation,
+        call: impl Future<Output = Result<T, RepoError>> + Send,
+        describe: fn(&T) -> OutcomeInfo,
+    ) -> Result<T, RepoError> {
+        if operation.is_change() {
+            reached(Stage::Change);
         }
-        told
-    }
-
-    async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
-        let told = self.0.find_placement(key).await;
-        if let Ok(Some(order)) = &told {
-            is_about(order.id);
+        let result = call.await;
+        if let Some(order) = result.as_ref().ok().and_then(|outcome| describe(outcome).placed) {
+            is_about(order);
         }
-        told
-    }
-
-    async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
-        reached(Stage::Change);
-        self.0.take(take).await
-    }
-
-    async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
-        self.0.list(query).await
-    }
-
-    async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
-        self.0.find(id).await
+        result
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that are counted by their outcome and timed, also when their caller gives up.
+//! Metrics of the calls of one method: a counter for each outcome, and a histogram of durations.
 
 use std::time::Instant;
 
@@ -7,14 +7,14 @@ use prometheus::{
     register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
 };
 
-/// Seconds: from a cached page to the longest that a request may take by default.
+/// Seconds: from a cached page to the default of the longest request.
 const BUCKETS: [f64; 16] = [
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     15.0,
 ];
 
-/// How a call is called that its caller dropped before it was over.
-pub(crate) const DROPPED: &str = "dropped";
+/// The outcome label of a call that its caller dropped.
+const DROPPED: &str = "dropped";
 
 pub(crate) fn counters(
     registry: &Registry,
@@ -35,47 +35,47 @@ pub(crate) fn histograms(
         .expect("registered once")
 }
 
-/// The numbers of the calls of one method.
-pub(crate) struct Calls {
+/// The metrics of the calls of one method.
+pub(crate) struct CallMetrics {
     /// By outcome.
     counters: Vec<(&'static str, IntCounter)>,
     durations: Histogram,
 }
 
-impl Calls {
-    /// Every outcome is there from the start, with 0.
+impl CallMetrics {
+    /// Creates the counter of every outcome, so that it exists before the first call.
     pub(crate) fn new(
-        outcomes: impl IntoIterator<Item = &'static str>,
+        outcomes: &[&[&'static str]],
         counter: impl Fn(&'static str) -> IntCounter,
         durations: Histogram,
     ) -> Self {
-        let counters = outcomes.into_iter().map(|outcome| (outcome, counter(outcome))).collect();
-        Self { counters, durations }
+        let outcomes = outcomes.concat().into_iter().chain([DROPPED]);
+        Self { counters: outcomes.map(|outcome| (outcome, counter(outcome))).collect(), durations }
     }
 
-    pub(crate) fn begin(&self) -> Call<'_> {
-        Call { calls: self, began: Instant::now(), outcome: DROPPED }
+    pub(crate) fn start(&self) -> CallTimer<'_> {
+        CallTimer { metrics: self, started_at: Instant::now(), outcome: DROPPED }
     }
 }
 
-/// A call that has begun.
-pub(crate) struct Call<'a> {
-    calls: &'a Calls,
-    began: Instant,
+/// A call in flight. It is counted when the timer is dropped, so a dropped call is counted, too.
+pub(crate) struct CallTimer<'a> {
+    metrics: &'a CallMetrics,
+    started_at: Instant,
     outcome: &'static str,
 }
 
-impl Call<'_> {
-    pub(crate) fn ended(mut self, outcome: &'static str) {
+impl CallTimer<'_> {
+    pub(crate) fn end(mut self, outcome: &'static str) {
         self.outcome = outcome;
     }
 }
 
-impl Drop for Call<'_> {
+impl Drop for CallTimer<'_> {
     fn drop(&mut self) {
-        let Calls { counters, durations } = self.calls;
-        durations.observe(self.began.elapsed().as_secs_f64());
-        if let Some((_, counter)) = counters.iter().find(|(it, _)| *it == self.outcome) {
+        let CallMetrics { counters, durations } = self.metrics;
+        durations.observe(self.started_at.elapsed().as_secs_f64());
+        if let Some((_, counter)) = counters.iter().find(|(name, _)| *name == self.outcome) {
             counter.inc();
         }
     }

@@ -1,4 +1,4 @@
-//! Calls of the provider of distances.
+//! Metrics of the distance provider.
 
 use std::sync::Arc;
 
@@ -6,52 +6,48 @@ use async_trait::async_trait;
 use order_domain::{DistanceError, DistanceOutcome, DistanceProvider, Route};
 use prometheus::Registry;
 
-use crate::calls::{Calls, DROPPED, counters, histograms};
+use crate::calls::{CallMetrics, counters, histograms};
 
-/// Counts and times the calls of another provider.
+/// Counts and times the calls of another distance provider.
 pub struct MeteredDistanceProvider {
     inner: Arc<dyn DistanceProvider>,
-    calls: Calls,
+    calls: CallMetrics,
 }
 
 impl MeteredDistanceProvider {
-    /// Every outcome is there from the start, with 0.
+    /// Decorates a distance provider. All metrics exist from the start, with the value 0.
     ///
     /// # Panics
-    /// When the registry has these numbers already.
+    /// When the registry has these metrics already.
     #[must_use]
     pub fn new(inner: Arc<dyn DistanceProvider>, registry: &Registry) -> Self {
         let calls = counters(
             registry,
             "orders_distance_provider_calls_total",
-            "Calls of the provider of distances, by their outcome.",
+            "Calls of the distance provider, by outcome.",
             &["outcome"],
         );
-        let outcomes = ["found", "no_route", "unavailable", "refused", "invalid_response", DROPPED];
         let durations = histograms(
             registry,
             "orders_distance_provider_call_duration_seconds",
-            "How long calls of the provider of distances took.",
+            "Duration of calls of the distance provider.",
             &[],
         );
-        let counter = |outcome| calls.with_label_values(&[outcome]);
-        let durations = durations.with_label_values::<&str>(&[]);
-        Self { inner, calls: Calls::new(outcomes, counter, durations) }
+        let calls = CallMetrics::new(
+            &[DistanceOutcome::NAMES, DistanceError::NAMES],
+            |outcome| calls.with_label_values(&[outcome]),
+            durations.with_label_values::<&str>(&[]),
+        );
+        Self { inner, calls }
     }
 }
 
 #[async_trait]
 impl DistanceProvider for MeteredDistanceProvider {
     async fn distance(&self, route: &Route) -> Result<DistanceOutcome, DistanceError> {
-        let call = self.calls.begin();
-        let told = self.inner.distance(route).await;
-        call.ended(match &told {
-            Ok(DistanceOutcome::Found(_)) => "found",
-            Ok(DistanceOutcome::NoRoute) => "no_route",
-            Err(DistanceError::Unavailable(_)) => "unavailable",
-            Err(DistanceError::Refused(_)) => "refused",
-            Err(DistanceError::InvalidResponse(_)) => "invalid_response",
-        });
-        told
+        let timer = self.calls.start();
+        let result = self.inner.distance(route).await;
+        timer.end(result.as_ref().map_or_else(DistanceError::as_str, DistanceOutcome::as_str));
+        result
     }
 }

@@ -1,11 +1,11 @@
-//! What happens at the ports, as numbers.
+//! Metrics of the ports, in Prometheus' format.
 //!
-//! Decorators that count and time what goes through a port, and numbers that are read when
-//! somebody asks for them: connections to the database, and those of the process. All stand in one
-//! registry of the application. Deliberately absent: the numbers of HTTP, and the page that shows
-//! all (`order-http` registers the first and has the second).
+//! The decorators count and time the calls of a port. The collectors read values when the metrics
+//! are exported: database connections, dropped log lines, and the metrics of the process. All are in
+//! one registry of the application. Deliberately absent: the HTTP metrics and the endpoint that
+//! exports all metrics, which are in `order-http`.
 //!
-//! Every label has few values: verbs and outcomes are names of the domain, never what a client
+//! Every label has few values: operations and outcomes are names of the domain, never what a client
 //! sent.
 
 mod calls;
@@ -19,16 +19,16 @@ pub use order_repo::MeteredOrderRepo;
 pub use prometheus::Registry;
 use prometheus::{IntGauge, Opts, process_collector::ProcessCollector};
 
-/// A registry that has the numbers of this process and of this build.
+/// Creates a registry with the metrics of this process and this build.
 ///
 /// # Panics
-/// Never: the names are different.
+/// Never: the names differ.
 #[must_use]
 pub fn registry(version: &str) -> Registry {
     let registry = Registry::new();
     let process = ProcessCollector::for_self();
     registry.register(Box::new(process)).expect("registered once");
-    let opts = Opts::new("orders_build_info", "The build, by its version; always 1.");
+    let opts = Opts::new("orders_build_info", "The version of the build; the value is always 1.");
     let build = IntGauge::with_opts(opts.const_label("version", version)).expect("a valid name");
     build.set(1);
     registry.register(Box::new(build)).expect("registered once");

@@ -1,6 +1,12 @@
 //! A service over mocked ports, and its answers.
 
-use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    io,
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use actix_web::{
     body::to_bytes,
@@ -11,10 +17,9 @@ use actix_web::{
 };
 use async_trait::async_trait;
 use order_domain::{
-    Coordinates, DistanceError, DistanceOutcome, DistanceProvider, IdempotencyKey, ListQuery,
-    Metres, MockDistanceProvider, MockOrderRepo, MockReadiness, NewOrder, Order, OrderId,
-    OrderRepo, OrderSummary, PlaceOutcome, PlacedOrder, Readiness, RepoError, Route, StoreStatus,
-    Take, TakeOutcome,
+    Coordinates, DistanceError, DistanceOutcome, DistanceProvider, IdempotencyKey, Metres,
+    MockDistanceProvider, MockOrderRepo, MockReadiness, OrderId, OrderRepo, OrderRepoDecorator,
+    OutcomeInfo, PlacedOrder, Readiness, RepoError, RepoOperation, Route, StoreStatus,
 };
 use order_http::{Api, Ports};
 use order_http_server::{Limits, Server};
@@ -193,7 +198,7 @@ pub(crate) fn silent(request_timeout: Duration) -> Api {
     Api::new(ports, Registry::new(), request_timeout)
 }
 
-/// A port that does not answer. A mock answers at once, or not at all.
+/// Ports that never return.
 pub(crate) struct Silent;
 
 #[async_trait]
@@ -210,25 +215,18 @@ impl Readiness for Silent {
     }
 }
 
-#[async_trait]
-impl OrderRepo for Silent {
-    async fn place(&self, _: NewOrder) -> Result<PlaceOutcome, RepoError> {
-        pending().await
+impl OrderRepoDecorator for Silent {
+    fn inner(&self) -> &dyn OrderRepo {
+        static INNER: LazyLock<MockOrderRepo> = LazyLock::new(MockOrderRepo::new);
+        &*INNER
     }
 
-    async fn find_placement(&self, _: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
-        pending().await
-    }
-
-    async fn take(&self, _: Take) -> Result<TakeOutcome, RepoError> {
-        pending().await
-    }
-
-    async fn list(&self, _: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
-        pending().await
-    }
-
-    async fn find(&self, _: OrderId) -> Result<Option<Order>, RepoError> {
+    async fn around<T: Send>(
+        &self,
+        _: RepoOperation,
+        _: impl Future<Output = Result<T, RepoError>> + Send,
+        _: fn(&T) -> OutcomeInfo,
+    ) -> Result<T, RepoError> {
         pending().await
     }
 }

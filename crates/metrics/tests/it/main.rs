@@ -1,4 +1,4 @@
-//! What is counted of the ports, over mocked ones.
+//! The metrics of mocked ports.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -23,7 +23,7 @@ fn value(registry: &Registry, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("there is no {name} in {text}")).parse().unwrap()
 }
 
-/// Counts are exact.
+/// The value as text, which is exact for counts.
 fn count(registry: &Registry, name: &str) -> String {
     value(registry, name).to_string()
 }
@@ -42,15 +42,15 @@ fn metres() -> Metres {
 }
 
 #[tokio::test]
-async fn calls_of_the_provider_are_counted_by_their_outcome() {
+async fn provider_calls_are_counted_by_outcome() {
     let mut provider = MockDistanceProvider::new();
-    let mut answers = vec![
+    let mut results = vec![
         Err(DistanceError::Refused("no".into())),
         Ok(DistanceOutcome::NoRoute),
         Ok(DistanceOutcome::Found(metres())),
         Ok(DistanceOutcome::Found(metres())),
     ];
-    provider.expect_distance().returning(move |_| answers.pop().unwrap());
+    provider.expect_distance().returning(move |_| results.pop().unwrap());
     let registry = Registry::new();
     let metered = MeteredDistanceProvider::new(Arc::new(provider), &registry);
     for _ in 0..4 {
@@ -79,17 +79,17 @@ impl DistanceProvider for Silent {
 }
 
 #[tokio::test]
-async fn a_call_that_its_caller_gives_up_is_counted_and_timed_too() {
+async fn dropped_call_is_counted_and_timed() {
     let registry = Registry::new();
     let metered = MeteredDistanceProvider::new(Arc::new(Silent), &registry);
-    let patience = Duration::from_millis(20);
-    tokio::time::timeout(patience, metered.distance(&route())).await.unwrap_err();
+    let timeout = Duration::from_millis(20);
+    tokio::time::timeout(timeout, metered.distance(&route())).await.unwrap_err();
     assert_eq!(count(&registry, "orders_distance_provider_calls_total{outcome=\"dropped\"}"), "1");
     assert!(value(&registry, "orders_distance_provider_call_duration_seconds_sum") >= 0.02);
 }
 
 #[tokio::test]
-async fn what_becomes_of_orders_is_counted() {
+async fn order_events_and_repository_calls_are_counted() {
     let mut repo = MockOrderRepo::new();
     let placed = PlacedOrder { id: id(), route: route(), distance: metres() };
     repo.expect_place().times(1).returning(move |_| Ok(PlaceOutcome::Placed(placed)));
@@ -133,7 +133,7 @@ async fn what_becomes_of_orders_is_counted() {
         ("not_found", "find"),
     ] {
         let name =
-            format!("orders_repo_calls_total{{outcome=\"{outcome}\",operation=\"{operation}\"}}");
+            format!("orders_repo_calls_total{{operation=\"{operation}\",outcome=\"{outcome}\"}}");
         assert_eq!(count(&registry, &name), "1", "{name}");
     }
     let durations = "orders_repo_call_duration_seconds_count{operation=\"take\"}";
@@ -141,7 +141,7 @@ async fn what_becomes_of_orders_is_counted() {
 }
 
 #[test]
-fn what_others_keep_is_read_when_somebody_asks() {
+fn collectors_read_current_values() {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     static DROPPED: AtomicU64 = AtomicU64::new(0);
