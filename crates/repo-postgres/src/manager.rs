@@ -114,7 +114,7 @@ pub(crate) struct Manager {
 impl Manager {
     pub(crate) fn new(info: &ConnectionInfo) -> Self {
         Self {
-            libpq: info.for_libpq(),
+            libpq: info.to_connection_string(),
             lifetime: CONNECTION_LIFETIME,
             current: Arc::default(),
             opened: Arc::default(),

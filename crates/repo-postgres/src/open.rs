@@ -55,7 +55,7 @@ pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
 }
 
 fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {
-    let (connection, _) = session::open(&info.for_libpq(), &Mutex::default())?;
+    let (connection, _) = session::open(&info.to_connection_string(), &Mutex::default())?;
     Ok(connection)
 }
 

@@ -19,11 +19,10 @@ use std::{
 use diesel::{
     PgConnection,
     connection::SimpleConnection,
-    prelude::*,
     result::{DatabaseErrorKind as Kind, Error as QueryError},
 };
 
-use crate::error::NoConnection;
+use crate::{connection_info, error::NoConnection};
 
 /// Carries the messages that verify sessions.
 const CHANNEL: &str = "order_api_session";
@@ -86,7 +85,7 @@ pub(crate) fn open(
     libpq: &str,
     lock: &Mutex<()>,
 ) -> Result<(PgConnection, SessionMarker), NoConnection> {
-    let mut connection = PgConnection::establish(libpq)?;
+    let mut connection = connection_info::connect(libpq)?;
     let marker = SessionMarker::new();
     connection.batch_execute(&marker.set())?;
     // A standby rejects it.
@@ -123,7 +122,7 @@ fn send(libpq: &str, marker: &SessionMarker) -> Result<Message, NoConnection> {
 }
 
 fn connect_and_send(libpq: &str, payload: &str) -> Result<Message, NoConnection> {
-    let mut connection = PgConnection::establish(libpq)?;
+    let mut connection = connection_info::connect(libpq)?;
     connection.batch_execute(&SessionMarker::new().set())?;
     // A message is a commit, but not one that has to wait for a disk or a standby.
     let notify = format!(

@@ -1,9 +1,9 @@
 use rstest::rstest;
 
-use super::{parameters::PARAMETERS, *};
+use super::*;
 
 fn libpq(url: &str) -> String {
-    let text = ConnectionInfo::parse(url).unwrap().for_libpq();
+    let text = ConnectionInfo::parse(url).unwrap().to_connection_string();
     text.split_once("application_name='order-api'").unwrap().1.trim_start().to_owned()
 }
 
@@ -27,7 +27,7 @@ fn libpq(url: &str) -> String {
     "postgresql://?host=/tmp&dbname=d&user=u&password=p",
     "host='/tmp' dbname='d' user='u' password='p'"
 )]
-fn an_address_is_read_as_libpq_reads_it(#[case] url: &str, #[case] expected: &str) {
+fn address_is_parsed_as_libpq_parses_it(#[case] url: &str, #[case] expected: &str) {
     assert_eq!(libpq(url), expected);
 }
 
@@ -64,24 +64,27 @@ fn an_address_is_read_as_libpq_reads_it(#[case] url: &str, #[case] expected: &st
 #[case("postgres://h/d?secret", InvalidUrl::Parameter)]
 #[case("postgres://h/d?secret=1", InvalidUrl::Parameter)]
 #[case("postgres://h/d?replication=true", InvalidUrl::Parameter)]
-#[case("postgres://h/d?sslmode=secret", InvalidUrl::Value("sslmode"))]
-#[case("postgres://h/d?connect_timeout=secret", InvalidUrl::Value("connect_timeout"))]
-#[case("postgres://h/d?port=1,secret", InvalidUrl::Value("port"))]
-#[case("postgres://h/d?target_session_attrs=secret", InvalidUrl::Value("target_session_attrs"))]
+#[case("postgres://h/d?sslkeylogfile=secret", InvalidUrl::Parameter)]
+#[case("postgres://h/d?options%3D''%20service=secret", InvalidUrl::Parameter)]
+#[case("postgres://h/d?sslmode=secret", InvalidUrl::Parameter)]
+#[case("postgres://h/d?connect_timeout=secret", InvalidUrl::Parameter)]
+#[case("postgres://h/d?tcp_user_timeout=secret", InvalidUrl::Parameter)]
+#[case("postgres://h/d?port=1,secret", InvalidUrl::Port)]
+#[case("postgres://h/d?target_session_attrs=secret", InvalidUrl::Parameter)]
 #[case("postgres://u:secret@h/d\n", InvalidUrl::Control)]
 #[case("postgres://u:sec ret@h/d", InvalidUrl::Encoding)]
 #[case(
     "postgres://h/secret_3456789_123456789_123456789_123456789_123456789_123456789",
     InvalidUrl::LongName
 )]
-fn what_is_no_address_is_refused_and_not_repeated(#[case] url: &str, #[case] expected: InvalidUrl) {
+fn invalid_address_is_rejected_and_not_repeated(#[case] url: &str, #[case] expected: InvalidUrl) {
     let error = ConnectionInfo::parse(url).unwrap_err();
     assert_eq!(error, expected);
     assert!(error.to_string().starts_with("must ") && !error.to_string().contains("secret"));
 }
 
 #[rstest]
-fn tls_is_refused_where_it_is_not_built_in(
+fn tls_is_rejected_where_it_is_not_built_in(
     #[values("sslmode=require", "sslmode=verify-ca", "sslmode=verify-full", "ssl=true")]
     parameter: &str,
 ) {
@@ -92,7 +95,7 @@ fn tls_is_refused_where_it_is_not_built_in(
 }
 
 #[test]
-fn parts_are_taken_as_they_are() {
+fn parts_are_not_percent_decoded() {
     let info = ConnectionInfo::from_parts(Parts {
         host: "h".to_owned(),
         port: Some(5433),
@@ -102,7 +105,7 @@ fn parts_are_taken_as_they_are() {
     })
     .unwrap();
     let expected = r"host='h' port='5433' user='u@%41' password='p\'\\ @/?%' dbname='d e'";
-    assert!(info.for_libpq().ends_with(expected), "{}", info.for_libpq());
+    assert!(info.to_connection_string().ends_with(expected), "{}", info.to_connection_string());
     assert_eq!(info.database(), "d e");
     assert_eq!(info.to_string(), "postgres://u%40%2541:***@h:5433/d%20e");
 }
@@ -115,66 +118,50 @@ fn parts_are_taken_as_they_are() {
     "postgres://h/d?sslpassword=marker&scram_client_key=marker&options=-c%20a=b",
     "postgres://h/d?sslpassword=***&scram_client_key=***&options=-c%20a%3Db"
 )]
-fn an_address_is_shown_without_its_secrets(#[case] url: &str, #[case] expected: &str) {
+fn address_is_shown_without_its_secrets(#[case] url: &str, #[case] expected: &str) {
     let info = ConnectionInfo::parse(url).unwrap();
     assert_eq!(info.to_string(), expected);
     assert!(!format!("{info:?}").contains("marker"));
     let shown = ConnectionInfo::parse(&info.to_string()).unwrap();
-    assert_eq!(shown.to_string(), info.to_string(), "what is shown can be read again");
+    assert_eq!(shown.to_string(), info.to_string(), "it can be parsed again");
 }
 
 #[test]
-fn a_server_that_is_gone_is_noticed_unless_the_address_says_otherwise() {
-    let libpq = |url| ConnectionInfo::parse(url).unwrap().for_libpq();
+fn timeouts_are_set_unless_the_address_sets_them() {
+    let libpq = |url| ConnectionInfo::parse(url).unwrap().to_connection_string();
     let default = libpq("postgres://h/d");
     for bound in ["connect_timeout='2'", "tcp_user_timeout='10000'", "keepalives_idle='10'"] {
         assert!(default.contains(bound), "{default}");
     }
-    // Of two with one name the last counts.
+    // libpq uses the last value.
     let own = libpq("postgres://h/d?connect_timeout=7");
     assert!(own.find("connect_timeout='2'") < own.find("connect_timeout='7'"), "{own}");
 }
 
-/// What libpq may take from its environment: how a connection is protected and authenticated, and
-/// what has no variable.
-const LEFT_TO_LIBPQ: [&str; 28] = [
-    "channel_binding",
-    "fallback_application_name",
-    "gssdelegation",
-    "gssencmode",
-    "gsslib",
-    "keepalives",
-    "krbsrvname",
-    "max_protocol_version",
-    "min_protocol_version",
-    "passfile",
-    "password",
-    "require_auth",
-    "requirepeer",
-    "scram_client_key",
-    "scram_server_key",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcert",
-    "sslcertmode",
-    "sslcompression",
-    "sslcrl",
-    "sslcrldir",
-    "sslkey",
-    "sslmode",
-    "sslnegotiation",
-    "sslpassword",
-    "sslrootcert",
-    "sslsni",
-];
-
 #[test]
 fn address_is_never_left_to_libpqs_environment() {
-    let given = ConnectionInfo::parse("postgres:///d").unwrap().for_libpq();
-    for (name, _) in PARAMETERS {
-        let is_given = given.split(' ').any(|pair| pair.starts_with(&format!("{name}='")));
-        assert_ne!(is_given, LEFT_TO_LIBPQ.contains(&name), "{name}: {given}");
-    }
+    let set = "host hostaddr port dbname user options target_session_attrs load_balance_hosts \
+        client_encoding connect_timeout keepalives_idle keepalives_interval keepalives_count \
+        tcp_user_timeout application_name";
+    // They protect or authenticate a connection, or have no variable.
+    let left_to_libpq = "channel_binding fallback_application_name gssdelegation gssencmode gsslib \
+        keepalives krbsrvname max_protocol_version min_protocol_version passfile password \
+        require_auth requirepeer scram_client_key scram_server_key ssl_max_protocol_version \
+        ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey \
+        sslmode sslnegotiation sslpassword sslrootcert sslsni";
+    let given = ConnectionInfo::parse("postgres:///d").unwrap().to_connection_string();
+    let is_given =
+        |name: &&str| given.split(' ').any(|pair| pair.starts_with(&format!("{name}='")));
+    assert_eq!(set.split(' ').filter(|name| !is_given(name)).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(left_to_libpq.split(' ').filter(is_given).collect::<Vec<_>>(), [""; 0]);
+}
+
+/// Only a connection shows that this value is invalid.
+#[test]
+fn message_of_libpq_that_quotes_a_parameter_is_dropped() {
+    let info = ConnectionInfo::parse("postgres://h/d?hostaddr=secret").unwrap();
+    let Err(error) = connect(&info.to_connection_string()) else { panic!("it connects") };
+    assert_eq!(error.to_string(), "libpq rejects the connection parameters");
 }
 
 #[test]
@@ -183,15 +170,22 @@ fn password_is_added_to_an_address_without_one() {
     assert!(!info.has_password());
     let info = info.with_password(r"p'\ %41");
     assert!(info.has_password());
-    assert!(info.for_libpq().ends_with(r" password='p\'\\ %41'"), "{}", info.for_libpq());
+    assert!(
+        info.to_connection_string().ends_with(r" password='p\'\\ %41'"),
+        "{}",
+        info.to_connection_string()
+    );
     assert_eq!(info.to_string(), "postgres://u:***@h1,h2/d?connect_timeout=7");
 }
 
 #[test]
-fn another_database_of_the_server_differs_in_nothing_else() {
+fn with_database_changes_nothing_else() {
     let info = ConnectionInfo::parse("postgres://u:p@h/d?dbname=e").unwrap();
     assert_eq!(info.database(), "e");
     let other = info.with_database("postgres");
     assert_eq!(other.database(), "postgres");
-    assert_eq!(other.for_libpq(), format!("{} dbname='postgres'", info.for_libpq()));
+    assert_eq!(
+        other.to_connection_string(),
+        format!("{} dbname='postgres'", info.to_connection_string())
+    );
 }
