@@ -18,10 +18,10 @@ macro_rules! distance_provider_clauses {
     // The one list of clauses. A clause that is missing here is dead code, and a warning.
     (@each $action:ident $argument:tt) => {
         $crate::distance_provider_clauses! { @$action $argument
-            a_point_is_no_way_from_itself,
-            the_sample_route_is_plausible,
-            calls_at_the_same_time_get_each_its_own_answer,
-            a_dropped_call_disturbs_nobody,
+            distance_from_a_point_to_itself_is_zero,
+            sample_route_has_a_plausible_distance,
+            concurrent_calls_each_receive_their_own_distance,
+            dropped_call_does_not_affect_other_calls,
         }
     };
     (@reexport [] $($clause:ident,)+) => { $(pub use clauses::$clause;)+ };
@@ -69,20 +69,20 @@ mod clauses {
     }
 
     /// Broken by who takes a distance of zero for no answer.
-    pub async fn a_point_is_no_way_from_itself(provider: Provider) {
+    pub async fn distance_from_a_point_to_itself_is_zero(provider: Provider) {
         let here = (50.456_399, 12.707_58);
         assert_eq!(metres(&provider, route(here, here)).await, 0);
     }
 
     /// Broken by who swaps latitude and longitude, or answers in another unit.
-    pub async fn the_sample_route_is_plausible(provider: Provider) {
+    pub async fn sample_route_has_a_plausible_distance(provider: Provider) {
         let sample = route((50.456_399, 12.707_580), (59.436_487, 24.747_193));
         let metres = metres(&provider, sample).await;
         assert!((1_000_000..2_500_000).contains(&metres), "{metres} m");
     }
 
     /// Broken by who shares an answer between routes that are not equal.
-    pub async fn calls_at_the_same_time_get_each_its_own_answer(provider: Provider) {
+    pub async fn concurrent_calls_each_receive_their_own_distance(provider: Provider) {
         let mut alone = vec![];
         for n in 0..48 {
             alone.push(answer(&provider, growing(n)).await);
@@ -96,7 +96,7 @@ mod clauses {
     }
 
     /// Broken by who shares one question among callers and loses it with the first of them.
-    pub async fn a_dropped_call_disturbs_nobody(provider: Provider) {
+    pub async fn dropped_call_does_not_affect_other_calls(provider: Provider) {
         let expected = answer(&provider, growing(7)).await;
         let calls = at_once((0..48).map(|n| {
             let provider = Arc::clone(&provider);

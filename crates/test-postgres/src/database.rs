@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_database_of_the_same_server_keeps_all_else() {
+    fn with_database_keeps_the_rest_of_the_address() {
         let other = |url| with_database(url, "b");
         assert_eq!(other("postgres://u:p@h:1/a"), "postgres://u:p@h:1/b");
         assert_eq!(

@@ -386,7 +386,7 @@ mod on_postgres {
     use crate::Session;
 
     #[test]
-    fn a_frozen_server_answers_nobody_though_connections_are_being_opened() {
+    fn frozen_server_answers_no_connection() {
         let server = Server::start(ServerSettings::Fast);
         let (over, answers) = (AtomicBool::new(false), AtomicU64::new(0));
         let ask = || {

@@ -16,7 +16,7 @@ use crate::concurrency::{at_once, drop_after};
 const CALLS: u16 = 48;
 
 /// Broken by who keeps the order and its key in two steps.
-pub async fn a_dropped_placement_leaves_all_or_nothing(fixture: &dyn RepoFixture) {
+pub async fn dropped_placement_is_all_or_nothing(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let text = |n| format!("key-{n}");
     at_once((0..CALLS).map(|n| {
@@ -48,7 +48,7 @@ pub async fn a_dropped_placement_leaves_all_or_nothing(fixture: &dyn RepoFixture
 }
 
 /// Broken by who takes the order and keeps the winner's key in two steps.
-pub async fn a_dropped_take_leaves_all_or_nothing(fixture: &dyn RepoFixture) {
+pub async fn dropped_take_is_all_or_nothing(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], CALLS).await;
     let text = |n| format!("key-{n}");
@@ -67,7 +67,7 @@ pub async fn a_dropped_take_leaves_all_or_nothing(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who loses a connection, or a place in a queue, with every call that is dropped.
-pub async fn dropped_reads_leave_room_for_others(fixture: &dyn RepoFixture) {
+pub async fn dropped_reads_free_their_place(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let id = place(&repo, keyed(1, "key")).await.id;
     at_once((0..300_u32).map(|n| {
@@ -86,7 +86,7 @@ pub async fn dropped_reads_leave_room_for_others(fixture: &dyn RepoFixture) {
 
 /// Broken by who gives up a batch with one of its callers, or lets one caller wake the others and
 /// loses it.
-pub async fn a_dropped_call_takes_no_other_with_it(fixture: &dyn RepoFixture) {
+pub async fn dropped_call_fails_no_other_call(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let free = place_many(&repo, CALLS).await;
     for round in 0..4_u16 {

@@ -23,7 +23,7 @@ where
 }
 
 /// Broken by who gives a member of a batch another's answer, or all of them the worst one.
-pub async fn calls_at_the_same_time_get_each_its_own_outcome(fixture: &dyn RepoFixture) {
+pub async fn concurrent_calls_each_receive_their_own_outcome(fixture: &dyn RepoFixture) {
     const EACH: u16 = 12;
     let repo = fixture.repo().await;
     let mut calls: Vec<Call> = vec![];
@@ -77,7 +77,7 @@ pub async fn calls_at_the_same_time_get_each_its_own_outcome(fixture: &dyn RepoF
 }
 
 /// Broken by who fails a whole batch for one of its members, or repeats the others.
-pub async fn a_call_that_conflicts_fails_no_other(fixture: &dyn RepoFixture) {
+pub async fn conflicting_call_fails_no_other_call(fixture: &dyn RepoFixture) {
     const EACH: u16 = 30;
     let repo = fixture.repo().await;
     let first = place(&repo, keyed(0, "used")).await;
@@ -117,7 +117,7 @@ pub async fn a_call_that_conflicts_fails_no_other(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who answers a call by what was read before the call began.
-pub async fn everybody_reads_what_they_were_answered(fixture: &dyn RepoFixture) {
+pub async fn reads_include_every_acknowledged_change(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let reading = (0..24_u16).map(|n| {
         let repo = Arc::clone(&repo);

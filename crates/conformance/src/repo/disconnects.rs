@@ -50,7 +50,7 @@ async fn cut_all<T: Send + 'static>(
 
 /// Broken by who tells a member of a batch that nothing has happened when nobody knows, or places
 /// again by itself.
-pub async fn placements_that_are_cut_off_are_unknown_and_their_keys_settle_them(
+pub async fn disconnected_placements_are_unknown_and_settled_by_key(
     fixture: &dyn DisconnectableFixture,
 ) {
     let repo = fixture.repo().await;
@@ -72,7 +72,7 @@ pub async fn placements_that_are_cut_off_are_unknown_and_their_keys_settle_them(
 }
 
 /// The same of takes.
-pub async fn takes_that_are_cut_off_are_unknown_and_their_keys_settle_them(
+pub async fn disconnected_takes_are_unknown_and_settled_by_key(
     fixture: &dyn DisconnectableFixture,
 ) {
     let repo = fixture.repo().await;

@@ -81,35 +81,48 @@ pub(super) async fn place_many(repo: &Repo, count: u16) -> Vec<OrderId> {
     ids
 }
 
-pub(super) fn take_with_key(id: OrderId, text: &str) -> Take {
+/// A take with a key.
+#[must_use]
+pub fn take_with_key(id: OrderId, text: &str) -> Take {
     Take { id, key: Some(key(text)) }
 }
 
-/// Takes that share a batch, and the outcome of each, where the orders 1 to 5 are there and free
-/// but for the first, which the key `one` has taken. Members see what those before them did.
+/// A take without a key.
+#[must_use]
+pub fn take_without_key(id: OrderId) -> Take {
+    Take { id, key: None }
+}
+
+/// A take of an order by its number.
+#[must_use]
+pub fn take_request(order: i64, text: Option<&str>) -> Take {
+    Take { id: id(order), key: text.map(key) }
+}
+
+/// Takes that share a batch, and the outcome of each, if the orders 1 to 5 exist, the key `one` has
+/// taken the first, and the others are unassigned. Each take sees the effect of those before it.
 #[must_use]
 pub fn batch_of_takes() -> Vec<(Take, TakeOutcome)> {
-    let member =
-        |of, text: Option<&str>, outcome| (Take { id: id(of), key: text.map(key) }, outcome);
+    let entry = |order, text, outcome| (take_request(order, text), outcome);
     vec![
-        member(2, None, TakeOutcome::Taken),
-        member(2, None, TakeOutcome::AlreadyTaken),
-        member(1, Some("one"), TakeOutcome::Replayed),
-        member(1, Some("late"), TakeOutcome::AlreadyTaken),
-        member(99, Some("late"), TakeOutcome::NotFound),
-        member(3, Some("late"), TakeOutcome::Taken),
-        member(4, Some("late"), TakeOutcome::KeyUsedElsewhere),
-        member(3, Some("late"), TakeOutcome::Replayed),
-        member(99, Some("one"), TakeOutcome::KeyUsedElsewhere),
-        member(4, None, TakeOutcome::Taken),
-        member(5, Some("one"), TakeOutcome::KeyUsedElsewhere),
-        member(5, Some("five"), TakeOutcome::Taken),
-        member(5, Some("five"), TakeOutcome::Replayed),
+        entry(2, None, TakeOutcome::Taken),
+        entry(2, None, TakeOutcome::AlreadyTaken),
+        entry(1, Some("one"), TakeOutcome::Replayed),
+        entry(1, Some("late"), TakeOutcome::AlreadyTaken),
+        entry(99, Some("late"), TakeOutcome::NotFound),
+        entry(3, Some("late"), TakeOutcome::Taken),
+        entry(4, Some("late"), TakeOutcome::KeyUsedElsewhere),
+        entry(3, Some("late"), TakeOutcome::Replayed),
+        entry(99, Some("one"), TakeOutcome::KeyUsedElsewhere),
+        entry(4, None, TakeOutcome::Taken),
+        entry(5, Some("one"), TakeOutcome::KeyUsedElsewhere),
+        entry(5, Some("five"), TakeOutcome::Taken),
+        entry(5, Some("five"), TakeOutcome::Replayed),
     ]
 }
 
 pub(super) async fn take(repo: &Repo, id: OrderId) -> TakeOutcome {
-    repo.take(Take { id, key: None }).await.unwrap()
+    repo.take(take_without_key(id)).await.unwrap()
 }
 
 pub(super) async fn take_keyed(repo: &Repo, id: OrderId, text: &str) -> TakeOutcome {

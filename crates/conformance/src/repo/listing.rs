@@ -31,7 +31,7 @@ async fn follow(repo: &Repo, limit: u16, status: Option<OrderStatus>) -> Vec<Ord
 }
 
 /// Broken by who sorts otherwise, counts pages from 0, or includes the cursor itself.
-pub async fn the_list_is_newest_first(fixture: &dyn RepoFixture) {
+pub async fn list_is_newest_first(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let mut newest_first = place_many(&repo, 25).await;
     newest_first.reverse();
@@ -51,7 +51,7 @@ pub async fn the_list_is_newest_first(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who lets large numbers overflow, or refuses what lies past the end.
-pub async fn past_the_end_there_is_nothing(fixture: &dyn RepoFixture) {
+pub async fn list_past_the_end_is_empty(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let statuses = [None, Some(OrderStatus::Unassigned), Some(OrderStatus::Taken)];
     for status in statuses {
@@ -71,7 +71,7 @@ pub async fn past_the_end_there_is_nothing(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who filters a page after it was cut.
-pub async fn the_status_filter_shows_only_those(fixture: &dyn RepoFixture) {
+pub async fn status_filter_lists_only_that_status(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let (mut taken, mut free) = (vec![], vec![]);
     for (n, id) in place_many(&repo, 20).await.into_iter().enumerate() {
@@ -97,7 +97,7 @@ pub async fn the_status_filter_shows_only_those(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who keeps the free orders apart and forgets to move one.
-pub async fn the_status_filter_follows_a_take(fixture: &dyn RepoFixture) {
+pub async fn status_filter_reflects_a_take(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], 3).await;
     for (n, &id) in ids.iter().enumerate() {
@@ -113,7 +113,7 @@ pub async fn the_status_filter_follows_a_take(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who lets new orders push old ones over the edge of a page, or shows one twice.
-pub async fn the_cursor_shows_every_order_once_while_others_place(fixture: &dyn RepoFixture) {
+pub async fn cursor_lists_every_order_once_during_placements(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let mut there = place_many(&repos[0], 40).await;
     there.reverse();

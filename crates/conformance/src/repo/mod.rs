@@ -39,55 +39,55 @@ macro_rules! order_repo_clauses {
     (@each $action:ident $argument:tt) => {
         $crate::order_repo_clauses! { @$action $argument
             placing {
-                an_order_reads_back_exactly,
-                a_later_order_has_the_larger_id,
-                equal_placements_without_a_key_make_different_orders,
-                an_unknown_order_is_not_found,
+                order_reads_back_exactly,
+                later_order_has_the_larger_id,
+                equal_placements_without_a_key_create_different_orders,
+                unknown_order_is_not_found,
                 times_are_microseconds_since_the_epoch,
             }
             placement_keys {
-                a_placement_key_replays,
-                a_placement_key_with_another_route_tells_the_first_order,
+                placement_key_replays_its_placement,
+                placement_key_with_another_route_returns_the_first_order,
                 placement_keys_are_compared_exactly,
-                a_failed_placement_frees_its_key,
-                keys_of_placements_and_of_takes_are_apart,
+                failed_placement_leaves_its_key_free,
+                placement_keys_and_take_keys_are_independent,
             }
             taking {
-                a_take_changes_one_order_and_only_its_state,
-                a_taken_order_stays_as_it_was_taken,
-                an_answered_change_shows_everywhere,
+                take_changes_only_the_state_of_one_order,
+                taken_order_does_not_change,
+                acknowledged_change_is_visible_to_all_repositories,
             }
             take_keys {
-                the_winners_key_repeats_the_take,
-                a_take_key_of_another_order_is_told_first,
-                a_refused_take_leaves_its_key_free,
+                winners_key_replays_the_take,
+                take_key_of_another_order_takes_precedence,
+                rejected_take_leaves_its_key_free,
                 take_keys_are_compared_exactly,
             }
             racing {
-                an_order_is_taken_once,
+                order_is_taken_once_by_concurrent_takers,
                 each_of_many_orders_is_taken_once,
-                racers_on_one_placement_key_make_one_order,
-                racers_with_one_take_key_are_one_take,
+                concurrent_placements_with_one_key_create_one_order,
+                concurrent_takes_with_one_key_are_one_take,
                 one_take_key_takes_at_most_one_order,
-                ids_are_unique_among_racers,
+                ids_of_concurrent_placements_are_unique,
             }
             listing {
-                the_list_is_newest_first,
-                past_the_end_there_is_nothing,
-                the_status_filter_shows_only_those,
-                the_status_filter_follows_a_take,
-                the_cursor_shows_every_order_once_while_others_place,
+                list_is_newest_first,
+                list_past_the_end_is_empty,
+                status_filter_lists_only_that_status,
+                status_filter_reflects_a_take,
+                cursor_lists_every_order_once_during_placements,
             }
             concurrency {
-                calls_at_the_same_time_get_each_its_own_outcome,
-                a_call_that_conflicts_fails_no_other,
-                everybody_reads_what_they_were_answered,
+                concurrent_calls_each_receive_their_own_outcome,
+                conflicting_call_fails_no_other_call,
+                reads_include_every_acknowledged_change,
             }
             cancellation {
-                a_dropped_placement_leaves_all_or_nothing,
-                a_dropped_take_leaves_all_or_nothing,
-                dropped_reads_leave_room_for_others,
-                a_dropped_call_takes_no_other_with_it,
+                dropped_placement_is_all_or_nothing,
+                dropped_take_is_all_or_nothing,
+                dropped_reads_free_their_place,
+                dropped_call_fails_no_other_call,
             }
         }
     };

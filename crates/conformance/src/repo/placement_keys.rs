@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Broken by who forgets a key, keeps it in the process, or tells the order as it is now.
-pub async fn a_placement_key_replays(fixture: &dyn RepoFixture) {
+pub async fn placement_key_replays_its_placement(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let placed = place(&repos[0], keyed(1, "key")).await;
     for taken in [false, true] {
@@ -37,7 +37,7 @@ pub async fn a_placement_key_replays(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who echoes the request instead of telling what the key made.
-pub async fn a_placement_key_with_another_route_tells_the_first_order(fixture: &dyn RepoFixture) {
+pub async fn placement_key_with_another_route_returns_the_first_order(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let first = place(&repo, keyed(1, "key")).await;
     place(&repo, new_order(3)).await;
@@ -74,7 +74,7 @@ impl DistanceProvider for ScriptedDistanceProvider {
 }
 
 /// Broken by who reserves a key before the order is kept.
-pub async fn a_failed_placement_frees_its_key(fixture: &dyn RepoFixture) {
+pub async fn failed_placement_leaves_its_key_free(fixture: &dyn RepoFixture) {
     let script = ScriptedDistanceProvider(Mutex::new(VecDeque::from([
         Err(DistanceError::Unavailable("down".into())),
         Ok(DistanceOutcome::NoRoute),
@@ -99,7 +99,7 @@ pub async fn a_failed_placement_frees_its_key(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who keeps both kinds of keys in one place.
-pub async fn keys_of_placements_and_of_takes_are_apart(fixture: &dyn RepoFixture) {
+pub async fn placement_keys_and_take_keys_are_independent(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let first = place(&repo, keyed(1, "first")).await;
     let second = place(&repo, keyed(2, "second")).await;

@@ -26,7 +26,7 @@ fn bits(route: &Route) -> [u64; 4] {
 
 /// Broken by who keeps coordinates as decimals, as `f32` or as text, swaps two of them, or
 /// shortens a large distance.
-pub async fn an_order_reads_back_exactly(fixture: &dyn RepoFixture) {
+pub async fn order_reads_back_exactly(fixture: &dyn RepoFixture) {
     let awkward = [
         (50.456_399, 12.707_58, 59.436_487, 24.747_193, 1_728_057),
         (0.1 + 0.2, 1e-17, -1e-17, 5e-324, 0),
@@ -61,7 +61,7 @@ pub async fn an_order_reads_back_exactly(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who hands out blocks of ids to processes, or counts from the largest id it has seen.
-pub async fn a_later_order_has_the_larger_id(fixture: &dyn RepoFixture) {
+pub async fn later_order_has_the_larger_id(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 3).await;
     let mut last = 0;
     for n in 0..30 {
@@ -72,7 +72,7 @@ pub async fn a_later_order_has_the_larger_id(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who takes equal orders for one.
-pub async fn equal_placements_without_a_key_make_different_orders(fixture: &dyn RepoFixture) {
+pub async fn equal_placements_without_a_key_create_different_orders(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let first = place(&repo, new_order(1)).await;
     let second = place(&repo, new_order(1)).await;
@@ -81,7 +81,7 @@ pub async fn equal_placements_without_a_key_make_different_orders(fixture: &dyn 
 }
 
 /// Broken by who answers for an order that is not there, or makes one by taking it.
-pub async fn an_unknown_order_is_not_found(fixture: &dyn RepoFixture) {
+pub async fn unknown_order_is_not_found(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     for unknown in [1, 2, i64::MAX] {
         assert_eq!(repo.find(id(unknown)).await.unwrap(), None);

@@ -26,7 +26,7 @@ fn count(outcomes: &[TakeOutcome], wanted: TakeOutcome) -> usize {
 }
 
 /// Broken by who looks first and takes then, or locks within its own process only.
-pub async fn an_order_is_taken_once(fixture: &dyn RepoFixture) {
+pub async fn order_is_taken_once_by_concurrent_takers(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, REPOS).await;
     for n in 0..10 {
         let id = place(&repos[0], new_order(n)).await.id;
@@ -67,7 +67,7 @@ pub async fn each_of_many_orders_is_taken_once(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who looks the key up and places then, without holding the two together.
-pub async fn racers_on_one_placement_key_make_one_order(fixture: &dyn RepoFixture) {
+pub async fn concurrent_placements_with_one_key_create_one_order(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, REPOS).await;
     for round in 0..5_u16 {
         let outcomes = at_once((0..RACERS).map(|racer| {
@@ -93,7 +93,7 @@ pub async fn racers_on_one_placement_key_make_one_order(fixture: &dyn RepoFixtur
 }
 
 /// Broken by who tells a client that it lost against itself.
-pub async fn racers_with_one_take_key_are_one_take(fixture: &dyn RepoFixture) {
+pub async fn concurrent_takes_with_one_key_are_one_take(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, REPOS).await;
     let id = place(&repos[0], new_order(1)).await.id;
     let outcomes = at_once((0..RACERS).map(|racer| {
@@ -129,7 +129,7 @@ pub async fn one_take_key_takes_at_most_one_order(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who counts ids by itself.
-pub async fn ids_are_unique_among_racers(fixture: &dyn RepoFixture) {
+pub async fn ids_of_concurrent_placements_are_unique(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, REPOS).await;
     let ids = at_once((0..48).map(|n| {
         let repo = server(&repos, usize::from(n));

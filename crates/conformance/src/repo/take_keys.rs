@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Broken by who forgets the winner's key, keeps it in the process, or lets any key repeat.
-pub async fn the_winners_key_repeats_the_take(fixture: &dyn RepoFixture) {
+pub async fn winners_key_replays_the_take(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let order = place(&repos[0], new_order(1)).await.id;
     assert_eq!(take_keyed(&repos[0], order, "winner").await, TakeOutcome::Taken);
@@ -29,7 +29,7 @@ pub async fn the_winners_key_repeats_the_take(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who looks at the order before the key, or lets one key take two orders.
-pub async fn a_take_key_of_another_order_is_told_first(fixture: &dyn RepoFixture) {
+pub async fn take_key_of_another_order_takes_precedence(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], 3).await;
     assert_eq!(take_keyed(&repos[0], ids[0], "key").await, TakeOutcome::Taken);
@@ -45,7 +45,7 @@ pub async fn a_take_key_of_another_order_is_told_first(fixture: &dyn RepoFixture
 }
 
 /// Broken by who remembers a key before the take has succeeded.
-pub async fn a_refused_take_leaves_its_key_free(fixture: &dyn RepoFixture) {
+pub async fn rejected_take_leaves_its_key_free(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let ids = place_many(&repo, 2).await;
     assert_eq!(take(&repo, ids[0]).await, TakeOutcome::Taken);

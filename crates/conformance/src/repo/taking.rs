@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Broken by who updates more rows than one, or rewrites the order on the way.
-pub async fn a_take_changes_one_order_and_only_its_state(fixture: &dyn RepoFixture) {
+pub async fn take_changes_only_the_state_of_one_order(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let ids = place_many(&repo, 3).await;
     let mut expected: Vec<Order> = vec![];
@@ -28,7 +28,7 @@ pub async fn a_take_changes_one_order_and_only_its_state(fixture: &dyn RepoFixtu
 }
 
 /// Broken by who lets a later taker overwrite the time or the key of the winner.
-pub async fn a_taken_order_stays_as_it_was_taken(fixture: &dyn RepoFixture) {
+pub async fn taken_order_does_not_change(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let id = place(&repos[0], new_order(1)).await.id;
     assert_eq!(take_keyed(&repos[0], id, "winner").await, TakeOutcome::Taken);
@@ -44,7 +44,7 @@ pub async fn a_taken_order_stays_as_it_was_taken(fixture: &dyn RepoFixture) {
 }
 
 /// Broken by who reads from a copy that lags, or from a cache or a snapshot of its own.
-pub async fn an_answered_change_shows_everywhere(fixture: &dyn RepoFixture) {
+pub async fn acknowledged_change_is_visible_to_all_repositories(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 3).await;
     for n in 0..20 {
         let text = format!("key-{n}");

@@ -6,7 +6,7 @@ use order_domain::{OrderRepo, RepoError};
 use crate::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_breaks_a_law_is_corrupt() {
+async fn row_that_violates_a_domain_rule_is_corrupt() {
     for (spoil, shows_in_list) in [
         ("distance = -5", true),
         ("status = 'LOST'", true),
@@ -46,7 +46,7 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_misses_its_tables_is_unavailable() {
+async fn store_without_its_tables_is_unavailable() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;

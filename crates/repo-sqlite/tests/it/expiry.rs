@@ -16,7 +16,7 @@ fn age_keys(fixture: &Fixture, by: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_placement_key_is_remembered_for_24_hours() {
+async fn placement_key_is_remembered_for_24_hours() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let first = place(&repo, keyed(1, "key")).await;
@@ -34,7 +34,7 @@ async fn a_placement_key_is_remembered_for_24_hours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_key_that_was_not_swept_yet_counts_as_unknown() {
+async fn expired_key_is_unknown_before_it_is_swept() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     for n in 0..30 {
@@ -52,7 +52,7 @@ async fn an_expired_key_that_was_not_swept_yet_counts_as_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_winners_key_is_remembered_for_ever() {
+async fn take_key_never_expires() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let id = place(&repo, keyed(1, "key")).await.id;

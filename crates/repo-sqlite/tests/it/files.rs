@@ -31,7 +31,7 @@ fn length(fixture: &Fixture, suffix: &str) -> u64 {
 
 /// SQLite itself makes the file shorter when somebody vacuums it.
 #[tokio::test(flavor = "multi_thread")]
-async fn vacuum_by_another_program_is_no_truncation() {
+async fn vacuum_by_another_program_is_not_a_truncation() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let mut other = fixture.raw();

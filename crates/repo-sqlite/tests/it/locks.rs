@@ -11,7 +11,7 @@ use order_domain::{OrderRepo, RepoError, Take, TakeOutcome};
 use crate::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_lock_that_is_not_released_is_waited_for_two_seconds() {
+async fn calls_wait_two_seconds_for_a_held_write_lock() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     let free = place(&repo, new_order(1)).await;
@@ -50,7 +50,7 @@ async fn a_write_lock_that_is_not_released_is_waited_for_two_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_needs_no_change_is_told_at_once_under_anothers_write_lock() {
+async fn write_lock_does_not_delay_outcomes_without_a_change() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let taken = place(&repo, keyed(1, "placed")).await;
@@ -73,7 +73,7 @@ async fn what_needs_no_change_is_told_at_once_under_anothers_write_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_lock_that_is_released_in_time_is_waited_for() {
+async fn take_waits_for_a_write_lock_that_is_released() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let free = place(&repo, new_order(1)).await;

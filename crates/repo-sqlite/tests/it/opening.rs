@@ -16,7 +16,7 @@ fn refusal(path: &Path) -> OpenError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_directory_of_the_file_is_made() {
+async fn missing_directory_is_created() {
     let fixture = Fixture::new();
     let path = fixture.directory().join("not/there yet/orders.db");
     let repo = SqliteOrderRepo::open(&path).unwrap();
@@ -25,7 +25,7 @@ async fn the_directory_of_the_file_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_with_a_meaning_to_sqlite_is_a_name_like_others() {
+async fn file_name_has_no_special_meaning_to_sqlite() {
     let fixture = Fixture::new();
     for name in [":memory:", "file:orders.db?mode=memory", "a?b#c%41.db", "sqlite:"] {
         let path = fixture.directory().join(name);
@@ -35,7 +35,7 @@ async fn a_name_with_a_meaning_to_sqlite_is_a_name_like_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_is_still_there_after_reopening() {
+async fn reopened_store_keeps_orders_and_keys() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let placed = place(&repo, keyed(1, "key")).await;
@@ -51,7 +51,7 @@ async fn all_is_still_there_after_reopening() {
 }
 
 #[test]
-fn the_file_keeps_a_write_ahead_log() {
+fn journal_mode_is_wal() {
     #[derive(QueryableByName)]
     struct Mode {
         #[diesel(sql_type = Text)]
@@ -65,7 +65,7 @@ fn the_file_keeps_a_write_ahead_log() {
 }
 
 #[test]
-fn a_path_that_is_no_file_is_refused_by_name() {
+fn path_that_is_not_a_file_is_rejected() {
     let fixture = Fixture::new();
     let error = refusal(&fixture.directory());
     assert!(error.to_string().ends_with("cannot be a database file: it is a directory"));
@@ -79,7 +79,7 @@ fn a_path_that_is_no_file_is_refused_by_name() {
 /// Nobody, root included, can make a file in `/proc`.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_directory_that_cannot_be_written_is_refused_by_name() {
+fn directory_that_is_not_writable_is_rejected() {
     let error = refusal(Path::new("/proc/orders.db"));
     assert_eq!(error.to_string(), r#"the database "/proc/orders.db" cannot be opened"#);
     let error = refusal(Path::new("/proc/not-there/orders.db"));
@@ -87,7 +87,7 @@ fn a_directory_that_cannot_be_written_is_refused_by_name() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+fn file_that_is_not_a_database_is_rejected_and_unchanged() {
     let fixture = Fixture::new();
     let text = "not a database, but longer than the head of one. ".repeat(100);
     fs::write(fixture.path(), &text).unwrap();
@@ -128,7 +128,7 @@ async fn damaged_file_is_rejected_in_one_line() {
 }
 
 #[test]
-fn a_migration_that_fails_leaves_the_tables_as_they_were() {
+fn failed_migration_leaves_the_tables_unchanged() {
     let fixture = Fixture::new();
     let mut raw = fixture.raw();
     raw.batch_execute("CREATE TABLE placement_keys (mine TEXT)").unwrap();
@@ -139,7 +139,7 @@ fn a_migration_that_fails_leaves_the_tables_as_they_were() {
 }
 
 #[test]
-fn several_threads_open_one_fresh_file_at_once() {
+fn threads_open_one_new_store_concurrently() {
     for _ in 0..5 {
         let fixture = Fixture::new();
         thread::scope(|threads| {
@@ -154,12 +154,12 @@ fn several_threads_open_one_fresh_file_at_once() {
 const CHILDS_FILE: &str = "ORDER_REPO_SQLITE_TEST_FILE";
 
 #[test]
-fn several_processes_open_one_fresh_file_at_once() {
+fn processes_open_one_new_file_concurrently() {
     let fixture = Fixture::new();
     let children: Vec<_> = (0..6)
         .map(|_| {
             Command::new(env::current_exe().unwrap())
-                .args(["--exact", "opening::a_child_opens_the_file_it_is_given"])
+                .args(["--exact", "opening::child_process_opens_the_given_file"])
                 .env(CHILDS_FILE, fixture.path())
                 .spawn()
                 .unwrap()
@@ -173,7 +173,7 @@ fn several_processes_open_one_fresh_file_at_once() {
 
 /// Run by the test above as a process of its own; alone it opens a file of its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_opens_the_file_it_is_given() {
+async fn child_process_opens_the_given_file() {
     let fixture = Fixture::new();
     let path = env::var_os(CHILDS_FILE).map_or_else(|| fixture.path(), Into::into);
     place(&SqliteOrderRepo::open(&path).unwrap(), new_order(1)).await;

@@ -22,7 +22,7 @@ fn made(connection: &mut SqliteConnection) -> Vec<String> {
 }
 
 #[test]
-fn migrations_go_up_and_down_and_up_again() {
+fn migrations_run_up_down_and_up_again() {
     let fixture = Fixture::new();
     SqliteOrderRepo::migrate(&fixture.path()).unwrap();
     let mut raw = fixture.raw();
@@ -40,7 +40,7 @@ fn migrations_go_up_and_down_and_up_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_schema_is_left_alone() {
+async fn newer_schema_is_accepted() {
     let fixture = Fixture::new();
     let id = place(&fixture.open(), new_order(1)).await.id;
     fixture
@@ -81,7 +81,7 @@ fn insert(connection: &mut SqliteConnection, changes: &[(&str, &str)]) -> QueryR
 }
 
 #[test]
-fn a_row_that_breaks_a_law_is_refused() {
+fn tables_reject_invalid_rows() {
     let fixture = Fixture::new();
     SqliteOrderRepo::migrate(&fixture.path()).unwrap();
     let raw = &mut fixture.raw();

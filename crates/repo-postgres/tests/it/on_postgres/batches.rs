@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use order_conformance::repo::{
     RepoFixture,
     disconnects::{
-        DisconnectableFixture, placements_that_are_cut_off_are_unknown_and_their_keys_settle_them,
-        takes_that_are_cut_off_are_unknown_and_their_keys_settle_them,
+        DisconnectableFixture, disconnected_placements_are_unknown_and_settled_by_key,
+        disconnected_takes_are_unknown_and_settled_by_key,
     },
 };
 use order_domain::{OrderRepo, PlaceOutcome, RepoError, Take, TakeOutcome};
@@ -61,13 +61,13 @@ impl DisconnectableFixture for Cuttable {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn placements_whose_connection_dies_in_mid_batch_are_settled_by_their_keys() {
-    placements_that_are_cut_off_are_unknown_and_their_keys_settle_them(&cuttable()).await;
+async fn disconnected_placements_are_settled_by_their_keys() {
+    disconnected_placements_are_unknown_and_settled_by_key(&cuttable()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn takes_whose_connection_dies_in_mid_batch_are_settled_by_their_keys() {
-    takes_that_are_cut_off_are_unknown_and_their_keys_settle_them(&cuttable()).await;
+async fn disconnected_takes_are_settled_by_their_keys() {
+    disconnected_takes_are_unknown_and_settled_by_key(&cuttable()).await;
 }
 
 /// Calls as many of them as there are numbers, at the same time.
@@ -88,7 +88,7 @@ where
 
 /// The key is waited for, because it decides, for 2 s. Only its own member fails for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_another_transaction_keeps_fails_its_own_placement_only() {
+async fn key_held_by_another_transaction_fails_only_its_placement() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     let first = place(&repo, new_order(1)).await;
@@ -115,7 +115,7 @@ async fn a_key_that_another_transaction_keeps_fails_its_own_placement_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_another_transaction_keeps_fails_its_own_take_only() {
+async fn key_held_by_another_transaction_fails_only_its_take() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     let mut ids = vec![];
@@ -146,7 +146,7 @@ async fn a_key_that_another_transaction_keeps_fails_its_own_take_only() {
 
 /// An operator's own rule refuses one order.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_is_refused_fails_no_other() {
+async fn rejected_row_fails_no_other_request() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     fixture.raw().execute("ALTER TABLE orders ADD CHECK (distance <> 1020)");
@@ -163,7 +163,7 @@ async fn a_row_that_is_refused_fails_no_other() {
 
 /// Counted by PostgreSQL: the rows that all statements together have read.
 #[tokio::test(flavor = "multi_thread")]
-async fn equal_lists_that_wait_together_share_one_query() {
+async fn equal_queued_lists_share_one_query() {
     const CALLS: u16 = 2_000;
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
@@ -192,7 +192,7 @@ async fn equal_lists_that_wait_together_share_one_query() {
 
 /// The server has stopped to answer, so nothing leaves the queues.
 #[tokio::test(flavor = "multi_thread")]
-async fn where_too_many_wait_the_next_are_refused_at_once() {
+async fn full_queues_reject_immediately_and_change_nothing() {
     const CALLS: u16 = 10_000;
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);

@@ -12,7 +12,7 @@ const NO_CHECKS: &str = "
     END $$;";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_breaks_a_law_is_corrupt() {
+async fn row_that_violates_a_domain_rule_is_corrupt() {
     for (spoil, shows_in_list) in [
         ("distance = -5", true),
         ("status = 'LOST'", true),
@@ -53,7 +53,7 @@ async fn a_row_that_breaks_a_law_is_corrupt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_misses_its_tables_is_unavailable() {
+async fn store_without_its_tables_is_unavailable() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
@@ -66,7 +66,7 @@ async fn a_store_that_misses_its_tables_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_that_somebody_has_changed_are_told() {
+async fn added_constraint_and_dropped_not_null_are_reported() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
@@ -81,7 +81,7 @@ async fn tables_that_somebody_has_changed_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_that_are_used_up_place_nothing() {
+async fn exhausted_ids_place_nothing() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     fixture.raw().execute("SELECT setval('orders_id_seq', 9007199254740990)");

@@ -30,7 +30,7 @@ async fn warm_up(repo: &Arc<PgOrderRepo>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_the_server_dropped_fail_nobody() {
+async fn connections_closed_by_the_server_fail_no_call() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     for n in 0..10 {
@@ -53,7 +53,7 @@ async fn connections_that_the_server_dropped_fail_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_restarts_leaves_no_stale_connection() {
+async fn restarted_server_leaves_no_stale_connection() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let info = ConnectionInfo::parse(&database.url()).unwrap();
@@ -87,7 +87,7 @@ async fn a_server_that_restarts_leaves_no_stale_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_became_read_only_is_replaced() {
+async fn connection_that_became_read_only_is_replaced() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     let read_only = |on: bool| {
@@ -114,7 +114,7 @@ async fn a_connection_that_became_read_only_is_replaced() {
 
 /// The statement is under way when its connection dies, so nobody can know.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_cut_in_the_middle_leaves_a_change_unknown_and_a_read_unharmed() {
+async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     let free = place(&repo, new_order(1)).await.id;
@@ -152,7 +152,7 @@ async fn a_connection_that_is_cut_in_the_middle_leaves_a_change_unknown_and_a_re
 
 /// It keeps its connections, so nothing but time tells.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_stands_still_is_told_in_time() {
+async fn unresponsive_server_is_reported_in_time() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let info = ConnectionInfo::parse(&database.url()).unwrap();
@@ -182,7 +182,7 @@ async fn a_server_that_stands_still_is_told_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_stays_locked_is_unavailable_in_time_and_nothing_is_changed() {
+async fn locked_table_is_unavailable_in_time_and_unchanged() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let free = place(&repo, new_order(1)).await.id;
@@ -198,7 +198,7 @@ async fn a_table_that_stays_locked_is_unavailable_in_time_and_nothing_is_changed
 
 /// The time in the queue counts: they wait together, not one after the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_queues_while_the_server_is_gone_gives_up_with_the_first() {
+async fn queued_calls_fail_together_while_the_server_is_down() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let info = ConnectionInfo::parse(&database.url()).unwrap();
@@ -220,7 +220,7 @@ async fn who_queues_while_the_server_is_gone_gives_up_with_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_that_queue_are_served_while_the_server_is_slow() {
+async fn queued_calls_are_served_by_a_slow_server() {
     let fixture = Fixture::new();
     let repo = Arc::new(PgOrderRepo::open(&fixture.info(), NonZero::new(1).unwrap()).unwrap());
     fixture.raw().execute(
@@ -241,7 +241,7 @@ async fn calls_that_queue_are_served_while_the_server_is_slow() {
 
 /// Whatever the database is set to. That a standby has applied it stays the operator's choice.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_answered_is_on_the_disk() {
+async fn acknowledged_change_is_on_the_disk() {
     let fixture = Fixture::new();
     fixture.open();
     for (set, expected) in [
@@ -299,7 +299,7 @@ async fn setting_seen_by(repo: &PgOrderRepo, database: &TestDb, name: &str) -> S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_connection_is_bounded() {
+async fn every_connection_has_timeouts() {
     let fixture = Fixture::new();
     for (name, value) in [
         ("statement_timeout", "5000"),

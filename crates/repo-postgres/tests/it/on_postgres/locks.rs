@@ -7,7 +7,7 @@ use order_domain::{OrderRepo, Take, TakeOutcome};
 use super::fixture::{Fixture, key, keyed, new_order, place, wish};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_is_locked_is_busy_at_once() {
+async fn locked_row_is_busy_immediately() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;
@@ -27,7 +27,7 @@ async fn a_row_that_is_locked_is_busy_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_needs_no_change_is_told_although_the_row_is_locked() {
+async fn locked_rows_do_not_delay_outcomes_without_a_change() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let taken = place(&repo, keyed(1, "placed")).await;
@@ -46,7 +46,7 @@ async fn what_needs_no_change_is_told_although_the_row_is_locked() {
 
 /// The winner is seen although it came in after the statement of the loser had begun.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_is_taken_in_another_session_is_taken() {
+async fn order_taken_in_another_session_is_already_taken() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let id = place(&repo, new_order(1)).await.id;

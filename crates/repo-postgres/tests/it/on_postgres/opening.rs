@@ -28,7 +28,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_missing_is_created() {
+async fn missing_database_is_created() {
     let fixture = Fixture::new();
     assert!(!fixture.database.exists());
     place(&fixture.open(), new_order(1)).await;
@@ -36,7 +36,7 @@ async fn a_database_that_is_missing_is_created() {
 }
 
 #[test]
-fn a_database_with_a_strange_name_is_created() {
+fn database_name_is_quoted() {
     let database = TestDb::new();
     let strange = format!("{}\"; '%", database.name());
     let mut server = database.server();
@@ -52,7 +52,7 @@ fn a_database_with_a_strange_name_is_created() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_is_still_there_after_reopening() {
+async fn reopened_store_keeps_orders_and_keys() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     let placed = place(&repo, keyed(1, "key")).await;
@@ -68,7 +68,7 @@ async fn all_is_still_there_after_reopening() {
 }
 
 #[test]
-fn several_threads_open_one_missing_database_at_once() {
+fn threads_open_one_new_store_concurrently() {
     for _ in 0..3 {
         let fixture = Fixture::new();
         thread::scope(|threads| {
@@ -83,12 +83,12 @@ fn several_threads_open_one_missing_database_at_once() {
 const CHILDS_DATABASE: &str = "ORDER_REPO_POSTGRES_TEST_URL";
 
 #[test]
-fn eight_processes_open_one_missing_database_at_once() {
+fn processes_open_one_new_database_concurrently() {
     let fixture = Fixture::new();
     let children: Vec<_> = (0..8)
         .map(|_| {
             Command::new(env::current_exe().unwrap())
-                .args(["--exact", "on_postgres::opening::a_child_opens_the_database_it_is_given"])
+                .args(["--exact", "on_postgres::opening::child_process_opens_the_given_database"])
                 .env(CHILDS_DATABASE, fixture.database.url())
                 .spawn()
                 .unwrap()
@@ -102,7 +102,7 @@ fn eight_processes_open_one_missing_database_at_once() {
 
 /// Run by the test above as a process of its own; alone it opens a database of its own.
 #[test]
-fn a_child_opens_the_database_it_is_given() {
+fn child_process_opens_the_given_database() {
     match env::var(CHILDS_DATABASE) {
         Ok(url) => migrate(&url).unwrap(),
         Err(_) => drop(Fixture::new().open()),
@@ -110,7 +110,7 @@ fn a_child_opens_the_database_it_is_given() {
 }
 
 #[test]
-fn a_migration_that_fails_leaves_the_tables_as_they_were() {
+fn failed_migration_leaves_the_tables_unchanged() {
     let fixture = Fixture::new();
     fixture.database.create();
     let mut raw = fixture.raw();
@@ -124,7 +124,7 @@ fn a_migration_that_fails_leaves_the_tables_as_they_were() {
 
 /// Who waits for the lock must see what was done meanwhile.
 #[test]
-fn no_isolation_level_keeps_several_from_starting_at_once() {
+fn concurrent_starts_succeed_at_every_isolation_level() {
     for level in ["repeatable read", "serializable"] {
         let fixture = Fixture::new();
         fixture.database.create();
@@ -142,7 +142,7 @@ fn no_isolation_level_keeps_several_from_starting_at_once() {
 
 /// It takes the connection and says nothing.
 #[test]
-fn a_host_that_says_nothing_is_given_up_in_time() {
+fn silent_host_times_out() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://u@{}/d", silent.local_addr().unwrap());
     let began = Instant::now();
@@ -153,7 +153,7 @@ fn a_host_that_says_nothing_is_given_up_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_says_nothing_is_passed_over_for_the_next() {
+async fn silent_host_is_skipped_for_the_next() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server::start(ServerSettings::Fast);
     let url = server.url("orders").replace('@', &format!("@{},", silent.local_addr().unwrap()));
@@ -175,7 +175,7 @@ fn with_a_role(server: &Server, database: &TestDb) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_without_rights_may_work_but_neither_create_nor_migrate() {
+async fn role_without_ownership_can_serve_but_not_migrate() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let clerk = with_a_role(&server, &database);
@@ -201,7 +201,7 @@ async fn a_role_without_rights_may_work_but_neither_create_nor_migrate() {
 }
 
 #[test]
-fn who_is_refused_hears_why_but_no_password() {
+fn rejected_login_is_reported_without_the_password() {
     let server = Server::start(ServerSettings::Fast);
     let url = format!("postgres://clerk:marker@127.0.0.1:{}/postgres", server.port());
     let error = migrate(&url).unwrap_err();
@@ -212,7 +212,7 @@ fn who_is_refused_hears_why_but_no_password() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_in_one_line() {
+fn unreachable_server_is_reported_in_one_line() {
     let error = migrate("postgres://u:marker@127.0.0.1:1/d").unwrap_err();
     let text = causes(&error);
     assert!(text.starts_with("the database cannot be reached: "), "{text}");
@@ -220,7 +220,7 @@ fn a_server_that_is_not_there_is_told_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_hosts_the_one_that_may_be_written_is_used() {
+async fn writable_host_of_several_is_used() {
     let (standby, leader) =
         (Server::start(ServerSettings::Fast), Server::start(ServerSettings::Fast));
     let database = TestDb::on_server(&standby);

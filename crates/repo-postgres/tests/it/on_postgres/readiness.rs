@@ -138,7 +138,7 @@ async fn locked_tables_do_not_hold_up_the_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_migrations_are_reported_whatever_is_left_of_them() {
+async fn missing_migrations_are_reported() {
     let fixture = Fixture::new();
     let repo = fixture.open();
     for statement in [

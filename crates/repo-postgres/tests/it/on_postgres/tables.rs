@@ -22,7 +22,7 @@ fn made(session: &mut Session) -> String {
 }
 
 #[test]
-fn migrations_go_up_and_down_and_up_again() {
+fn migrations_run_up_down_and_up_again() {
     let fixture = Fixture::new();
     PgOrderRepo::migrate(&fixture.info()).unwrap();
     let mut raw = fixture.raw();
@@ -43,7 +43,7 @@ fn migrations_go_up_and_down_and_up_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_schema_is_left_alone() {
+async fn newer_schema_is_accepted() {
     let fixture = Fixture::new();
     let id = place(&fixture.open(), new_order(1)).await.id;
     fixture.raw().execute(
@@ -95,7 +95,7 @@ fn insert(session: &mut Session, changes: &[(&str, &str)]) -> Result<(), String>
 }
 
 #[test]
-fn a_row_that_breaks_a_law_is_refused() {
+fn tables_reject_invalid_rows() {
     let fixture = Fixture::new();
     PgOrderRepo::migrate(&fixture.info()).unwrap();
     let raw = &mut fixture.raw();
