@@ -275,7 +275,7 @@ fn attempt<M, T>(
     }
     if outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::ReadOnly(_)))) {
         // So are the others, most likely: the server is a leader no more, or was told to be so.
-        connection.condemn();
+        connection.invalidate_generation();
     }
     outcomes
 }

@@ -10,93 +10,91 @@ use order_repo_diesel::rows::{OrderRow, PlacedRow, SummaryRow};
 
 use crate::{
     error::StoreError,
-    statement::{Outcomes, each_its_row, index, statement},
+    statement::{Outcomes, index, rows_by_request, statement},
 };
 
 statement! {
-    /// Parts of the list of all orders, each by where it begins: each row with the number of the
-    /// member it is for.
+    /// Lists orders with ids below a bound. Each row begins with the number of its request.
     ListAll {
         before: BigInt => i64,
-        show: BigInt => i64,
+        max_rows: BigInt => i64,
     } -> (BigInt, (BigInt, BigInt, Text)),
-    "SELECT part.n, found.* FROM unnest(",
-    ") WITH ORDINALITY AS part (before, show, n) \
+    "SELECT input.n, found.* FROM unnest(",
+    ") WITH ORDINALITY AS input (before, max_rows, n) \
      CROSS JOIN LATERAL ( \
-         SELECT id, distance, status FROM orders WHERE id < part.before \
-         ORDER BY id DESC LIMIT part.show \
+         SELECT id, distance, status FROM orders WHERE id < input.before \
+         ORDER BY id DESC LIMIT input.max_rows \
      ) AS found \
-     ORDER BY part.n, found.id DESC"
+     ORDER BY input.n, found.id DESC"
 }
 
 statement! {
-    /// The same, each by how many orders are newer. These are counted in the index: no row is
-    /// read but those that are shown, where the table has been vacuumed since they were placed.
+    /// Lists orders after a number of newer ones. Those are counted in the index: only rows that
+    /// are returned are read, if the table has been vacuumed since the others were placed.
     SkipAndListAll {
         skip: BigInt => i64,
-        show: BigInt => i64,
+        max_rows: BigInt => i64,
     } -> (BigInt, (BigInt, BigInt, Text)),
-    "SELECT part.n, found.* FROM unnest(",
-    ") WITH ORDINALITY AS part (skip, show, n) \
+    "SELECT input.n, found.* FROM unnest(",
+    ") WITH ORDINALITY AS input (skip, max_rows, n) \
      CROSS JOIN LATERAL ( \
          SELECT id, distance, status FROM orders \
-         WHERE id <= (SELECT id FROM orders ORDER BY id DESC OFFSET part.skip LIMIT 1) \
-         ORDER BY id DESC LIMIT part.show \
+         WHERE id <= (SELECT id FROM orders ORDER BY id DESC OFFSET input.skip LIMIT 1) \
+         ORDER BY id DESC LIMIT input.max_rows \
      ) AS found \
-     ORDER BY part.n, found.id DESC"
+     ORDER BY input.n, found.id DESC"
 }
 
-/// Parts of the list of orders with one status are told apart in words that only the index
-/// `orders_by_status` fits: for `status = ?` PostgreSQL may walk over all orders, if it believes
-/// that there are many with that status.
+/// A condition on the status that only the index `orders_by_status` can serve. For `status = ?`
+/// PostgreSQL may scan all orders if it expects many with that status.
 macro_rules! with_status {
     ($and:literal) => {
         concat!(
             "(status, id) ",
             $and,
-            " AND (status, id) > (part.status, 0) ORDER BY status DESC, id DESC "
+            " AND (status, id) > (input.status, 0) ORDER BY status DESC, id DESC "
         )
     };
 }
 
 statement! {
-    /// The same as [`ListAll`] of the orders with one status.
+    /// [`ListAll`] for orders with one status.
     ListByStatus {
         before: BigInt => i64,
-        show: BigInt => i64,
+        max_rows: BigInt => i64,
         status: Text => &'static str,
     } -> (BigInt, (BigInt, BigInt, Text)),
-    "SELECT part.n, found.* FROM unnest(",
-    concat!(") WITH ORDINALITY AS part (before, show, status, n) \
+    "SELECT input.n, found.* FROM unnest(",
+    concat!(") WITH ORDINALITY AS input (before, max_rows, status, n) \
      CROSS JOIN LATERAL ( \
          SELECT id, distance, status FROM orders WHERE ",
-             with_status!("< (part.status, part.before)"), "LIMIT part.show \
+             with_status!("< (input.status, input.before)"), "LIMIT input.max_rows \
      ) AS found \
-     ORDER BY part.n, found.id DESC")
+     ORDER BY input.n, found.id DESC")
 }
 
 statement! {
-    /// The same as [`SkipAndListAll`] of the orders with one status.
+    /// [`SkipAndListAll`] for orders with one status.
     SkipAndListByStatus {
         skip: BigInt => i64,
-        show: BigInt => i64,
+        max_rows: BigInt => i64,
         status: Text => &'static str,
     } -> (BigInt, (BigInt, BigInt, Text)),
-    "SELECT part.n, found.* FROM unnest(",
-    concat!(") WITH ORDINALITY AS part (skip, show, status, n) \
+    "SELECT input.n, found.* FROM unnest(",
+    concat!(") WITH ORDINALITY AS input (skip, max_rows, status, n) \
      CROSS JOIN LATERAL ( \
          SELECT id, distance, status FROM orders WHERE ",
-             with_status!("<= (part.status, ( \
-                 SELECT id FROM orders WHERE (status, id) > (part.status, 0) \
-                     AND (status, id) <= (part.status, 9223372036854775807) \
-                 ORDER BY status DESC, id DESC OFFSET part.skip LIMIT 1 \
-             ))"), "LIMIT part.show \
+             with_status!("<= (input.status, ( \
+                 SELECT id FROM orders WHERE (status, id) > (input.status, 0) \
+                     AND (status, id) <= (input.status, 9223372036854775807) \
+                 ORDER BY status DESC, id DESC OFFSET input.skip LIMIT 1 \
+             ))"), "LIMIT input.max_rows \
      ) AS found \
-     ORDER BY part.n, found.id DESC")
+     ORDER BY input.n, found.id DESC")
 }
 
 statement! {
-    /// Single orders, each with the number of the member it is for.
+    /// Finds single orders. Each row begins with the number of its request.
     FindOrders {
         ids: BigInt => i64,
     } -> (
@@ -117,97 +115,85 @@ statement! {
      ) AS found"
 }
 
-/// Parts of the list, newest first. In one statement those that are of one form.
+/// Lists orders, newest first. Requests that need the same statement share it.
 pub(crate) fn list_all(
     connection: &mut PgConnection,
-    members: &[ListQuery],
+    requests: &[ListQuery],
 ) -> Outcomes<Vec<OrderSummary>> {
-    let mut outcomes: Vec<_> = members.iter().map(|_| Ok(vec![])).collect();
-    let (mut all, mut some, mut later, mut some_later) =
-        (Parts::default(), Parts::default(), Parts::default(), Parts::default());
-    for (member, query) in members.iter().enumerate() {
-        let (start, parts) = match (start(query.window), query.status) {
-            (Start::Before(id), None) => (id, &mut all),
-            (Start::Before(id), Some(_)) => (id, &mut some),
-            (Start::After(skip), None) => (skip, &mut later),
-            (Start::After(skip), Some(_)) => (skip, &mut some_later),
+    let mut outcomes: Vec<_> = requests.iter().map(|_| Ok(vec![])).collect();
+    let (mut all, mut by_status) = (Group::default(), Group::default());
+    let (mut skip_all, mut skip_by_status) = (Group::default(), Group::default());
+    for (request, query) in requests.iter().enumerate() {
+        let (start, is_skip) = match query.window {
+            Window::Before(cursor) => (cursor.before.get(), false),
+            // The first page needs no counting.
+            Window::Page(page) if page.offset() == 0 => (i64::MAX, false),
+            Window::Page(page) => (page.offset(), true),
         };
-        parts.add(member, start, query);
+        let group = match (is_skip, query.status) {
+            (false, None) => &mut all,
+            (false, Some(_)) => &mut by_status,
+            (true, None) => &mut skip_all,
+            (true, Some(_)) => &mut skip_by_status,
+        };
+        group.add(request, start, query);
     }
-    all.read(&mut outcomes, |Parts { start: before, show, .. }| {
-        ListAll { before, show }.load(connection)
+    all.load(&mut outcomes, |Group { start: before, max_rows, .. }| {
+        ListAll { before, max_rows }.load(connection)
     });
-    some.read(&mut outcomes, |Parts { start: before, show, status, .. }| {
-        ListByStatus { before, show, status }.load(connection)
+    by_status.load(&mut outcomes, |Group { start: before, max_rows, status, .. }| {
+        ListByStatus { before, max_rows, status }.load(connection)
     });
-    later.read(&mut outcomes, |Parts { start: skip, show, .. }| {
-        SkipAndListAll { skip, show }.load(connection)
+    skip_all.load(&mut outcomes, |Group { start: skip, max_rows, .. }| {
+        SkipAndListAll { skip, max_rows }.load(connection)
     });
-    some_later.read(&mut outcomes, |Parts { start: skip, show, status, .. }| {
-        SkipAndListByStatus { skip, show, status }.load(connection)
+    skip_by_status.load(&mut outcomes, |Group { start: skip, max_rows, status, .. }| {
+        SkipAndListByStatus { skip, max_rows, status }.load(connection)
     });
     outcomes
 }
 
-/// Where a part of the list begins.
-enum Start {
-    /// With the newest order below this id.
-    Before(i64),
-    /// After so many orders.
-    After(i64),
-}
-
-/// The first page is all that lies before the end.
-fn start(window: Window) -> Start {
-    match window {
-        Window::Before(cursor) => Start::Before(cursor.before.get()),
-        Window::Page(page) if page.offset() == 0 => Start::Before(i64::MAX),
-        Window::Page(page) => Start::After(page.offset()),
-    }
-}
-
-/// Parts of the list that are asked for in the same form: an entry for each.
+/// Requests that share a statement, with one entry for each.
 #[derive(Default)]
-struct Parts {
-    members: Vec<usize>,
+struct Group {
+    requests: Vec<usize>,
+    /// An id or a number of orders, depending on the statement.
     start: Vec<i64>,
-    show: Vec<i64>,
-    /// Where all parts have one.
+    max_rows: Vec<i64>,
+    /// Empty if the statement lists all orders.
     status: Vec<&'static str>,
 }
 
-type Part = Result<Vec<OrderSummary>, StoreError>;
-
-impl Parts {
-    fn add(&mut self, member: usize, start: i64, query: &ListQuery) {
-        self.members.push(member);
+impl Group {
+    fn add(&mut self, request: usize, start: i64, query: &ListQuery) {
+        self.requests.push(request);
         self.start.push(start);
-        self.show.push(query.window.limit().get().into());
+        self.max_rows.push(query.window.limit().get().into());
         self.status.extend(query.status.map(OrderStatus::as_str));
     }
 
-    /// Gives each row to the member it is for.
-    fn read(
+    /// Runs the statement and adds each row to the outcome of its request.
+    fn load(
         mut self,
-        outcomes: &mut [Part],
-        rows: impl FnOnce(Self) -> QueryResult<Vec<(i64, SummaryRow)>>,
+        outcomes: &mut [Result<Vec<OrderSummary>, StoreError>],
+        statement: impl FnOnce(Self) -> QueryResult<Vec<(i64, SummaryRow)>>,
     ) {
-        let members = std::mem::take(&mut self.members);
-        if members.is_empty() {
+        let requests = std::mem::take(&mut self.requests);
+        if requests.is_empty() {
             return;
         }
-        match rows(self) {
+        match statement(self) {
             Err(error) => {
                 let failure = StoreError::from(error);
-                for member in members {
-                    outcomes[member] = Err(failure.clone());
+                for request in requests {
+                    outcomes[request] = Err(failure.clone());
                 }
             }
             Ok(rows) => {
                 for (n, row) in rows {
-                    let outcome = &mut outcomes[members[index(n)]];
+                    let outcome = &mut outcomes[requests[index(n)]];
                     match (outcome.as_mut(), OrderSummary::try_from(row)) {
-                        (Ok(part), Ok(order)) => part.push(order),
+                        (Ok(orders), Ok(order)) => orders.push(order),
                         (Ok(_), Err(corrupt)) => *outcome = Err(corrupt.into()),
                         (Err(_), _) => {}
                     }
@@ -217,15 +203,15 @@ impl Parts {
     }
 }
 
-/// Single orders.
+/// Finds single orders.
 pub(crate) fn find_all(
     connection: &mut PgConnection,
-    members: &[OrderId],
+    requests: &[OrderId],
 ) -> Outcomes<Option<Order>> {
     type Row = (PlacedRow, String, PgTimestamp, Option<PgTimestamp>);
-    let statement = FindOrders { ids: members.iter().map(|id| id.get()).collect() };
+    let statement = FindOrders { ids: requests.iter().map(|id| id.get()).collect() };
     let rows = statement.load(connection);
-    each_its_row(members.len(), rows, |(placed, status, created_at, taken_at): Row| {
+    rows_by_request(requests.len(), rows, |(placed, status, created_at, taken_at): Row| {
         let (created_at, taken_at) = (unix_micros(created_at), taken_at.map(unix_micros));
         Ok(Order::try_from(OrderRow { placed, status, created_at, taken_at })?)
     })
@@ -249,7 +235,7 @@ mod tests {
         };
 
         #[test]
-        fn each_member_of_a_batch_has_its_own_part() {
+        fn each_request_of_a_batch_has_its_own_page() {
             let (_database, mut session) = database();
             place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order));
             session.execute(
@@ -257,19 +243,19 @@ mod tests {
                  WHERE id IN (2, 4)",
             );
             let all = |window| ListQuery { window, status: None };
-            let some = |window, status| ListQuery { window, status: Some(status) };
+            let with_status = |window, status| ListQuery { window, status: Some(status) };
             let batch = [
-                some(page(1, 9), OrderStatus::Taken),
+                with_status(page(1, 9), OrderStatus::Taken),
                 all(page(1, 2)),
                 all(page(3, 2)),
-                some(before(5, 9), OrderStatus::Unassigned),
+                with_status(before(5, 9), OrderStatus::Unassigned),
                 all(page(9, 9)),
-                some(page(2, 1), OrderStatus::Taken),
+                with_status(page(2, 1), OrderStatus::Taken),
                 all(before(4, 2)),
             ];
             let ids: Vec<Vec<i64>> = list_all(session.connection(), &batch)
                 .into_iter()
-                .map(|part| part.unwrap().iter().map(|order| order.id.get()).collect())
+                .map(|orders| orders.unwrap().iter().map(|order| order.id.get()).collect())
                 .collect();
             let expected =
                 [vec![4, 2], vec![5, 4], vec![1], vec![3, 1], vec![], vec![2], vec![3, 2]];
@@ -278,7 +264,7 @@ mod tests {
         }
 
         #[test]
-        fn a_row_that_cannot_be_spoils_one_members_part_only() {
+        fn corrupt_row_fails_only_the_request_that_reads_it() {
             let (_database, mut session) = database();
             place_all(session.connection(), &[1, 2, 3].map(new_order));
             session.execute(
@@ -292,13 +278,13 @@ mod tests {
             assert_eq!(good, [true, false, true]);
         }
 
-        /// Counted, not timed: the pages of the table that are read.
+        /// Compares the numbers of disk pages that are read, not times.
         #[test]
-        fn what_a_page_skips_is_counted_in_the_index_and_not_read() {
+        fn skipped_orders_are_counted_in_the_index_and_not_read() {
             let (_database, mut session) = database();
             fill(&mut session, 20_000);
             session.execute("VACUUM orders");
-            let sql = text(&SkipAndListAll { skip: vec![], show: vec![] });
+            let sql = text(&SkipAndListAll { skip: vec![], max_rows: vec![] });
             let pages = |session: &mut Session, skip: &str| -> u32 {
                 let plan = session.plan(&format!(
                     "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {}",

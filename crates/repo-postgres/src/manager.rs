@@ -1,4 +1,4 @@
-//! Makes connections for the pools, and decides which of them may serve no longer.
+//! Makes connections for the pools, and invalidates them.
 
 use std::{
     sync::{
@@ -24,35 +24,37 @@ use crate::{
 
 /// The settings of every session that serves requests.
 ///
-/// The timeouts keep a disturbance of the database from holding all connections. They do not help
-/// against a server that stops responding; the deadline of a request does. The isolation level is
-/// the one that the statements are written for: each sees what was committed before it began, and
-/// reads a row again that was locked meanwhile. A response must be durable, so a commit waits at
-/// least for the disk and for the standbys that the operator requires. The level is set in every
-/// session, also where it is not raised, so that a reload of the server's settings cannot lower it.
-/// Compiling a query takes longer than any of these statements.
+/// * The timeouts keep a slow database from occupying all connections. If the server does not
+///   respond at all, the deadline of a request applies.
+/// * The statements rely on the isolation level: each sees what was committed before it began, and
+///   reads a row again that was locked meanwhile.
+/// * A response must be durable, so a commit waits at least for the disk and for the standbys that
+///   the operator requires. The level is set in every session, even if it is not raised, so that a
+///   reload of the server's settings cannot lower it.
+/// * Compiling a query (`jit`) takes longer than any of these statements.
 const SESSION_SETTINGS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '2s'; \
      SET idle_in_transaction_session_timeout = '5s'; \
      SET default_transaction_isolation = 'read committed'; SET jit = off; \
      SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
          WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
-/// The longest lifetime of a connection. Within it a service follows an address that leads to
-/// another server, and leaves a server that is a leader no longer and was never told.
+/// The longest lifetime of a connection. Within it a service follows an address to another server,
+/// and leaves a server that is no longer the primary but accepts connections as before.
 pub(crate) const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
 
-/// Connections that are made together end apart: their lifetimes differ by up to a quarter.
+/// The number of different lifetimes. Connections that are made at the same time do not expire at
+/// the same time: their lifetimes differ by up to a quarter.
 const LIFETIME_STEPS: u32 = 8;
 
-/// Connections are not invalidated more often than this. One that is younger and reports the same
-/// speaks for the server, not for itself, and replacing it would take it from the reads.
+/// The minimum time between two invalidations. A younger connection that is read-only, too, shows
+/// that the server is, and reads can still use it.
 const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a connection in use is checked to have its own session still. A pooler can be changed
-/// to transaction mode while it has connections.
+/// How often a connection in use is checked for still having its own session. A pooler can be
+/// changed to transaction mode while it has connections.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A connection whose session is its own.
+/// A connection with a session of its own.
 pub(crate) struct PooledConnection {
     pub(crate) postgres: PgConnection,
     generation: u64,
@@ -62,7 +64,7 @@ pub(crate) struct PooledConnection {
     checked_at: Instant,
 }
 
-/// Connections of earlier generations are invalid.
+/// The current generation of connections. Those of earlier generations are invalid.
 #[derive(Default)]
 struct Generation {
     number: AtomicU64,
@@ -70,13 +72,13 @@ struct Generation {
 }
 
 impl PooledConnection {
-    /// Lets no request use this connection again, nor any that is as old. To be called when the
-    /// server reports what another server, or the same one later, may not report.
-    pub(crate) fn condemn(&self) {
+    /// Invalidates this connection and all that are as old. To be called when the server reports a
+    /// state that another server, or the same one later, may not have.
+    pub(crate) fn invalidate_generation(&self) {
         let mut since = self.current.since.lock().unwrap_or_else(PoisonError::into_inner);
-        let just_now = since.is_some_and(|since| since.elapsed() < MIN_INVALIDATION_INTERVAL);
-        // Where another caller did it already, the connections made since then may be good.
-        if !just_now && !self.is_invalid() {
+        let is_recent = since.is_some_and(|since| since.elapsed() < MIN_INVALIDATION_INTERVAL);
+        // If another caller has done so already, newer connections may be valid.
+        if !is_recent && !self.is_invalid() {
             self.current.number.fetch_add(1, Ordering::Relaxed);
             *since = Some(Instant::now());
         }
@@ -90,7 +92,7 @@ impl PooledConnection {
         Instant::now() >= self.expires_at
     }
 
-    /// Checks now and then that the session is the same as before.
+    /// Checks, at intervals, that the session is the same as before.
     fn verify_session(&mut self) -> Result<(), NoConnection> {
         if self.checked_at.elapsed() >= SESSION_CHECK_INTERVAL {
             self.marker.verify(&mut self.postgres)?;
@@ -104,7 +106,7 @@ impl PooledConnection {
 /// connections of all pools.
 #[derive(Clone)]
 pub(crate) struct Manager {
-    libpq: String,
+    connection_string: String,
     lifetime: Duration,
     current: Arc<Generation>,
     opened: Arc<AtomicU32>,
@@ -114,7 +116,7 @@ pub(crate) struct Manager {
 impl Manager {
     pub(crate) fn new(info: &ConnectionInfo) -> Self {
         Self {
-            libpq: info.to_connection_string(),
+            connection_string: info.to_connection_string(),
             lifetime: CONNECTION_LIFETIME,
             current: Arc::default(),
             opened: Arc::default(),
@@ -134,10 +136,10 @@ impl ManageConnection for Manager {
     type Error = NoConnection;
 
     fn connect(&self) -> Result<PooledConnection, NoConnection> {
-        // Read first: a connection that is invalidated while it is made must not be taken for new.
+        // Read first: a connection that is invalidated while it is made must not count as new.
         let generation = self.current.number.load(Ordering::Relaxed);
         let expires_at = Instant::now() + self.next_lifetime();
-        let (mut postgres, marker) = session::open(&self.libpq, &self.verifying)?;
+        let (mut postgres, marker) = session::open(&self.connection_string, &self.verifying)?;
         postgres.batch_execute(SESSION_SETTINGS)?;
         postgres.batch_execute(PLANNER_SETTINGS)?;
         let current = Arc::clone(&self.current);
@@ -145,7 +147,7 @@ impl ManageConnection for Manager {
         Ok(PooledConnection { postgres, generation, current, expires_at, marker, checked_at })
     }
 
-    /// Notices without a round trip that the server has closed the connection, as it does when it
+    /// Detects without a round trip that the server has closed the connection, as it does when it
     /// stops. libpq reads what has arrived: first the server's last message, then the end of the
     /// stream.
     fn is_valid(&self, connection: &mut PooledConnection) -> Result<(), NoConnection> {
@@ -158,7 +160,7 @@ impl ManageConnection for Manager {
         Ok(())
     }
 
-    /// r2d2 ends only idle connections by their age; one that is always in use is ended here.
+    /// r2d2 closes only idle connections by age. This closes connections that are always in use.
     fn has_broken(&self, connection: &mut PooledConnection) -> bool {
         panicking()
             || connection.is_invalid()
@@ -227,7 +229,7 @@ mod tests {
             assert!(ends.first() >= Some(&(CONNECTION_LIFETIME * 3 / 4)), "{ends:?}");
         }
 
-        /// As by a pooler that is changed to transaction mode while it has connections.
+        /// A pooler that is changed to transaction mode while it has connections has this effect.
         #[test]
         fn connection_that_lost_its_session_is_dropped() {
             let (_database, manager) = manager(CONNECTION_LIFETIME);

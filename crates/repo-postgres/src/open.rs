@@ -1,4 +1,4 @@
-//! From an address to open connections: the database, the tables, the pool.
+//! Creates the database, migrates it, and makes connection pools.
 
 use std::{
     num::NonZero,
@@ -9,7 +9,6 @@ use std::{
 
 use diesel::{
     connection::SimpleConnection,
-    dsl::exists,
     migration::{Migration, MigrationSource},
     pg::Pg,
     prelude::*,
@@ -28,28 +27,28 @@ use crate::{
     session,
 };
 
-/// The tables, step by step. A database may have steps that are not here: a newer program made
-/// it, and an older one must be able to come back.
+/// The migrations. A database may have further ones, because an older program must be able to use
+/// the database of a newer one.
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
-/// Creates the database if the server lacks it, and brings the tables up to date.
+/// Creates the database if it is missing, and runs pending migrations.
 pub(crate) fn prepare(info: &ConnectionInfo) -> Result<(), OpenError> {
     let mut connection = connect_or_create(info)?;
     migrate(&mut connection).map_err(OpenError::Migrate)
 }
 
-/// A pool on a database that is prepared. It connects in the background: where the first of
-/// several hosts is gone, that takes longer than a start should.
+/// Makes a pool for a prepared database. It connects in the background, because that takes longer
+/// than a start should if the first of several hosts is unreachable.
 pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
     Pool::builder()
         .max_size(size.get())
         .min_idle(Some(1))
-        // Costs no round trip, see `Manager`.
+        // This needs no round trip, see `Manager`.
         .test_on_check_out(true)
         .connection_timeout(CONNECTION_PATIENCE)
-        // Of idle connections; `Manager` limits that of the others.
+        // For idle connections; `Manager` limits the lifetime of the others.
         .max_lifetime(Some(CONNECTION_LIFETIME))
-        // The calls that wait for a connection in vain tell why.
+        // The error is reported by the calls that receive no connection.
         .error_handler(Box::new(NopErrorHandler))
         .build_unchecked(manager)
 }
@@ -59,13 +58,14 @@ fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {
     Ok(connection)
 }
 
-/// How long a database that was created a moment ago may be unreachable. `PgBouncer` rejects
-/// connections to one that it has not found for 15 s.
+/// How long a new database may be unreachable. For 15 s `PgBouncer` rejects connections to a
+/// database that it has not found.
 const CREATED_DATABASE_TIMEOUT: Duration = Duration::from_secs(20);
 const CREATED_DATABASE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// First the database itself: who may not create one, or not see others, must not need to. Which
-/// error it is that a database is missing cannot be told from it, so the server is asked.
+/// Connects to the database first, because the role may lack the privileges to create a database or
+/// to connect to another. The error of a missing database cannot be recognized, so the catalog of
+/// the server is read.
 fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
     let first = match establish(info) {
         Ok(connection) => return Ok(connection),
@@ -77,17 +77,17 @@ fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
         Err(shared @ NoConnection::SharedSession) => return Err(shared.into()),
         Err(NoConnection::Failed(_)) => return Err(first),
     };
-    let Ok(there) = has_database(&mut server, info.database()) else { return Err(first) };
-    // Where several start at once, one creates it and the others' attempts fail. Or it is there by
-    // now; then the second attempt to connect tells what else is wrong.
-    if !there
+    let Ok(exists) = has_database(&mut server, info.database()) else { return Err(first) };
+    // If several processes start at once, one creates the database and the others fail to. If the
+    // database exists by now, the second attempt to connect shows what else is wrong.
+    if !exists
         && let Err(error) = create_database(&mut server, info.database())
         && !has_database(&mut server, info.database()).unwrap_or(false)
     {
         return Err(OpenError::Create(NoConnection::from(error).into()));
     }
     drop(server);
-    let deadline = Instant::now() + if there { Duration::ZERO } else { CREATED_DATABASE_TIMEOUT };
+    let deadline = Instant::now() + if exists { Duration::ZERO } else { CREATED_DATABASE_TIMEOUT };
     loop {
         match establish(info) {
             Err(NoConnection::Failed(_)) if Instant::now() < deadline => {
@@ -100,21 +100,22 @@ fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
 
 fn has_database(server: &mut PgConnection, name: &str) -> QueryResult<bool> {
     let named = pg_database::table.filter(pg_database::datname.eq(name));
-    diesel::select(exists(named)).get_result(server)
+    diesel::select(diesel::dsl::exists(named)).get_result(server)
 }
 
 fn create_database(server: &mut PgConnection, name: &str) -> QueryResult<()> {
     server.batch_execute(&format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\"")))
 }
 
-/// The number of the lock under which migrations run: "orders" in ASCII.
+/// The key of the advisory lock that is held during migrations: "orders" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6f72_6465_7273;
 
-/// diesel takes no lock for this, so it is done under one of ours: who comes second finds nothing
-/// left to do, because in this isolation level it sees what was committed while it waited. All
-/// steps are one transaction: one that fails leaves the tables as they were.
+/// Runs pending migrations in one transaction, so a migration that fails leaves the tables
+/// unchanged. diesel takes no lock for migrations, so an advisory lock is held. A process that has
+/// waited for it finds nothing left to do, because at this isolation level it sees what was
+/// committed meanwhile.
 ///
-/// Nothing is locked, and no right to create tables is needed, where nothing is left to do.
+/// If no migration is pending, nothing is locked and no privilege to create tables is needed.
 fn migrate(connection: &mut PgConnection) -> Result<(), BoxError> {
     if is_current(connection)? {
         return Ok(());
@@ -129,7 +130,7 @@ fn migrate(connection: &mut PgConnection) -> Result<(), BoxError> {
     })
 }
 
-/// Whether all known migrations are applied. Asking diesel would create its table of migrations.
+/// Whether all known migrations are applied. diesel would create its table to find out.
 fn is_current(connection: &mut PgConnection) -> QueryResult<bool> {
     if !has_migrations_table(connection)? {
         return Ok(false);
@@ -140,7 +141,7 @@ fn is_current(connection: &mut PgConnection) -> QueryResult<bool> {
     Ok(known_versions().iter().all(is_applied))
 }
 
-/// Whether the table exists in which diesel notes applied migrations.
+/// Whether the table exists in which diesel records applied migrations.
 pub(crate) fn has_migrations_table(connection: &mut PgConnection) -> QueryResult<bool> {
     let query = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS value";
     Ok(diesel::sql_query(query).get_result::<Flag>(connection)?.value)
@@ -149,7 +150,7 @@ pub(crate) fn has_migrations_table(connection: &mut PgConnection) -> QueryResult
 /// The versions of the migrations that this program knows.
 pub(crate) fn known_versions() -> Vec<String> {
     let migrations: Vec<Box<dyn Migration<Pg>>> =
-        MIGRATIONS.migrations().expect("they were read when this was compiled");
+        MIGRATIONS.migrations().expect("the migrations were parsed at compile time");
     migrations.iter().map(|migration| migration.name().version().to_string()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! The statement that places orders, and remembers and forgets the keys that made them.
+//! The statements that place orders, store the keys of placements, and delete expired keys.
 
 use diesel::{
     prelude::*,
@@ -12,10 +12,10 @@ use order_repo_diesel::{
 
 use crate::{
     error::StoreError,
-    statement::{Outcomes, each_its_row, entry, statement},
+    statement::{Outcomes, key_text, rows_by_request, statement},
 };
 
-/// The moment since which keys are remembered, as SQL.
+/// SQL expression: keys that were stored before this time are expired.
 macro_rules! oldest_key {
     () => {
         "(now() - interval '24 hours')"
@@ -23,15 +23,16 @@ macro_rules! oldest_key {
 }
 
 statement! {
-    /// Places orders, and returns the id of each; none where the key had made an order before.
+    /// Places orders, and returns the id of each, or null if its key has placed an order before.
     ///
-    /// Each request has its id from the beginning, so that each gets its own. A key that another
-    /// transaction is using is waited for, whatever its outcome; the order of keys prevents
-    /// deadlocks between batches. An expired key belongs to its new order.
+    /// Ids are assigned to requests before the insert, so that each row can be returned to its
+    /// request. The statement waits for a key that another transaction is using, for any outcome of
+    /// that transaction. Keys are inserted in order, which prevents deadlocks between batches. An
+    /// expired key is reassigned to its new order.
     ///
-    /// Each key sweeps up to four expired ones, except those that are used here or elsewhere: more
-    /// than one, so that the table shrinks; few, so that no request waits for the sweep. The
-    /// locking subselect is a CTE of its own, so that it runs once whatever the plan.
+    /// Each key deletes up to four expired keys, except for those that are in use: more than one, so
+    /// that the table shrinks, and few, so that no request waits for the deletion. The locking
+    /// subselect is a separate CTE, so that it runs once in any plan.
     PlaceOrders {
         origin_latitudes: Double => f64,
         origin_longitudes: Double => f64,
@@ -74,7 +75,7 @@ statement! {
 }
 
 statement! {
-    /// The orders that keys have made, each with the number of the request it is for.
+    /// Finds the orders that were placed with keys. Each row begins with the number of its request.
     ///
     /// `IS TRUE` keeps `placement_keys_by_age` out of the plan, as in
     /// [`TakeOrders`](crate::taking).
@@ -94,58 +95,57 @@ statement! {
      ) AS placed")
 }
 
-/// How often a key may be found used and then not be there, because it expired in between.
-const TRIES: usize = 3;
+/// How often a placement may be tried whose key is in use and then expires before it is looked up.
+const MAX_ATTEMPTS: usize = 3;
 
-/// Places orders in one statement. Those whose key was used are told the order that it made.
+/// Places orders in one statement. A second one finds the orders whose keys were used before.
 pub(crate) fn place_all(
     connection: &mut PgConnection,
-    members: &[NewOrder],
+    requests: &[NewOrder],
 ) -> Outcomes<PlaceOutcome> {
-    let mut outcomes: Outcomes<PlaceOutcome> = all_fail(members.len(), &StoreError::Restless);
-    let mut waiting: Vec<_> = (0..members.len()).collect();
-    for _ in 0..TRIES {
-        if waiting.is_empty() {
+    let mut outcomes: Outcomes<PlaceOutcome> = all_fail(requests.len(), &StoreError::Restless);
+    let mut pending: Vec<_> = (0..requests.len()).collect();
+    for _ in 0..MAX_ATTEMPTS {
+        if pending.is_empty() {
             break;
         }
-        let batch: Vec<_> = waiting.iter().map(|&member| &members[member]).collect();
+        let batch: Vec<_> = pending.iter().map(|&n| &requests[n]).collect();
         let ids = match insert(connection, &batch) {
             Ok(ids) => ids,
             Err(error) => {
                 let failure = StoreError::from(error);
-                for member in waiting {
-                    outcomes[member] = Err(failure.clone());
+                for n in pending {
+                    outcomes[n] = Err(failure.clone());
                 }
                 break;
             }
         };
-        let mut used = (vec![], vec![]);
-        for (&member, id) in waiting.iter().zip(ids) {
-            let order = &members[member];
+        let (mut replays, mut keys) = (vec![], vec![]);
+        for (&n, id) in pending.iter().zip(ids) {
+            let order = &requests[n];
             match (id, &order.key) {
-                (Some(id), _) => outcomes[member] = placed(id, order),
+                (Some(id), _) => outcomes[n] = placed(id, order),
                 (None, Some(key)) => {
-                    used.0.push(member);
-                    used.1.push(key.clone());
+                    replays.push(n);
+                    keys.push(key.clone());
                 }
                 (None, None) => {}
             }
         }
-        let (used, keys) = used;
-        waiting.clear();
-        for (member, earlier) in used.into_iter().zip(find_placements(connection, &keys)) {
+        pending.clear();
+        for (n, earlier) in replays.into_iter().zip(find_placements(connection, &keys)) {
             match earlier {
-                Ok(Some(earlier)) => outcomes[member] = Ok(PlaceOutcome::KeyUsed(earlier)),
-                Ok(None) => waiting.push(member),
-                // Nothing was placed for this member: all it met was a look.
-                Err(failure) => outcomes[member] = Err(failure.of_a_read()),
+                Ok(Some(earlier)) => outcomes[n] = Ok(PlaceOutcome::KeyUsed(earlier)),
+                Ok(None) => pending.push(n),
+                // Nothing was placed for this request: only the lookup failed.
+                Err(failure) => outcomes[n] = Err(failure.of_a_read()),
             }
         }
     }
     outcomes
 }
 
-/// The orders that keys have made, while the keys are remembered.
+/// Finds the orders that were placed with keys that are not expired.
 pub(crate) fn find_placements(
     connection: &mut PgConnection,
     keys: &[IdempotencyKey],
@@ -155,20 +155,20 @@ pub(crate) fn find_placements(
     }
     let keys = keys.iter().map(|key| key.as_str().to_owned()).collect();
     let statement = FindPlacements { keys };
-    each_its_row(statement.keys.len(), statement.load(connection), |row: PlacedRow| {
+    rows_by_request(statement.keys.len(), statement.load(connection), |row: PlacedRow| {
         Ok(PlacedOrder::try_from(row)?)
     })
 }
 
-fn insert(connection: &mut PgConnection, members: &[&NewOrder]) -> QueryResult<Vec<Option<i64>>> {
-    let routes = || members.iter().map(|order| RouteRow::from(order.route));
+fn insert(connection: &mut PgConnection, requests: &[&NewOrder]) -> QueryResult<Vec<Option<i64>>> {
+    let routes = || requests.iter().map(|order| RouteRow::from(order.route));
     let statement = PlaceOrders {
         origin_latitudes: routes().map(|route| route.origin_latitude).collect(),
         origin_longitudes: routes().map(|route| route.origin_longitude).collect(),
         destination_latitudes: routes().map(|route| route.destination_latitude).collect(),
         destination_longitudes: routes().map(|route| route.destination_longitude).collect(),
-        distances: members.iter().map(|order| order.distance.get()).collect(),
-        keys: members.iter().map(|order| entry(order.key.as_ref())).collect(),
+        distances: requests.iter().map(|order| order.distance.get()).collect(),
+        keys: requests.iter().map(|order| key_text(order.key.as_ref())).collect(),
     };
     statement.load(connection)
 }
@@ -196,7 +196,7 @@ mod tests {
         }
 
         #[test]
-        fn each_member_of_a_batch_has_its_own_outcome() {
+        fn each_request_of_a_batch_has_its_own_outcome() {
             let (_database, mut session) = database();
             let [PlaceOutcome::Placed(earlier)] = place(&mut session, &[keyed(1, "used")])[..]
             else {
@@ -212,7 +212,7 @@ mod tests {
             ];
             let outcomes = place(&mut session, &batch);
 
-            // A number for each member, used or not.
+            // Each request consumes an id, whether it places an order or not.
             let placed = |id: i64, n: u16| {
                 let NewOrder { route, distance, .. } = new_order(n);
                 PlacedOrder { id: id.try_into().unwrap(), route, distance }
@@ -228,12 +228,12 @@ mod tests {
             assert_eq!(place(&mut session, &[]), []);
         }
 
-        /// The change is done and told; only who needs a second look hears that it failed.
+        /// The placement is reported as successful. Only the request that needs a lookup fails.
         #[test]
-        fn a_look_that_fails_after_a_change_fails_only_who_needs_it() {
+        fn failed_lookup_after_a_placement_fails_only_replays() {
             let (_database, mut session) = database();
             place(&mut session, &[keyed(1, "used")]);
-            // Whoever places finds no table afterwards.
+            // After a placement the session finds no table.
             session.execute(
                 "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                      PERFORM set_config('search_path', 'nowhere', false); RETURN NULL; END $$; \
@@ -246,9 +246,9 @@ mod tests {
             assert_eq!(session.number("SELECT count(*) FROM public.orders"), 2);
         }
 
-        /// The statement finds it used, the look for its order does not find it any more.
+        /// The statement finds the key in use. The lookup of its order no longer finds it.
         #[test]
-        fn a_key_that_expires_between_two_looks_places() {
+        fn key_that_expires_between_two_lookups_places() {
             let (_database, mut session) = database();
             place(&mut session, &[keyed(1, "old")]);
             session.execute(
@@ -263,7 +263,7 @@ mod tests {
         }
 
         #[test]
-        fn a_row_that_cannot_be_spoils_one_members_outcome_only() {
+        fn corrupt_row_fails_only_the_request_that_reads_it() {
             let (_database, mut session) = database();
             place(&mut session, &[keyed(1, "spoilt")]);
             session.execute(
@@ -279,7 +279,7 @@ mod tests {
         }
 
         #[test]
-        fn few_expired_keys_are_swept_at_a_time() {
+        fn each_key_sweeps_at_most_four_expired_keys() {
             let (_database, mut session) = database();
             for n in 0..10 {
                 place(&mut session, &[keyed(n, &format!("old-{n}"))]);
@@ -297,7 +297,7 @@ mod tests {
         }
 
         #[test]
-        fn an_expired_key_that_another_process_sweeps_is_waited_for() {
+        fn placement_waits_for_another_sweep_of_its_expired_key() {
             let (database, mut session) = database();
             place(&mut session, &[keyed(1, "old")]);
             session.execute("UPDATE placement_keys SET created_at = now() - interval '2 days'");

@@ -1,4 +1,4 @@
-//! The plans of all statements that carry load: the same whatever the statistics say.
+//! Tests that the plans of all statements under load do not depend on statistics.
 //!
 //! Statistics are as old as the last `ANALYZE`, and prepared plans as old as their connection. So
 //! no plan may depend on how many orders there are, or on how many have which status.
@@ -58,7 +58,7 @@ mod on_postgres {
         &[Fill(3, Taken), GatherStatistics],
     ];
 
-    /// An array that a statement gets: the type of its entries, and the nth of them.
+    /// An array of a statement: the type of its entries, and a function for the nth entry.
     type Array = (&'static str, fn(u32) -> String);
 
     const DEGREES: Array = ("double precision", |n| n.to_string());
@@ -68,7 +68,7 @@ mod on_postgres {
     const STATUS: Array =
         ("text", |n| (if n % 2 == 0 { "'UNASSIGNED'" } else { "'TAKEN'" }).to_owned());
 
-    /// A statement with its arrays, and how it may reach the rows of tables.
+    /// A statement with its arrays, and the scans that its plan may contain.
     struct Statement {
         name: &'static str,
         sql: String,
@@ -126,25 +126,25 @@ mod on_postgres {
             },
             Statement {
                 name: "list all",
-                sql: text(&ListAll { before: vec![], show: vec![] }),
+                sql: text(&ListAll { before: vec![], max_rows: vec![] }),
                 arrays: &[ID, LIMIT],
                 scans: &[BACKWARD],
             },
             Statement {
                 name: "skip and list all",
-                sql: text(&SkipAndListAll { skip: vec![], show: vec![] }),
+                sql: text(&SkipAndListAll { skip: vec![], max_rows: vec![] }),
                 arrays: &[ID, LIMIT],
                 scans: &["Index Only Scan Backward using orders_pkey on orders", BACKWARD],
             },
             Statement {
                 name: "list by status",
-                sql: text(&ListByStatus { before: vec![], show: vec![], status: vec![] }),
+                sql: text(&ListByStatus { before: vec![], max_rows: vec![], status: vec![] }),
                 arrays: &[ID, LIMIT, STATUS],
                 scans: &[BACKWARD_BY_STATUS],
             },
             Statement {
                 name: "skip and list by status",
-                sql: text(&SkipAndListByStatus { skip: vec![], show: vec![], status: vec![] }),
+                sql: text(&SkipAndListByStatus { skip: vec![], max_rows: vec![], status: vec![] }),
                 arrays: &[ID, LIMIT, STATUS],
                 scans: &[
                     "Index Only Scan Backward using orders_by_status on orders by condition",
@@ -195,7 +195,7 @@ mod on_postgres {
         ));
     }
 
-    /// How PostgreSQL executes a statement for so many requests.
+    /// The plan of a statement for a number of requests.
     fn plan(session: &mut Session, statement: &Statement, mode: &str, requests: u32) -> String {
         let Statement { sql, arrays, .. } = statement;
         let types: Vec<_> = arrays.iter().map(|(of, _)| format!("{of}[]")).collect();
@@ -213,8 +213,8 @@ mod on_postgres {
         session.plan(&format!("EXPLAIN (COSTS OFF) EXECUTE it ({})", values.join(", ")))
     }
 
-    /// How a plan reaches the rows of tables, in the order of the plan; without the numbers that
-    /// tell apart several scans of one table.
+    /// The scans of tables in a plan, in its order, without the numbers that distinguish several
+    /// scans of one table.
     fn scans(plan: &str) -> Vec<String> {
         let nodes = plan.split("->  ");
         let scans = nodes.filter_map(|node| {
@@ -229,7 +229,7 @@ mod on_postgres {
         scans.collect()
     }
 
-    /// Whether rows of a table are sorted before it is known which of them are wanted.
+    /// Whether a plan sorts the rows of a table before it selects some of them.
     fn sorts_a_table(plan: &str) -> bool {
         let nodes: Vec<_> = plan.split("->  ").collect();
         nodes.windows(2).any(|pair| pair[0].contains("Sort Key: ") && !scans(pair[1]).is_empty())

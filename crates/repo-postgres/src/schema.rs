@@ -1,4 +1,4 @@
-//! The tables as diesel sees them. What they hold, and why, stands in `migrations/postgres`.
+//! The tables, for diesel. `migrations/postgres` documents them.
 
 diesel::table! {
     orders (id) {
@@ -24,7 +24,7 @@ diesel::table! {
     }
 }
 
-// PostgreSQL's own list of databases.
+// PostgreSQL's catalog of databases.
 diesel::table! {
     pg_database (oid) {
         oid -> Oid,

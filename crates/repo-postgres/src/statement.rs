@@ -1,7 +1,7 @@
-//! What the statements for many members have in common.
+//! Statements that serve many requests: a macro that defines their types, and helpers.
 //!
-//! diesel has no words for them, and its `sql_query` is prepared anew each time. So each is a
-//! fragment of a query of its own, with an identity by which diesel's cache knows it.
+//! diesel's query builder cannot express them, and diesel does not cache `sql_query` as a prepared
+//! statement. So each statement is a type with a `QueryId`, by which diesel's cache finds it.
 
 use diesel::QueryResult;
 use order_domain::IdempotencyKey;
@@ -9,45 +9,46 @@ use order_repo_diesel::all_fail;
 
 use crate::error::StoreError;
 
-/// What a batch gives: one outcome for each member, in the order of the members. A row that
-/// cannot be spoils the outcome of the member that met it, and no other.
+/// The outcomes of a batch, in the order of its requests. A corrupt row fails only the request
+/// that reads it.
 pub(crate) type Outcomes<T> = Vec<Result<T, StoreError>>;
 
-/// The outcomes of so many members that ask for one thing each, out of rows with their numbers.
-pub(crate) fn each_its_row<R, T>(
-    members: usize,
+/// Assigns rows to requests by the request's number, which each row begins with. A request without
+/// a row has the outcome `None`.
+pub(crate) fn rows_by_request<R, T>(
+    requests: usize,
     rows: QueryResult<Vec<(i64, R)>>,
-    read: impl Fn(R) -> Result<T, StoreError>,
+    convert: impl Fn(R) -> Result<T, StoreError>,
 ) -> Outcomes<Option<T>> {
     let rows = match rows {
         Ok(rows) => rows,
-        Err(error) => return all_fail(members, &error.into()),
+        Err(error) => return all_fail(requests, &error.into()),
     };
-    let mut outcomes: Vec<_> = std::iter::repeat_with(|| Ok(None)).take(members).collect();
+    let mut outcomes: Vec<_> = std::iter::repeat_with(|| Ok(None)).take(requests).collect();
     for (n, row) in rows {
-        outcomes[index(n)] = read(row).map(Some);
+        outcomes[index(n)] = convert(row).map(Some);
     }
     outcomes
 }
 
-/// What the planner is told on each connection: a table is reached by an index, however small it is
-/// when a statement is planned. A plan is kept, and the table may grow by a factor of 1,000 before
-/// statistics are gathered again.
+/// The planner settings of each connection: tables are read by an index, however small they are
+/// when a statement is planned. A plan is cached, and the table may grow by a factor of 1,000
+/// before statistics are gathered again.
 pub(crate) const PLANNER_SETTINGS: &str = "SET enable_seqscan = off";
 
-/// Which member it is that a statement knows by this number.
+/// The index of a request, from its number in a statement, which begins at 1.
 pub(crate) fn index(n: i64) -> usize {
     usize::try_from(n - 1).expect("ordinality begins at 1")
 }
 
-/// A key as an entry of an array.
-pub(crate) fn entry(key: Option<&IdempotencyKey>) -> Option<String> {
+/// The text of a key, as an entry of an array.
+pub(crate) fn key_text(key: Option<&IdempotencyKey>) -> Option<String> {
     key.map(|key| key.as_str().to_owned())
 }
 
-/// Makes the type of a statement: arrays with one entry for each member go in, rows come out.
+/// Defines the type of a statement. Its fields are arrays with one entry for each request.
 ///
-/// The text is in two parts. Between them stand the arrays, as the arguments of `unnest`.
+/// The SQL is in two parts. The arrays are bound between them, as the arguments of `unnest`.
 macro_rules! statement {
     (
         $(#[$doc:meta])*

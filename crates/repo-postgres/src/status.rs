@@ -1,4 +1,4 @@
-//! The statement that asks whether the database accepts changes.
+//! The statement that reports whether the database accepts changes.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use crate::{
 };
 
 statement! {
-    /// Reports whether all known migrations are applied, whether this session is read-only,
-    /// whether a new one is, and whether the role has the privileges that the statements need. A
-    /// policy of row security can hide any row and reject any change, so none may apply.
+    /// Reports whether all known migrations are applied, whether this session is read-only, whether
+    /// a new session is, and whether the role has the privileges that the statements need. No policy
+    /// of row security may apply, because one can hide any row and reject any change.
     ///
-    /// A session keeps the setting of its database and its role as they were when it began, so
-    /// that only the catalog tells what a new session receives; null where this session cannot
-    /// know. A setting of the connection's address precedes both.
+    /// A session keeps the settings of its database and its role from the time when it began, so
+    /// only the catalog shows what a new session receives. The column is null if this session cannot
+    /// read it. A setting in the connection's address takes precedence over both.
     ///
-    /// It reads catalogs only, so a lock on a table of orders does not hold it up.
+    /// The statement reads catalogs only, so it does not wait for locks on the tables of orders.
     ReportStatus {
         versions: Text => String,
     } -> (Bool, Bool, Nullable<Bool>, Nullable<Bool>),
@@ -85,15 +85,15 @@ struct Report {
     has_privileges: Option<bool>,
 }
 
-/// Asks the database, in one round trip, whether it accepts changes.
+/// Reports, in one round trip, whether the database accepts changes.
 ///
 /// # Errors
-/// [`StoreError::ReadOnly`] when only this session rejects changes: another one may not.
+/// [`StoreError::ReadOnly`] when only this session rejects changes: another one may accept them.
 pub(crate) fn report_status(connection: &mut PgConnection) -> Result<StoreStatus, StoreError> {
     let statement = ReportStatus { versions: known_versions() };
     let report = match statement.get_result::<Report>(connection) {
         Ok(report) => report,
-        // The statement cannot be read where this table is missing.
+        // Without this table the statement is invalid.
         Err(_) if matches!(has_migrations_table(connection), Ok(false)) => {
             return Ok(StoreStatus::MigrationsPending);
         }

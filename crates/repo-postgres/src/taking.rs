@@ -12,22 +12,22 @@ use order_repo_diesel::{all_fail, rows::CorruptRow};
 
 use crate::{
     error::StoreError,
-    statement::{Outcomes, entry, statement},
+    statement::{Outcomes, index, key_text, statement},
 };
 
 statement! {
-    /// Takes the orders that are unassigned and can be locked, and returns for each request what
-    /// it met: its number, the order that its key had taken, the number of the request that takes
-    /// its order now, and where there is neither, the status of its order before.
+    /// Takes the orders that are unassigned and not locked. Returns for each request its number, the
+    /// order that its key has taken before, the number of the request that takes its order now, and
+    /// if both are null, the status of its order.
     ///
-    /// The row lock makes one winner: its holder sees the newest version of the row, whose status
-    /// is checked again once it is locked. A locked row is never waited for: a row that another
-    /// transaction has locked, or has just changed, is skipped. A key that another transaction is
-    /// giving to another order is waited for, until that commits or `lock_timeout` expires.
+    /// The row lock decides the winner: its holder sees the newest version of the row, whose status
+    /// is checked again once it is locked. The statement never waits for a row: a row that another
+    /// transaction has locked, or has just changed, is skipped. It waits for a key that another
+    /// transaction is storing with another order, until that commits or `lock_timeout` expires.
     ///
     /// `LATERAL` fixes the order of the joins. `IS TRUE` keeps `orders_by_status` out of the plan:
-    /// by statistics from a time when hardly any order was unassigned, PostgreSQL would scan all
-    /// that are. A locked row is updated where it is (`ctid`), without a second lookup.
+    /// with statistics from a time when few orders were unassigned, PostgreSQL would scan all
+    /// unassigned orders. A locked row is updated at its `ctid`, without a second lookup.
     ///
     /// No two requests may have one key and different orders.
     TakeOrders {
@@ -72,37 +72,36 @@ statement! {
      ORDER BY input.n"
 }
 
-/// What the statement says of a member.
+/// A row that [`TakeOrders`] returns. Requests are numbered from 1.
 #[derive(Queryable)]
-struct Told {
-    /// From 1.
+struct TakeRow {
     n: i64,
-    keys_order: Option<i64>,
-    taker: Option<i64>,
+    order_of_key: Option<i64>,
+    taken_by: Option<i64>,
     status: Option<String>,
 }
 
-/// How often a lone member may meet a key that another process has just used. It is seen the next
-/// time, unless it was given up in between.
-const TRIES: usize = 3;
+/// How often a single request may collide with another transaction that uses its key. The next
+/// attempt finds the key, unless that transaction was rolled back.
+const MAX_ATTEMPTS: usize = 3;
 
-/// Takes orders, in one statement if it can be. Members with one key and different orders need one
-/// each.
-pub(crate) fn take_all(connection: &mut PgConnection, members: &[Take]) -> Outcomes<TakeOutcome> {
-    let mut outcomes = all_fail(members.len(), &StoreError::Restless);
-    for group in groups(members) {
-        let takes: Vec<_> = group.iter().map(|&member| &members[member]).collect();
-        for (member, outcome) in group.into_iter().zip(take_group(connection, &takes)) {
-            outcomes[member] = outcome;
+/// Takes orders, in one statement if possible. Requests with one key and different orders need
+/// separate statements.
+pub(crate) fn take_all(connection: &mut PgConnection, requests: &[Take]) -> Outcomes<TakeOutcome> {
+    let mut outcomes = all_fail(requests.len(), &StoreError::Restless);
+    for group in groups(requests) {
+        let takes: Vec<_> = group.iter().map(|&n| &requests[n]).collect();
+        for (n, outcome) in group.into_iter().zip(take_group(connection, &takes)) {
+            outcomes[n] = outcome;
         }
     }
     outcomes
 }
 
-/// Numbers of members, in groups in which no key stands with two orders.
-fn groups(members: &[Take]) -> Vec<Vec<usize>> {
+/// Divides requests, by their indices, into groups in which no key is used for two orders.
+fn groups(requests: &[Take]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(Vec<usize>, HashMap<&IdempotencyKey, OrderId>)> = vec![];
-    for (n, Take { id, key }) in members.iter().enumerate() {
+    for (n, Take { id, key }) in requests.iter().enumerate() {
         let fits = |keys: &HashMap<_, _>| {
             key.as_ref().and_then(|key| keys.get(key)).is_none_or(|other| other == id)
         };
@@ -120,15 +119,15 @@ fn groups(members: &[Take]) -> Vec<Vec<usize>> {
 fn take_group(connection: &mut PgConnection, group: &[&Take]) -> Outcomes<TakeOutcome> {
     let statement = || TakeOrders {
         ids: group.iter().map(|take| take.id.get()).collect(),
-        keys: group.iter().map(|take| entry(take.key.as_ref())).collect(),
+        keys: group.iter().map(|take| key_text(take.key.as_ref())).collect(),
     };
-    for _ in 0..TRIES {
-        match statement().load::<Told>(connection) {
+    for _ in 0..MAX_ATTEMPTS {
+        match statement().load::<TakeRow>(connection) {
             Ok(rows) => {
-                let told = rows.into_iter().zip(group);
-                return told.map(|(told, take)| Ok(outcome(told, take, group)?)).collect();
+                let rows = rows.into_iter().zip(group);
+                return rows.map(|(row, take)| Ok(outcome(row, take, group)?)).collect();
             }
-            // Of several, each is tried alone later.
+            // Each request of a larger group is tried alone later.
             Err(QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
                 if group.len() == 1 => {}
             Err(error) => return all_fail(group.len(), &error.into()),
@@ -137,21 +136,20 @@ fn take_group(connection: &mut PgConnection, group: &[&Take]) -> Outcomes<TakeOu
     all_fail(group.len(), &StoreError::Restless)
 }
 
-fn outcome(told: Told, take: &Take, group: &[&Take]) -> Result<TakeOutcome, CorruptRow> {
+fn outcome(row: TakeRow, take: &Take, group: &[&Take]) -> Result<TakeOutcome, CorruptRow> {
     let id = take.id.get();
-    let of = |n: i64| usize::try_from(n - 1).ok().and_then(|n| group.get(n));
-    Ok(match (told.keys_order, told.taker, told.status) {
+    Ok(match (row.order_of_key, row.taken_by, row.status) {
         (Some(order), _, _) if order == id => TakeOutcome::Replayed,
         (Some(_), _, _) => TakeOutcome::KeyUsedElsewhere,
-        (None, Some(taker), _) if taker == told.n => TakeOutcome::Taken,
-        (None, Some(taker), _) => match (of(taker), &take.key) {
-            (Some(winner), Some(key)) if winner.key.as_ref() == Some(key) => TakeOutcome::Replayed,
-            _ => TakeOutcome::AlreadyTaken,
-        },
+        (None, Some(winner), _) if winner == row.n => TakeOutcome::Taken,
+        (None, Some(winner), _) if take.key.is_some() && group[index(winner)].key == take.key => {
+            TakeOutcome::Replayed
+        }
+        (None, Some(_), _) => TakeOutcome::AlreadyTaken,
         (None, None, None) => TakeOutcome::NotFound,
         (None, None, Some(status)) => match status.parse().map_err(CorruptRow::of(id))? {
             OrderStatus::Taken => TakeOutcome::AlreadyTaken,
-            // Free when the statement began, and passed over.
+            // It was unassigned when the statement began, and skipped because it was locked.
             OrderStatus::Unassigned => TakeOutcome::Busy,
         },
     })
@@ -160,24 +158,20 @@ fn outcome(told: Told, take: &Take, group: &[&Take]) -> Result<TakeOutcome, Corr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::key;
-
-    fn wish(id: i64, text: Option<&str>) -> Take {
-        Take { id: id.try_into().unwrap(), key: text.map(key) }
-    }
+    use crate::testing::take_request;
 
     #[test]
-    fn a_group_has_no_key_with_two_orders() {
-        let members = [
-            wish(1, Some("a")),
-            wish(1, None),
-            wish(2, Some("a")),
-            wish(1, Some("a")),
-            wish(3, Some("a")),
-            wish(2, Some("a")),
-            wish(9, None),
+    fn groups_never_pair_a_key_with_two_orders() {
+        let requests = [
+            take_request(1, Some("a")),
+            take_request(1, None),
+            take_request(2, Some("a")),
+            take_request(1, Some("a")),
+            take_request(3, Some("a")),
+            take_request(2, Some("a")),
+            take_request(9, None),
         ];
-        assert_eq!(groups(&members), [vec![0, 1, 3, 6], vec![2, 5], vec![4]]);
+        assert_eq!(groups(&requests), [vec![0, 1, 3, 6], vec![2, 5], vec![4]]);
         assert!(groups(&[]).is_empty());
     }
 
@@ -197,10 +191,10 @@ mod tests {
         }
 
         #[test]
-        fn each_member_of_a_batch_has_its_own_outcome() {
+        fn each_request_of_a_batch_has_its_own_outcome() {
             let (_database, mut session) = database();
             place_all(session.connection(), &[1, 2, 3, 4, 5].map(new_order));
-            assert_eq!(take(&mut session, &[wish(1, Some("one"))]), [TakeOutcome::Taken]);
+            assert_eq!(take(&mut session, &[take_request(1, Some("one"))]), [TakeOutcome::Taken]);
 
             let (batch, expected): (Vec<_>, Vec<_>) = batch_of_takes().into_iter().unzip();
             assert_eq!(take(&mut session, &batch), expected);
@@ -208,11 +202,15 @@ mod tests {
         }
 
         #[test]
-        fn a_repeat_in_a_batch_finds_its_winner_by_number() {
+        fn repeated_take_in_a_batch_finds_its_winner_by_number() {
             let (_database, mut session) = database();
             place_all(session.connection(), &[1, 2].map(new_order));
-            let batch =
-                [wish(1, Some("a")), wish(2, Some("b")), wish(1, Some("a")), wish(1, Some("b2"))];
+            let batch = [
+                take_request(1, Some("a")),
+                take_request(2, Some("b")),
+                take_request(1, Some("a")),
+                take_request(1, Some("b2")),
+            ];
             let expected = [
                 TakeOutcome::Taken,
                 TakeOutcome::Taken,
@@ -223,7 +221,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_that_is_never_free_ends_the_tries() {
+        fn key_that_is_never_free_ends_the_attempts() {
             let (_database, mut session) = database();
             place_all(session.connection(), &[new_order(1)]);
             session.execute(
@@ -231,14 +229,14 @@ mod tests {
                      RAISE unique_violation; END $$; \
                  CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()",
             );
-            let outcome = take_all(session.connection(), &[wish(1, None)]).remove(0);
+            let outcome = take_all(session.connection(), &[take_request(1, None)]).remove(0);
             let error = RepoError::from(outcome.unwrap_err());
             assert!(matches!(error, RepoError::Unavailable(_)), "{error:?}");
         }
 
-        /// Members whose keys collide need statements of their own: one may fail alone.
+        /// Requests whose keys collide need separate statements: one may fail alone.
         #[test]
-        fn a_group_that_fails_fails_no_other() {
+        fn failed_group_fails_no_other_group() {
             let (_database, mut session) = database();
             place_all(session.connection(), &[1, 2].map(new_order));
             session.execute(
@@ -246,7 +244,8 @@ mod tests {
                      IF OLD.id = 2 THEN RAISE 'no'; END IF; RETURN NEW; END $$; \
                  CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()",
             );
-            let batch = [wish(1, None), wish(3, Some("key")), wish(2, Some("key"))];
+            let batch =
+                [take_request(1, None), take_request(3, Some("key")), take_request(2, Some("key"))];
             let outcomes = take_all(session.connection(), &batch);
             assert!(
                 matches!(outcomes[..], [Ok(TakeOutcome::Taken), Ok(TakeOutcome::NotFound), Err(_)]),
@@ -255,21 +254,22 @@ mod tests {
         }
 
         #[test]
-        fn a_row_that_is_locked_is_busy_and_spoils_no_other() {
+        fn locked_row_is_busy_and_fails_no_other_request() {
             let (database, mut session) = database();
             place_all(session.connection(), &[1, 2, 3].map(new_order));
             let mut other = database.session();
             other.execute("BEGIN; SELECT 1 FROM orders WHERE id = 2 FOR UPDATE");
-            let batch = [wish(1, None), wish(2, Some("key")), wish(3, None)];
+            let batch =
+                [take_request(1, None), take_request(2, Some("key")), take_request(3, None)];
             let expected = [TakeOutcome::Taken, TakeOutcome::Busy, TakeOutcome::Taken];
             assert_eq!(take(&mut session, &batch), expected);
             other.execute("ROLLBACK");
-            assert_eq!(take(&mut session, &[wish(2, Some("key"))]), [TakeOutcome::Taken]);
+            assert_eq!(take(&mut session, &[take_request(2, Some("key"))]), [TakeOutcome::Taken]);
         }
 
         /// The key is not seen when the statement begins, and is there when it ends.
         #[test]
-        fn a_key_that_another_process_is_using_is_seen_when_that_is_done() {
+        fn take_waits_for_another_transaction_with_its_key() {
             let (database, mut session) = database();
             place_all(session.connection(), &[1, 2, 3].map(new_order));
             let mut other = database.session();
@@ -282,21 +282,21 @@ mod tests {
                 other.execute("COMMIT");
             });
             assert_eq!(
-                take(&mut session, &[wish(2, Some("key"))]),
+                take(&mut session, &[take_request(2, Some("key"))]),
                 [TakeOutcome::KeyUsedElsewhere]
             );
             ending.join().unwrap();
         }
 
         #[test]
-        fn an_order_is_not_taken_before_it_was_placed() {
+        fn order_is_not_taken_before_it_was_placed() {
             let (_database, mut session) = database();
             place_all(session.connection(), &[new_order(1)]);
             session.execute(
                 "UPDATE orders SET created_at = now() + interval '1 minute', \
                  updated_at = now() + interval '1 minute'",
             );
-            assert_eq!(take(&mut session, &[wish(1, None)]), [TakeOutcome::Taken]);
+            assert_eq!(take(&mut session, &[take_request(1, None)]), [TakeOutcome::Taken]);
             let same = "SELECT count(*) FROM orders WHERE taken_at = created_at";
             assert_eq!(session.number(same), 1);
         }

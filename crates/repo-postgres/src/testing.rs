@@ -1,14 +1,14 @@
-//! What the unit tests on a real server start from.
+//! Fixtures of the unit tests that use a real server.
 
 use diesel::{pg::Pg, query_builder::QueryFragment};
 pub(crate) use order_conformance::repo::fixtures::{
-    batch_of_takes, before, key, keyed, new_order, page,
+    batch_of_takes, before, key, keyed, new_order, page, take_request,
 };
 use order_test_postgres::{Session, TestDb};
 
 use crate::{connection_info::ConnectionInfo, open::prepare};
 
-/// A migrated database, empty, and a session in it. The database is dropped with the first.
+/// An empty, migrated database, and a session in it. Dropping the first value drops the database.
 pub(crate) fn database() -> (TestDb, Session) {
     let database = TestDb::new();
     prepare(&ConnectionInfo::parse(&database.url()).unwrap()).unwrap();
@@ -16,7 +16,7 @@ pub(crate) fn database() -> (TestDb, Session) {
     (database, session)
 }
 
-/// Fills the table with so many orders, every tenth of them free, as the planner knows.
+/// Fills the tables and gathers statistics. Every tenth order is unassigned.
 pub(crate) fn fill(session: &mut Session, orders: u32) {
     session.execute(&format!(
         "INSERT INTO orders (origin_latitude, origin_longitude, destination_latitude, \
@@ -29,7 +29,7 @@ pub(crate) fn fill(session: &mut Session, orders: u32) {
     ));
 }
 
-/// A statement as PostgreSQL gets it.
+/// The SQL text of a statement.
 pub(crate) fn text(statement: &impl QueryFragment<Pg>) -> String {
     let shown = diesel::debug_query::<Pg, _>(statement).to_string();
     shown.split(" -- binds").next().unwrap().to_owned()
