@@ -1,4 +1,4 @@
-//! A consistent copy of the database, made while others use it.
+//! Makes a consistent copy of the database while processes use it.
 
 use std::{
     fs::{self, File},
@@ -24,7 +24,7 @@ pub enum BackupError {
         /// Its path.
         path: PathBuf,
     },
-    /// There is a file, or something else, at the path of the backup.
+    /// The path of the backup exists, as a file or anything else.
     #[error("{path:?} exists; a backup never overwrites a file")]
     Exists {
         /// The path of the backup.
@@ -45,8 +45,8 @@ pub enum BackupError {
 
 /// Copies the database at `path` to `target`.
 ///
-/// The copy is made under another name and gets its own at the end: a backup that was killed leaves
-/// a file that ends in `.partial`.
+/// The copy has another name until it is complete. A backup that is killed leaves a file whose name
+/// ends in `.partial`.
 pub(crate) fn backup(path: &Path, target: &Path) -> Result<(), BackupError> {
     let database = Database::at(path)?;
     if !fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
@@ -72,16 +72,16 @@ pub(crate) fn backup(path: &Path, target: &Path) -> Result<(), BackupError> {
         io::ErrorKind::AlreadyExists => exists(),
         _ => unwritten(error.error.into()),
     })?;
-    // So that the name, too, survives a loss of power.
+    // The name, too, must survive a loss of power.
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| unwritten(error.into()))
 }
 
-/// Fills an empty file, and waits until it is on the disk.
+/// Fills an empty file, and waits until its content is on the disk.
 fn write_copy(database: &Database, copy: &Path) -> Result<(), BoxError> {
     let name = copy.to_str().ok_or("its path is not UTF-8")?;
-    // It may write, because the last connection to close removes what SQLite keeps beside the file.
+    // The connection may write, because the last one to close removes the files beside the database.
     let mut connection = database.connect(OpenMode::ReadWrite)?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(name).execute(&mut connection)?;
     fs::set_permissions(copy, fs::metadata(&database.absolute)?.permissions())?;

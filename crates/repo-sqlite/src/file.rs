@@ -1,4 +1,4 @@
-//! The database file as the file system shows it: is it still the file that was opened?
+//! Detects through the file system that the database file was replaced, truncated or made read-only.
 
 use std::{
     ffi::OsString,
@@ -15,23 +15,23 @@ use crate::error::StoreError;
 
 /// The database file and the files that SQLite keeps beside it, by the inodes that are open.
 ///
-/// SQLite keeps working on an open file that was removed or replaced, but a restart opens what the
-/// path then names. So whatever is acknowledged must be in the file at the path. An inode is not
-/// reused while a connection has it open.
+/// SQLite continues to use an open file that was removed or replaced, but a restart opens the file
+/// at the path. So an acknowledged change must be in the file at the path. An inode is not reused
+/// while a connection has it open.
 #[derive(Debug)]
 pub(crate) struct DatabaseFile {
     /// The path that a restart opens.
     path: PathBuf,
-    /// The same, with symbolic links resolved: SQLite names the other files after it.
+    /// The path without symbolic links. SQLite derives the names of the other files from it.
     resolved: PathBuf,
     database: Inode,
-    /// Open as long as the connections. To close it before them would release SQLite's locks.
+    /// Open as long as the connections. Closing it before them would release SQLite's locks.
     content: File,
-    wal: Part,
-    shared_memory: Part,
-    /// The largest length seen. SQLite itself shortens the file only in a `VACUUM`.
+    wal: Companion,
+    shared_memory: Companion,
+    /// The largest known length. SQLite itself shortens the file only in a `VACUUM`.
     length: AtomicU64,
-    /// The connections were opened while the files could not be written. They never can write.
+    /// The files could not be written when the connections were opened, so these never can write.
     is_opened_read_only: bool,
 }
 
@@ -47,14 +47,14 @@ impl From<&Metadata> for Inode {
     }
 }
 
-/// A file beside the database file.
+/// A file that SQLite keeps beside the database file.
 #[derive(Debug)]
-struct Part {
+struct Companion {
     path: PathBuf,
     inode: Inode,
 }
 
-impl Part {
+impl Companion {
     fn new(path: PathBuf) -> io::Result<Self> {
         let inode = Inode::from(&fs::symlink_metadata(&path)?);
         Ok(Self { path, inode })
@@ -73,8 +73,8 @@ impl DatabaseFile {
         Ok(Self {
             database: Inode::from(&metadata),
             content: File::open(&resolved)?,
-            wal: Part::new(wal_path(&resolved))?,
-            shared_memory: Part::new(shared_memory_path(&resolved))?,
+            wal: Companion::new(wal_path(&resolved))?,
+            shared_memory: Companion::new(shared_memory_path(&resolved))?,
             length: metadata.len().into(),
             is_opened_read_only,
             path,
@@ -97,8 +97,8 @@ impl DatabaseFile {
         }
     }
 
-    /// Checks in addition that this process may change the files. A connection that has them open
-    /// could do so even if a restart could not.
+    /// Checks in addition that this process may write the files. An open connection could write them
+    /// even if a restart could not.
     pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
         self.check()?;
         if self.is_opened_read_only || !is_writable(&self.resolved) {
@@ -107,49 +107,49 @@ impl DatabaseFile {
         Ok(())
     }
 
-    /// Whether connections that are opened now can write, in contrast to those that are open.
+    /// Whether new connections could write, in contrast to the open ones.
     pub(crate) fn should_reopen(&self) -> bool {
         self.is_opened_read_only && are_all_writable(&self.resolved)
     }
 
-    /// The length of the database file, unless there is none or another at the path.
+    /// The length of the database file, unless it is no longer at the path.
     pub(crate) fn length_in_place(&self) -> Option<u64> {
         let metadata = fs::symlink_metadata(&self.resolved).ok()?;
         let is_in_place = Inode::from(&metadata) == self.database
-            && (self.path == self.resolved || self.path_names_it());
+            && (self.path == self.resolved || self.is_at_path());
         is_in_place.then_some(metadata.len())
     }
 
-    fn path_names_it(&self) -> bool {
+    fn is_at_path(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|metadata| Inode::from(&metadata) == self.database)
     }
 
-    /// Accepts that the database file has become this short.
+    /// Accepts a smaller length of the database file.
     pub(crate) fn accept_length(&self, length: u64) {
         self.length.store(length, Ordering::Relaxed);
     }
 
-    /// How long the write-ahead log is.
+    /// The length of the write-ahead log.
     pub(crate) fn wal_length(&self) -> u64 {
         length_of(&self.wal.path)
     }
 
-    /// Where the write-ahead log is.
+    /// The path of the write-ahead log.
     pub(crate) fn wal_path(&self) -> &Path {
         &self.wal.path
     }
 }
 
-/// Whether this process may write the file, and make files beside it.
+/// Whether this process may write the file and create files beside it.
 fn is_writable(database: &Path) -> bool {
     let directory = database.parent().unwrap_or(Path::new("/"));
     access(database, Access::WRITE_OK).is_ok()
         && access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
-/// Whether this process may write the file and those that SQLite keeps beside it. These have the
-/// permissions that the file had when they were made. They get its present ones here, if they are
-/// this user's.
+/// Whether this process may write the file and those that SQLite keeps beside it. Those have the
+/// permissions that the file had when they were created. If this user owns them, they receive the
+/// current permissions of the file here.
 pub(crate) fn are_all_writable(database: &Path) -> bool {
     is_writable(database)
         && [wal_path(database), shared_memory_path(database)].iter().all(|path| {
@@ -161,7 +161,7 @@ pub(crate) fn are_all_writable(database: &Path) -> bool {
         })
 }
 
-/// The write-ahead log of the database at this path, which has no symbolic links.
+/// The path of the write-ahead log of a database. The path must not contain symbolic links.
 pub(crate) fn wal_path(database: &Path) -> PathBuf {
     beside(database, "-wal")
 }
@@ -176,8 +176,8 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Whether a database is written by way of a write-ahead log: its format for reading is 2. SQLite
-/// marks it so before it writes the first frame of a log.
+/// Whether the header of a database marks it as one with a write-ahead log: its read version is 2.
+/// SQLite writes the mark before the first frame of a log.
 pub(crate) fn has_wal_mark(database: &File) -> io::Result<bool> {
     const READ_VERSION_OFFSET: u64 = 19;
     let mut version = [0];
@@ -185,7 +185,7 @@ pub(crate) fn has_wal_mark(database: &File) -> io::Result<bool> {
     Ok(version == [2])
 }
 
-/// The length of a file; 0 if there is none.
+/// The length of a file, or 0 if it does not exist.
 pub(crate) fn length_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }

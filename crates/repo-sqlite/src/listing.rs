@@ -14,13 +14,13 @@ use order_repo_diesel::{
 
 use crate::{error::StoreError, rows::Outcomes, schema::orders};
 
-/// Parts of the list, newest first.
+/// Lists orders, newest first.
 pub(crate) fn list_all(
     connection: &mut SqliteConnection,
-    members: &[ListQuery],
+    requests: &[ListQuery],
 ) -> Result<Outcomes<Vec<OrderSummary>>, StoreError> {
-    let mut outcomes = Vec::with_capacity(members.len());
-    for query in members {
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for query in requests {
         let rows: Vec<SummaryRow> = statement(query).load(connection)?;
         let orders: Result<_, _> = rows.into_iter().map(OrderSummary::try_from).collect();
         outcomes.push(orders.map_err(StoreError::from));
@@ -28,13 +28,13 @@ pub(crate) fn list_all(
     Ok(outcomes)
 }
 
-/// Single orders.
+/// Finds single orders.
 pub(crate) fn find_all(
     connection: &mut SqliteConnection,
-    members: &[OrderId],
+    requests: &[OrderId],
 ) -> Result<Outcomes<Option<Order>>, StoreError> {
-    let mut outcomes = Vec::with_capacity(members.len());
-    for id in members {
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for id in requests {
         let order = orders::table.find(id.get()).select(order_columns!(orders));
         let row: Option<OrderRow> = order.first(connection).optional()?;
         outcomes.push(row.map(Order::try_from).transpose().map_err(StoreError::from));
@@ -42,17 +42,17 @@ pub(crate) fn find_all(
     Ok(outcomes)
 }
 
-/// The four forms of the question. The test below holds each to its index.
+/// The four forms of the query. A test below checks the index that each uses.
 fn statement(query: &ListQuery) -> orders::BoxedQuery<'static, Sqlite, (BigInt, BigInt, Text)> {
     let limit = i64::from(query.window.limit().get());
     let all = orders::table.select(summary_columns!(orders)).order(orders::id.desc()).limit(limit);
-    let part = match query.window {
+    let page = match query.window {
         Window::Page(page) => all.offset(page.offset()).into_boxed(),
         Window::Before(cursor) => all.into_boxed().filter(orders::id.lt(cursor.before.get())),
     };
     match query.status {
-        Some(status) => part.filter(orders::status.eq(status.as_str())),
-        None => part,
+        Some(status) => page.filter(orders::status.eq(status.as_str())),
+        None => page,
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     };
 
     #[test]
-    fn each_member_of_a_batch_has_its_own_part() {
+    fn each_request_of_a_batch_has_its_own_page() {
         let mut connection = database();
         place_all(&mut connection, &[1, 2, 3, 4, 5].map(new_order)).unwrap();
         let all = |window| ListQuery { window, status: None };
@@ -76,23 +76,23 @@ mod tests {
         let ids: Vec<Vec<i64>> = list_all(&mut connection, &batch)
             .unwrap()
             .into_iter()
-            .map(|part| part.unwrap().iter().map(|order| order.id.get()).collect())
+            .map(|orders| orders.unwrap().iter().map(|order| order.id.get()).collect())
             .collect();
         assert_eq!(ids, [vec![5, 4], vec![1], vec![], vec![3, 2]]);
     }
 
     #[test]
-    fn every_part_of_the_list_is_found_without_sorting() {
+    fn every_page_is_found_without_sorting() {
         let mut connection = database();
-        let free = Some(OrderStatus::Unassigned);
+        let unassigned = Some(OrderStatus::Unassigned);
         let expected = [
-            // From the newest on, in the order of the table itself; LIMIT ends it.
+            // From the newest order on, in the order of the table, until LIMIT.
             (page(3, 20), None, "SCAN orders"),
             (before(100, 20), None, "SEARCH orders USING INTEGER PRIMARY KEY (rowid<?)"),
-            (page(3, 20), free, "SEARCH orders USING INDEX orders_by_status (status=?)"),
+            (page(3, 20), unassigned, "SEARCH orders USING INDEX orders_by_status (status=?)"),
             (
                 before(100, 20),
-                free,
+                unassigned,
                 "SEARCH orders USING INDEX orders_by_status (status=? AND rowid<?)",
             ),
         ];

@@ -1,4 +1,4 @@
-//! What has to be done to the files from time to time, whether or not there are requests.
+//! Periodic maintenance of the files, independent of requests.
 
 use std::{
     sync::{
@@ -21,14 +21,14 @@ use crate::{
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a restart of the log waits for readers. Writes wait as long.
+/// How long a restart of the log waits for readers. Writes wait during this time.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// With so many frames of the log not yet in the file, a long reader is still using them, and the
+/// If more frames of the log are not yet in the file, a long-running reader still uses them, and the
 /// log cannot be restarted.
 const MAX_PENDING_FRAMES: i64 = 1_000;
 
-/// A thread that ends when this is dropped.
+/// A thread that maintains the files until this is dropped.
 pub(crate) struct Maintenance {
     _stop: mpsc::Sender<()>,
 }
@@ -38,12 +38,12 @@ impl Maintenance {
         let (stop, stopped) = mpsc::channel();
         let work = move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                // The next attempt follows in a second; requests report what fails for good.
+                // The next attempt follows in a second. Requests report lasting failures.
                 let _ = maintain(&store);
             }
         };
         thread::Builder::new()
-            .name("order-upkeep".to_owned())
+            .name("order-maintain".to_owned())
             .spawn(work)
             .expect("the system has room for one more thread");
         Self { _stop: stop }
@@ -57,8 +57,8 @@ fn maintain(store: &Store) -> Result<(), StoreError> {
     match file.check() {
         Ok(()) if file.wal_length() > WAL_LIMIT_BYTES => shorten_wal(database)?,
         Err(StoreError::FileTruncated) => accept_vacuum(database, file),
-        // The log was removed and the file was not: what is in the log is still open, and belongs
-        // into the file.
+        // The log was removed and the file was not. The log is still open, and its content must
+        // reach the file.
         Err(_) if file.length_in_place().is_some_and(|length| length > 0) => {
             let mut connection = writer.get()?;
             checkpoint(&mut connection, "PASSIVE")?;
@@ -81,8 +81,8 @@ fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> Result<Checkpoin
     Ok(diesel::sql_query(query).get_result(connection)?)
 }
 
-/// Restarts a log that has become long, as it does while somebody reads one state for a long time.
-/// What takes time is done without a lock that a write needs.
+/// Restarts a log that has become long because a transaction has been reading for a long time. The
+/// slow part needs no lock that a write needs.
 fn shorten_wal(database: &Database) -> Result<(), StoreError> {
     let Ok(mut connection) = database.connect(OpenMode::ReadWrite) else { return Ok(()) };
     let done = checkpoint(&mut connection, "PASSIVE")?;
@@ -94,10 +94,11 @@ fn shorten_wal(database: &Database) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells a file that a `VACUUM` of another program has shortened from one that was truncated.
+/// Accepts the length of a file that a `VACUUM` by another program has shortened, but not that of a
+/// truncated file.
 fn accept_vacuum(database: &Database, file: &DatabaseFile) {
     let length = length_of(&database.absolute);
-    // SQLite would take an empty file for a new database, and remove its log.
+    // SQLite would treat an empty file as a new database and remove its log.
     if length > 0
         && integrity::quick_check(database, OpenMode::ReadWrite).is_ok()
         && page_bytes(database).is_some_and(|page| length.is_multiple_of(page))

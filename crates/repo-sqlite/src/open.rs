@@ -1,4 +1,4 @@
-//! From a path to open connections: the directory, the file, the tables, the pools.
+//! Creates the directory and the file, migrates the database, and opens connections.
 
 use std::{
     fs,
@@ -25,33 +25,33 @@ use crate::{
     integrity,
 };
 
-/// The tables, step by step. A database may have steps that are not here: a newer program made
-/// it, and an older one must be able to come back.
+/// The migrations. A database may have further ones, because an older program must be able to use
+/// the database of a newer one.
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
-/// Several processes may start at once on a new file; each waits this long for the others.
-const MIGRATION_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a process waits for others that start with the same new file.
+const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Reads are short; more readers than this only add threads.
+/// The number of connections for reads. Reads are short, so more would only add threads.
 pub(crate) const READERS: u32 = 4;
 
-/// How long the write-ahead log may stay. It is shortened to this when it is restarted, and
-/// restarted by [`Maintenance`](crate::maintenance::Maintenance) when it is longer. SQLite
-/// checkpoints from 4 MB on, so that a log without a long reader stays below it.
+/// The target length of the write-ahead log. SQLite truncates the log to it on a restart, and
+/// [`Maintenance`](crate::maintenance::Maintenance) restarts a longer log. SQLite checkpoints from
+/// 4 MB on, so the log stays shorter unless a transaction reads for a long time.
 pub(crate) const WAL_LIMIT_BYTES: u64 = 8 << 20;
 
 /// The path of a database file.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
-    /// As it was given, for messages.
+    /// The path from the settings, for messages.
     pub(crate) path: PathBuf,
-    /// The same, absolute.
+    /// The absolute path.
     pub(crate) absolute: PathBuf,
-    /// The same as a URI of SQLite without parameters, so that no name has a special meaning.
+    /// The path as a URI without parameters, so that SQLite gives no name a special meaning.
     uri: String,
 }
 
-/// What a connection may do to the file.
+/// How a connection may use the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenMode {
     Read,
@@ -61,9 +61,9 @@ pub(crate) enum OpenMode {
 
 /// The connections to a database, and the file that they have open.
 pub(crate) struct Opened {
-    /// The one connection for writes. More would only wait for each other.
+    /// The only connection for writes. Several would only wait for each other.
     pub(crate) writer: Connections,
-    /// The connections for reads. They cannot write, whatever is run on them.
+    /// The connections for reads, which SQLite keeps from writing.
     pub(crate) readers: Connections,
     pub(crate) file: DatabaseFile,
 }
@@ -71,18 +71,18 @@ pub(crate) struct Opened {
 impl Database {
     /// Checks that the path can be that of a database file.
     pub(crate) fn at(path: &Path) -> Result<Self, OpenError> {
-        let wrong = |reason| OpenError::Path { path: path.to_owned(), reason };
+        let invalid = |reason| OpenError::Path { path: path.to_owned(), reason };
         if path.is_dir() {
-            return Err(wrong("it is a directory"));
+            return Err(invalid("it is a directory"));
         }
-        let absolute = std::path::absolute(path).map_err(|_| wrong("it is not a path"))?;
-        let text = absolute.to_str().ok_or_else(|| wrong("it is not UTF-8"))?;
+        let absolute = std::path::absolute(path).map_err(|_| invalid("it is not a path"))?;
+        let text = absolute.to_str().ok_or_else(|| invalid("it is not UTF-8"))?;
         let encoded = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let uri = format!("file://{encoded}");
         Ok(Self { path: path.to_owned(), absolute, uri })
     }
 
-    /// Makes the directory and the file where they are missing, and brings the tables up to date.
+    /// Creates the directory and the file if they are missing, and runs pending migrations.
     pub(crate) fn migrated(path: &Path) -> Result<Self, OpenError> {
         let database = Self::at(path)?;
         let directory = database.absolute.parent().unwrap_or(Path::new("/"));
@@ -90,47 +90,47 @@ impl Database {
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
         integrity::check(&database)?;
         let mut connection = database.connect(OpenMode::ReadWriteCreate)?;
-        enter_wal(&mut connection).map_err(|error| database.unopened(error))?;
+        enable_wal(&mut connection).map_err(|error| database.open_error(error))?;
         run_migrations(&mut connection)
             .map_err(|source| OpenError::Migrate { path: database.path.clone(), source })?;
         Ok(database)
     }
 
-    /// A connection of its own.
+    /// Opens a connection outside the pools.
     pub(crate) fn connect(&self, mode: OpenMode) -> Result<SqliteConnection, OpenError> {
         let uri = self.uri(mode);
         let mut connection =
-            SqliteConnection::establish(&uri).map_err(|error| self.unopened(error))?;
-        wait_for_locks(&mut connection, MIGRATION_PATIENCE)
-            .map_err(|error| self.unopened(error))?;
+            SqliteConnection::establish(&uri).map_err(|error| self.open_error(error))?;
+        set_busy_timeout(&mut connection, MIGRATION_LOCK_TIMEOUT)
+            .map_err(|error| self.open_error(error))?;
         Ok(connection)
     }
 
-    /// Opens the connections. The file must have all tables.
+    /// Opens the pools. The database must be migrated.
     pub(crate) fn open(&self) -> Result<Opened, OpenError> {
-        let resolved = fs::canonicalize(&self.absolute).map_err(|error| self.unopened(error))?;
+        let resolved = fs::canonicalize(&self.absolute).map_err(|error| self.open_error(error))?;
         let is_read_only = !are_all_writable(&resolved);
-        let writer = format!("PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};");
-        let writer = self.connections(1, writer)?;
+        let limit = format!("PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};");
+        let writer = self.connections(1, limit)?;
         let readers = self.connections(READERS, "PRAGMA query_only = ON;".to_owned())?;
         let file = DatabaseFile::new(self.absolute.clone(), is_read_only)
-            .map_err(|error| self.unopened(error))?;
+            .map_err(|error| self.open_error(error))?;
         Ok(Opened { writer, readers, file })
     }
 
-    fn connections(&self, count: u32, more: String) -> Result<Connections, OpenError> {
+    fn connections(&self, count: u32, settings: String) -> Result<Connections, OpenError> {
         Pool::builder()
             .max_size(count)
             .min_idle(Some(1))
-            // The file is checked for each batch; a query for each costs as much as a read.
+            // The file is checked for each batch. A query for each would cost as much as a read.
             .test_on_check_out(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connection_timeout(LOCK_PATIENCE * 2)
-            .connection_customizer(Box::new(Prepare { more }))
-            // A file that was removed is never made anew behind the caller's back.
+            .connection_customizer(Box::new(ConnectionSetup { settings }))
+            // A file that was removed is not created again.
             .build(ConnectionManager::new(self.uri(OpenMode::ReadWrite)))
-            .map_err(|error| self.unopened(error))
+            .map_err(|error| self.open_error(error))
     }
 
     fn uri(&self, mode: OpenMode) -> String {
@@ -142,30 +142,31 @@ impl Database {
         format!("{}?mode={mode}", self.uri)
     }
 
-    pub(crate) fn unopened(&self, source: impl Into<BoxError>) -> OpenError {
+    pub(crate) fn open_error(&self, source: impl Into<BoxError>) -> OpenError {
         OpenError::Connect { path: self.path.clone(), source: source.into() }
     }
 }
 
-/// Makes each new connection behave. The timeout comes first, since what follows may need it.
+/// Configures each new connection of a pool.
 #[derive(Debug)]
-struct Prepare {
-    more: String,
+struct ConnectionSetup {
+    settings: String,
 }
 
-impl CustomizeConnection<SqliteConnection, ConnectionError> for Prepare {
+impl CustomizeConnection<SqliteConnection, ConnectionError> for ConnectionSetup {
     fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), ConnectionError> {
-        wait_for_locks(connection, LOCK_PATIENCE)?;
-        // FULL: a commit that was answered survives the loss of power.
+        // First, because the following statements may need the timeout.
+        set_busy_timeout(connection, LOCK_PATIENCE)?;
+        // FULL: a commit that was acknowledged survives the loss of power.
         connection.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
-        connection.batch_execute(&self.more)?;
-        // The first read opens the write-ahead log, which is there from now on.
+        connection.batch_execute(&self.settings)?;
+        // The first read opens the write-ahead log, which exists from now on.
         Ok(connection.batch_execute("SELECT count(*) FROM sqlite_schema")?)
     }
 }
 
-fn wait_for_locks(connection: &mut SqliteConnection, patience: Duration) -> QueryResult<()> {
-    connection.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.as_millis()))
+fn set_busy_timeout(connection: &mut SqliteConnection, timeout: Duration) -> QueryResult<()> {
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {}", timeout.as_millis()))
 }
 
 #[derive(QueryableByName)]
@@ -174,22 +175,22 @@ struct JournalMode {
     journal_mode: String,
 }
 
-/// Makes the file keep a write-ahead log, so that readers and the writer do not wait for each
-/// other. The file remembers. Where several processes do this at once SQLite says "busy" to some
-/// of them without asking the busy timeout, so the waiting is done here.
-fn enter_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
-    wait_for_locks(connection, MIGRATION_PATIENCE)?;
-    let deadline = Instant::now() + MIGRATION_PATIENCE;
-    let entered = loop {
-        let answer = diesel::sql_query("PRAGMA journal_mode = WAL").get_result(connection);
-        match answer {
+/// Switches the file to a write-ahead log, so that readers and the writer do not wait for each other.
+/// The file stores the mode. If several processes do this at once, SQLite returns "busy" to some
+/// without waiting for the busy timeout, so this function retries.
+fn enable_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
+    set_busy_timeout(connection, MIGRATION_LOCK_TIMEOUT)?;
+    let deadline = Instant::now() + MIGRATION_LOCK_TIMEOUT;
+    let mode = loop {
+        let result = diesel::sql_query("PRAGMA journal_mode = WAL").get_result(connection);
+        match result {
             Err(error) if is_busy(&error) && Instant::now() < deadline => {
                 sleep(Duration::from_millis(10));
             }
-            answer => break answer,
+            result => break result,
         }
     };
-    let JournalMode { journal_mode } = entered?;
+    let JournalMode { journal_mode } = mode?;
     if journal_mode == "wal" {
         Ok(())
     } else {
@@ -197,8 +198,9 @@ fn enter_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     }
 }
 
-/// diesel takes no lock for this, so it is done under the write lock: who comes second finds
-/// nothing left to do, and a step that fails leaves the tables as they were.
+/// Runs pending migrations in one transaction, so a migration that fails leaves the tables
+/// unchanged. diesel takes no lock for migrations, so the write lock is held: a process that has
+/// waited for it finds nothing left to do.
 fn run_migrations(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     connection.immediate_transaction(|connection| {
         connection.run_pending_migrations(MIGRATIONS)?;
@@ -212,7 +214,7 @@ struct Version {
     version: String,
 }
 
-/// Whether the database has all steps. Reads only; asking diesel would create its table of steps.
+/// Whether all known migrations are applied. diesel would create its table to find out.
 pub(crate) fn is_current(connection: &mut SqliteConnection) -> QueryResult<bool> {
     let table = "SELECT name AS version FROM sqlite_master \
                  WHERE type = 'table' AND name = '__diesel_schema_migrations'";
@@ -221,11 +223,11 @@ pub(crate) fn is_current(connection: &mut SqliteConnection) -> QueryResult<bool>
     }
     let query = "SELECT version FROM __diesel_schema_migrations";
     let applied: Vec<Version> = diesel::sql_query(query).load(connection)?;
-    let steps: Vec<Box<dyn Migration<Sqlite>>> =
-        MIGRATIONS.migrations().expect("they were read when this was compiled");
-    Ok(steps.iter().all(|step| {
+    let migrations: Vec<Box<dyn Migration<Sqlite>>> =
+        MIGRATIONS.migrations().expect("the migrations were parsed at compile time");
+    Ok(migrations.iter().all(|migration| {
         applied
             .iter()
-            .any(|row| MigrationVersion::from(row.version.as_str()) == step.name().version())
+            .any(|row| MigrationVersion::from(row.version.as_str()) == migration.name().version())
     }))
 }

@@ -1,4 +1,4 @@
-//! The statements that place orders, and remember and forget the keys that made them.
+//! The statements that place orders, store the keys of placements, and delete expired keys.
 
 use diesel::{prelude::*, upsert::excluded};
 use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
@@ -13,22 +13,22 @@ use crate::{
     schema::{orders, placement_keys},
 };
 
-/// How long the key of a placement is remembered, in microseconds: 24 hours.
-const KEY_LIFETIME: i64 = 24 * 60 * 60 * 1_000_000;
+/// How long the key of a placement is valid: 24 hours.
+const KEY_LIFETIME_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
-/// How many expired keys a new key sweeps out. More than one, so that the table shrinks; few, so
-/// that no caller waits for the cleaning.
-const SWEEP_PER_KEY: i64 = 4;
+/// How many expired keys a new key deletes: more than one, so that the table shrinks, and few, so
+/// that no caller waits for the deletion.
+const MAX_DELETED_PER_KEY: i64 = 4;
 
-/// Places orders. To be run with the write lock held: the look at a key and the order that it
-/// makes are one.
+/// Places orders. To be run with the write lock held, so that no other process places an order with
+/// the same key between the lookup of the key and the insert.
 pub(crate) fn place_all(
     connection: &mut SqliteConnection,
-    members: &[NewOrder],
+    requests: &[NewOrder],
 ) -> Result<Outcomes<PlaceOutcome>, StoreError> {
     let now = now(connection)?;
-    let mut outcomes = Vec::with_capacity(members.len());
-    for order in members {
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for order in requests {
         let outcome = match &order.key {
             None => insert(connection, order, now)?.map(PlaceOutcome::Placed),
             Some(key) => place_once(connection, order, key, now)?,
@@ -38,15 +38,15 @@ pub(crate) fn place_all(
     Ok(outcomes)
 }
 
-/// The orders that keys have made, while the keys are remembered.
+/// Finds the orders that were placed with keys that are not expired.
 pub(crate) fn find_placements(
     connection: &mut SqliteConnection,
-    members: &[IdempotencyKey],
+    requests: &[IdempotencyKey],
 ) -> Result<Outcomes<Option<PlacedOrder>>, StoreError> {
     let now = now(connection)?;
-    let mut outcomes = Vec::with_capacity(members.len());
-    for key in members {
-        let placed = remembered(connection, key, now)?.transpose();
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for key in requests {
+        let placed = find_placement(connection, key, now)?.transpose();
         outcomes.push(placed.map_err(StoreError::from));
     }
     Ok(outcomes)
@@ -60,15 +60,15 @@ fn place_once(
     key: &IdempotencyKey,
     now: i64,
 ) -> Outcome<PlaceOutcome> {
-    if let Some(earlier) = remembered(connection, key, now)? {
+    if let Some(earlier) = find_placement(connection, key, now)? {
         return Ok(earlier.map(PlaceOutcome::KeyUsed));
     }
-    sweep(connection, now)?;
+    delete_expired_keys(connection, now)?;
     let placed = match insert(connection, order, now)? {
         Ok(placed) => placed,
         Err(corrupt) => return Ok(Err(corrupt)),
     };
-    remember(connection, key, placed.id, now)?;
+    store_key(connection, key, placed.id, now)?;
     Ok(Ok(PlaceOutcome::Placed(placed)))
 }
 
@@ -82,7 +82,7 @@ fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: i64) -> Outc
     Ok(placed.map_err(CorruptRow::of(id)))
 }
 
-fn remembered(
+fn find_placement(
     connection: &mut SqliteConnection,
     key: &IdempotencyKey,
     now: i64,
@@ -90,15 +90,15 @@ fn remembered(
     let row: Option<PlacedRow> = placement_keys::table
         .inner_join(orders::table)
         .filter(placement_keys::key.eq(key.as_str()))
-        .filter(placement_keys::created_at.ge(now - KEY_LIFETIME))
+        .filter(placement_keys::created_at.ge(now - KEY_LIFETIME_MICROS))
         .select(placed_columns!(orders))
         .first(connection)
         .optional()?;
     Ok(row.map(PlacedOrder::try_from))
 }
 
-/// An expired key that comes again belongs to its new order.
-fn remember(
+/// Stores a key. An expired key is reassigned to its new order.
+fn store_key(
     connection: &mut SqliteConnection,
     key: &IdempotencyKey,
     id: OrderId,
@@ -120,12 +120,12 @@ fn remember(
     Ok(())
 }
 
-fn sweep(connection: &mut SqliteConnection, now: i64) -> QueryResult<()> {
+fn delete_expired_keys(connection: &mut SqliteConnection, now: i64) -> QueryResult<()> {
     let old = diesel::alias!(placement_keys as old_keys);
     let oldest = old
-        .filter(old.field(placement_keys::created_at).lt(now - KEY_LIFETIME))
+        .filter(old.field(placement_keys::created_at).lt(now - KEY_LIFETIME_MICROS))
         .order(old.field(placement_keys::created_at))
-        .limit(SWEEP_PER_KEY)
+        .limit(MAX_DELETED_PER_KEY)
         .select(old.field(placement_keys::key));
     diesel::delete(placement_keys::table.filter(placement_keys::key.eq_any(oldest)))
         .execute(connection)?;
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn each_member_of_a_batch_has_its_own_outcome() {
+    fn each_request_of_a_batch_has_its_own_outcome() {
         let mut connection = database();
         let [PlaceOutcome::Placed(earlier)] = place(&mut connection, &[keyed(1, "used")])[..]
         else {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_cannot_be_spoils_one_members_outcome_only() {
+    fn corrupt_row_fails_only_the_request_that_reads_it() {
         let mut connection = database();
         place(&mut connection, &[keyed(1, "spoilt")]);
         diesel::sql_query("PRAGMA ignore_check_constraints = ON").execute(&mut connection).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn few_expired_keys_are_swept_at_a_time() {
+    fn each_key_sweeps_at_most_four_expired_keys() {
         let mut connection = database();
         let keys = |connection: &mut _| -> i64 {
             placement_keys::table.count().get_result(connection).unwrap()
@@ -194,7 +194,10 @@ mod tests {
             place(&mut connection, &[keyed(n, &format!("old-{n}"))]);
         }
         diesel::update(placement_keys::table)
-            .set(placement_keys::created_at.eq(placement_keys::created_at - KEY_LIFETIME - 1_000))
+            .set(
+                placement_keys::created_at
+                    .eq(placement_keys::created_at - KEY_LIFETIME_MICROS - 1_000),
+            )
             .execute(&mut connection)
             .unwrap();
         let mut left = vec![];

@@ -24,7 +24,7 @@ use crate::{
     placing::{find_placements, place_all},
     rows::Outcomes,
     store::Store,
-    taking::{decided_all, take_all},
+    taking::{settled_outcomes, take_all},
 };
 
 /// Orders in a SQLite file. Several processes may open the same file.
@@ -68,7 +68,7 @@ impl SqliteOrderRepo {
                 let placements = find_placements(connection, shared.different())?;
                 Ok(shared.spread(placements))
             }),
-            deciding: readers.queue(1, few, decided_all),
+            deciding: readers.queue(1, few, settled_outcomes),
             taking: writer.queue(few, take_all),
             listing: readers.queue(2, short_lists, list_shared),
             deep_listing: readers.queue(1, few_deep_pages, list_shared),

@@ -1,4 +1,4 @@
-//! The tables as diesel sees them. What they hold, and why, stands in `migrations/sqlite`.
+//! The tables, for diesel. `migrations/sqlite` documents them.
 
 diesel::table! {
     orders (id) {
@@ -24,7 +24,7 @@ diesel::table! {
     }
 }
 
-// A view with one row: the clock of the database.
+// A view with one row: the current time of the database.
 diesel::table! {
     clock (now) {
         now -> BigInt,
@@ -36,7 +36,7 @@ diesel::allow_tables_to_appear_in_same_query!(orders, placement_keys);
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    /// The later of two instants. With two arguments, `max` is no aggregate in SQLite.
+    /// The later of two times. With two arguments, `max` is a scalar function in SQLite.
     #[sql_name = "max"]
     fn later_of(
         one: diesel::sql_types::BigInt,

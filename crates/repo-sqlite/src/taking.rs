@@ -13,14 +13,14 @@ use crate::{
 /// Takes orders. To be run with the write lock held.
 pub(crate) fn take_all(
     connection: &mut SqliteConnection,
-    members: &[Take],
+    requests: &[Take],
 ) -> Result<Outcomes<TakeOutcome>, StoreError> {
     let now = now(connection)?;
-    let mut outcomes = Vec::with_capacity(members.len());
-    for take in members {
-        // Members see what those before them did: of two takes of one order the first wins.
-        outcomes.push(match decided(connection, take)? {
-            Ok(None) => Ok(win(connection, take, now)?),
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for take in requests {
+        // Each request sees the effect of those before it: the first of two takes of one order wins.
+        outcomes.push(match settled_outcome(connection, take)? {
+            Ok(None) => Ok(mark_taken(connection, take, now)?),
             Ok(Some(outcome)) => Ok(outcome),
             Err(corrupt) => Err(corrupt.into()),
         });
@@ -28,22 +28,21 @@ pub(crate) fn take_all(
     Ok(outcomes)
 }
 
-/// The outcomes that are decided whoever comes next, because a taken order stays taken and a key
-/// stays with its order. `None` where the order is free. To be run in a transaction: the look at
-/// the key and the look at the order must see one state, or a winner's repeat is told that it
-/// lost.
-pub(crate) fn decided_all(
+/// The outcomes that no later take can change, because a taken order stays taken and a key stays with
+/// its order. `None` if the order is unassigned. To be run in a transaction: the lookups of the key
+/// and of the order must see one state, or the winner's repeated take is reported as lost.
+pub(crate) fn settled_outcomes(
     connection: &mut SqliteConnection,
-    members: &[Take],
+    requests: &[Take],
 ) -> Result<Outcomes<Option<TakeOutcome>>, StoreError> {
-    let mut outcomes = Vec::with_capacity(members.len());
-    for take in members {
-        outcomes.push(decided(connection, take)?.map_err(StoreError::from));
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for take in requests {
+        outcomes.push(settled_outcome(connection, take)?.map_err(StoreError::from));
     }
     Ok(outcomes)
 }
 
-fn decided(
+fn settled_outcome(
     connection: &mut SqliteConnection,
     take: &Take,
 ) -> QueryResult<Result<Option<TakeOutcome>, CorruptRow>> {
@@ -55,9 +54,11 @@ fn decided(
             .first(connection)
             .optional()?;
         if let Some(taken) = taken {
-            let same = taken == id;
-            let told = if same { TakeOutcome::Replayed } else { TakeOutcome::KeyUsedElsewhere };
-            return Ok(Ok(Some(told)));
+            let outcome = match taken == id {
+                true => TakeOutcome::Replayed,
+                false => TakeOutcome::KeyUsedElsewhere,
+            };
+            return Ok(Ok(Some(outcome)));
         }
     }
     let status: Option<String> =
@@ -70,14 +71,18 @@ fn decided(
     })
 }
 
-/// The condition decides who wins, not the look before it.
-fn win(connection: &mut SqliteConnection, take: &Take, now: i64) -> QueryResult<TakeOutcome> {
-    let free = orders::table
+/// Takes an order. The condition of the update decides the winner, not the lookup before it.
+fn mark_taken(
+    connection: &mut SqliteConnection,
+    take: &Take,
+    now: i64,
+) -> QueryResult<TakeOutcome> {
+    let unassigned = orders::table
         .filter(orders::id.eq(take.id.get()))
         .filter(orders::status.eq(OrderStatus::Unassigned.as_str()));
-    // A clock that was set back takes no order before it was placed.
+    // The time is never before that of the placement, even if the clock was set back.
     let at = later_of(orders::created_at, now);
-    let taken = diesel::update(free)
+    let taken = diesel::update(unassigned)
         .set((
             orders::status.eq(OrderStatus::Taken.as_str()),
             orders::take_key.eq(take.key.as_ref().map(IdempotencyKey::as_str)),
@@ -93,22 +98,18 @@ mod tests {
     use super::*;
     use crate::{
         placing::place_all,
-        testing::{batch_of_takes, database, key, new_order, plans_of},
+        testing::{batch_of_takes, database, new_order, plans_of, take_request},
     };
 
     fn take(connection: &mut SqliteConnection, batch: &[Take]) -> Vec<TakeOutcome> {
         take_all(connection, batch).unwrap().into_iter().map(Result::unwrap).collect()
     }
 
-    fn wish(id: i64, text: Option<&str>) -> Take {
-        Take { id: id.try_into().unwrap(), key: text.map(key) }
-    }
-
     #[test]
-    fn each_member_of_a_batch_has_its_own_outcome() {
+    fn each_request_of_a_batch_has_its_own_outcome() {
         let mut connection = database();
         place_all(&mut connection, &[1, 2, 3, 4, 5].map(new_order)).unwrap();
-        assert_eq!(take(&mut connection, &[wish(1, Some("one"))]), [TakeOutcome::Taken]);
+        assert_eq!(take(&mut connection, &[take_request(1, Some("one"))]), [TakeOutcome::Taken]);
 
         let (batch, expected): (Vec<_>, Vec<_>) = batch_of_takes().into_iter().unzip();
         assert_eq!(take(&mut connection, &batch), expected);
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_not_taken_before_it_was_placed() {
+    fn order_is_not_taken_before_it_was_placed() {
         let mut connection = database();
         place_all(&mut connection, &[new_order(1)]).unwrap();
         let ahead = orders::created_at + 60_000_000;
@@ -124,7 +125,7 @@ mod tests {
             .set((orders::created_at.eq(ahead), orders::updated_at.eq(ahead)))
             .execute(&mut connection)
             .unwrap();
-        assert_eq!(take(&mut connection, &[wish(1, None)]), [TakeOutcome::Taken]);
+        assert_eq!(take(&mut connection, &[take_request(1, None)]), [TakeOutcome::Taken]);
         let (created, taken): (i64, Option<i64>) = orders::table
             .select((orders::created_at, orders::taken_at))
             .first(&mut connection)
@@ -136,7 +137,7 @@ mod tests {
     fn every_row_is_found_by_an_index() {
         let plans = plans_of(|connection| {
             place_all(connection, &[new_order(1)]).unwrap();
-            assert_eq!(take(connection, &[wish(1, Some("key"))]), [TakeOutcome::Taken]);
+            assert_eq!(take(connection, &[take_request(1, Some("key"))]), [TakeOutcome::Taken]);
         });
         assert!(plans.contains("INDEX orders_by_take_key (take_key=?)"), "{plans}");
         assert!(!plans.contains("SCAN"), "{plans}");

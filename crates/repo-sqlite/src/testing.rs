@@ -1,11 +1,11 @@
-//! What the unit tests start from.
+//! Fixtures of the unit tests.
 
 use std::sync::{Arc, Mutex};
 
 use diesel::{connection::InstrumentationEvent, prelude::*, sql_types::Text};
 use diesel_migrations::MigrationHarness;
 pub(crate) use order_conformance::repo::fixtures::{
-    batch_of_takes, before, key, keyed, new_order, page,
+    batch_of_takes, before, key, keyed, new_order, page, take_request,
 };
 
 use crate::open::MIGRATIONS;
@@ -17,7 +17,7 @@ pub(crate) fn database() -> SqliteConnection {
     connection
 }
 
-/// How SQLite would go about a statement whose parameters it does not know.
+/// The plan of a statement with unbound parameters.
 pub(crate) fn plan(connection: &mut SqliteConnection, sql: &str) -> String {
     #[derive(QueryableByName)]
     struct Step {
@@ -29,10 +29,10 @@ pub(crate) fn plan(connection: &mut SqliteConnection, sql: &str) -> String {
     steps.into_iter().map(|step| step.detail).collect::<Vec<_>>().join("; ")
 }
 
-/// How SQLite goes about the statements that `work` runs on an empty database.
+/// The plans of the statements that `work` runs on an empty database.
 ///
-/// But for two: the clock is a scan of one row made of nothing; and an insert into `orders` shows
-/// a scan of the keys for broken references, which SQLite skips while none is broken.
+/// Two statements are left out. The clock is a scan of one constant row. An insert into `orders`
+/// shows a scan of the keys for broken references, which SQLite skips if none is broken.
 pub(crate) fn plans_of<T>(work: impl FnOnce(&mut SqliteConnection) -> T) -> String {
     let mut connection = database();
     let statements = Arc::new(Mutex::new(vec![]));

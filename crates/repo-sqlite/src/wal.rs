@@ -1,4 +1,4 @@
-//! What the write-ahead log holds after a commit that failed, read from the file itself.
+//! Reads from the write-ahead log whether a failed commit was written.
 //!
 //! The format is that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
@@ -7,12 +7,12 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 
-/// Whether the last transaction, whose commit failed, is certainly not in the log. To be called
-/// with the number of frames that SQLite counts as committed.
+/// Whether the last transaction, whose commit failed, is certainly not in the log.
+/// `committed_frames` is the number of frames that SQLite counts as committed.
 ///
-/// SQLite writes a transaction as frames, and marks only the last of them as a commit. Where the
-/// log ends with what was committed before, or with a frame that is not marked, the mark was never
-/// written, and a recovery after a crash ignores the frames before it.
+/// SQLite writes a transaction as frames, and marks only the last of them as a commit. If the log
+/// ends with an earlier commit, or with an unmarked frame, the mark was never written, and recovery
+/// after a crash ignores the unmarked frames.
 pub(crate) fn lacks_last_commit(wal: &Path, committed_frames: u64) -> io::Result<bool> {
     // SQLite has its locks on the other two files, so closing this one releases none.
     let file = File::open(wal)?;
@@ -27,12 +27,12 @@ pub(crate) fn lacks_last_commit(wal: &Path, committed_frames: u64) -> io::Result
     }
     let mut frame = [0; FRAME_HEADER_BYTES];
     file.read_exact_at(&mut frame, HEADER_BYTES as u64 + (frames - 1) * frame_bytes)?;
-    // Frames with another salt are left from before the log was last restarted.
+    // Frames with another salt are from before the last restart of the log.
     let is_current = frame[8..16] == header[16..24];
     Ok(is_current && word(&frame, 4) == 0)
 }
 
-/// The number at an offset, big-endian.
+/// The big-endian integer at an offset.
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().fold(0, |word, byte| (word << 8) | u32::from(*byte))
 }
@@ -45,7 +45,7 @@ mod tests {
 
     const PAGE_BYTES: u32 = 512;
 
-    /// A log of frames that are marked as a commit or not, and have the current salt or not.
+    /// A log of frames, each with or without a commit mark and the current salt.
     fn log(frames: &[(bool, bool)], partial: usize) -> Vec<u8> {
         let mut log = [0; 32];
         log[8..12].copy_from_slice(&PAGE_BYTES.to_be_bytes());
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn unmarked_end_of_the_log_is_no_commit() {
+    fn unmarked_end_of_the_log_is_not_a_commit() {
         let (commit, other, old) = ((true, true), (false, true), (false, false));
         assert!(lacks(&[], 0));
         assert!(lacks(&log(&[], 0), 0));
