@@ -1,19 +1,23 @@
-//! The law of the ports as tests: each clause once, for every adapter.
+//! The contracts of the ports as tests: each clause once, for every adapter.
 //!
-//! [`repo`] holds the clauses of [`OrderRepo`](order_domain::OrderRepo), [`distance`] those of
-//! [`DistanceProvider`](order_domain::DistanceProvider). An adapter stamps them with one line in
-//! its tests: [`order_repo_clauses!`] or [`distance_provider_clauses!`]. Deliberately absent:
-//! what only one adapter promises (locks, migrations, status codes); that stands in its own
-//! tests. The law in words stands at the ports, in `order-domain`.
+//! [`repo`] has the clauses of [`OrderRepo`](order_domain::OrderRepo), [`distance`] those of
+//! [`DistanceProvider`](order_domain::DistanceProvider). An adapter generates a test for each with
+//! one line: [`order_repo_clauses!`], [`sql_repo_clauses!`] or [`distance_provider_clauses!`].
+//!
+//! The contracts in words are the documentation of the ports in `order-domain`. Deliberately absent:
+//! behaviour of one adapter only, such as its kinds of locks. Tests of the adapter check that.
 
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a clause says that it is broken")]
+#![expect(clippy::missing_panics_doc, reason = "a broken clause panics")]
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
 mod concurrency;
 pub mod distance;
+mod processes;
 pub mod repo;
 
-/// What the macros need at the place where they are used. Not for people.
+pub use processes::run_in_processes;
+
+/// Items that the macros need where they are used. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::concurrency::run;

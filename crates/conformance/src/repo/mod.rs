@@ -1,18 +1,23 @@
 //! The clauses of [`OrderRepo`].
 //!
-//! What happens to a connection is in [`disconnects`], for stores that have some.
-//!
-//! How long a key is remembered is not here: only the adapter can shift the clock of its
-//! database.
+//! [`order_repo_clauses!`](crate::order_repo_clauses) generates tests of clauses that use only the
+//! port, [`sql_repo_clauses!`](crate::sql_repo_clauses) those that also use the SQL database below
+//! it. [`disconnects`] has clauses for stores that are reached over connections.
 
 mod cancellation;
 mod concurrency;
+mod corruption;
 pub mod disconnects;
+mod expiry;
 pub mod fixtures;
 mod listing;
+mod locks;
+mod opening;
 mod placement_keys;
 mod placing;
 mod racing;
+mod schema;
+mod sql;
 mod take_keys;
 mod taking;
 
@@ -20,22 +25,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use order_domain::OrderRepo;
+pub use sql::{Dialect, SqlFixture, SqlSession};
 
-/// A store of its own for one test, empty at first. It lasts until this value is dropped.
+/// An empty store for one test, which lasts until this value is dropped.
 #[async_trait]
 pub trait RepoFixture: Send + Sync {
-    /// One more repository on the store, as independent of the others as if another process had
-    /// opened it: it shares the store with them and nothing else.
+    /// Opens one more repository on the store. It shares nothing but the store with the others, as
+    /// if another process had opened it.
     async fn repo(&self) -> Arc<dyn OrderRepo>;
 }
 
-/// Stamps one test for each clause of [`OrderRepo`].
+/// Generates one test for each clause of [`OrderRepo`].
 ///
-/// The argument is the path of an `async fn() -> impl RepoFixture`; see
-/// [`RepoFixture`]. It is called once a test.
+/// The argument is the path of an `async fn() -> impl RepoFixture`. Each test calls it once.
 #[macro_export]
 macro_rules! order_repo_clauses {
-    // The one list of clauses. A clause that is missing here is dead code, and a warning.
+    // The list of clauses. A clause that is missing here is dead code, which is a warning.
     (@each $action:ident $argument:tt) => {
         $crate::order_repo_clauses! { @$action $argument
             placing {
@@ -91,10 +96,10 @@ macro_rules! order_repo_clauses {
             }
         }
     };
-    (@reexport [] $($room:ident { $($clause:ident,)+ })+) => {
-        $(pub use $room::{$($clause),+};)+
+    (@reexport [] $($module:ident { $($clause:ident,)+ })+) => {
+        $(pub use $module::{$($clause),+};)+
     };
-    (@generate [$fixture:path] $($room:ident { $($clause:ident,)+ })+) => {
+    (@generate [$fixture:path] $($module:ident { $($clause:ident,)+ })+) => {
         $($(
             #[test]
             fn $clause() {
@@ -109,3 +114,42 @@ macro_rules! order_repo_clauses {
 }
 
 order_repo_clauses! { @each reexport [] }
+
+/// Generates one test for each clause of an [`OrderRepo`] on an SQL database.
+///
+/// The argument is the path of an `async fn() -> impl SqlFixture`. Each test calls it once.
+#[macro_export]
+macro_rules! sql_repo_clauses {
+    // The list of clauses. A clause that is missing here is dead code, which is a warning.
+    (@each $action:ident $argument:tt) => {
+        $crate::order_repo_clauses! { @$action $argument
+            opening {
+                reopened_store_keeps_orders_and_keys,
+                threads_open_one_new_store_concurrently,
+                failed_migration_leaves_the_tables_unchanged,
+            }
+            schema {
+                migrations_run_up_down_and_up_again,
+                newer_schema_is_accepted,
+                tables_reject_invalid_rows,
+            }
+            expiry {
+                placement_key_is_remembered_for_24_hours,
+                expired_key_is_unknown_before_it_is_deleted,
+                take_key_never_expires,
+            }
+            corruption {
+                row_that_violates_a_domain_rule_is_corrupt,
+                store_without_its_tables_is_unavailable,
+            }
+            locks {
+                lock_does_not_delay_outcomes_without_a_change,
+            }
+        }
+    };
+    ($fixture:path) => {
+        $crate::sql_repo_clauses! { @each generate [$fixture] }
+    };
+}
+
+sql_repo_clauses! { @each reexport [] }

@@ -1,7 +1,7 @@
-//! The PostgreSQL repository: the law of its port, and what only PostgreSQL can do.
+//! The PostgreSQL repository: the clauses of its port, and behaviour that only PostgreSQL has.
 //!
-//! All of it needs a real server, so all of it stands in one module, by which it can be left out.
+//! All tests need a real server, so they are in one module, which a filter can leave out.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in its helpers")]
+#![expect(clippy::unwrap_used, reason = "tests and their helpers fail by a panic")]
 
 mod on_postgres;

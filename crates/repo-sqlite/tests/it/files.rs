@@ -1,4 +1,4 @@
-//! What other programs do to the files while the repository is open, within their rights.
+//! Legitimate use of the files by other programs while the repository is open.
 
 use std::{fs, thread::sleep, time::Duration};
 
@@ -9,7 +9,7 @@ use order_repo_sqlite::SqliteOrderRepo;
 use crate::fixture::{Fixture, new_order, place};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Makes the log, and after a checkpoint the file, longer than the log may stay.
+/// Makes the log, and after a checkpoint the file, longer than the limit of the log.
 const FILLER: &str = "CREATE TABLE filler (x); INSERT INTO filler SELECT zeroblob(20000000)";
 
 async fn until_ready(repo: &SqliteOrderRepo) {
@@ -29,7 +29,7 @@ fn length(fixture: &Fixture, suffix: &str) -> u64 {
     fs::metadata(path).unwrap().len()
 }
 
-/// SQLite itself makes the file shorter when somebody vacuums it.
+/// A `VACUUM` shortens the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn vacuum_by_another_program_is_not_a_truncation() {
     let fixture = Fixture::new();
@@ -55,7 +55,7 @@ async fn log_is_short_again_after_a_long_reader() {
     let mut reader = fixture.raw();
     reader.batch_execute("BEGIN; SELECT count(*) FROM orders").unwrap();
     fixture.raw().batch_execute(FILLER).unwrap();
-    // Changes go on; what they add stays in the log, too.
+    // Changes continue. They stay in the log, too.
     for n in 1..20 {
         place(&repo, new_order(n)).await;
         sleep(Duration::from_millis(100));

@@ -1,16 +1,13 @@
-//! The SQLite repository: the law of its port, and what only a file of SQLite can do.
+//! The SQLite repository: the clauses of its port, and behaviour that only SQLite has.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in its helpers")]
+#![expect(clippy::unwrap_used, reason = "tests and their helpers fail by a panic")]
 
-mod corruption;
-mod expiry;
 mod files;
 mod fixture;
 mod locks;
 mod opening;
-mod tables;
 
-/// The law of the port. How long a key is remembered is in `expiry`.
-mod law {
+mod clauses {
     order_conformance::order_repo_clauses!(crate::fixture::fixture);
+    order_conformance::sql_repo_clauses!(crate::fixture::fixture);
 }

@@ -18,7 +18,7 @@ use order_repo_postgres::PgOrderRepo;
 use order_test_postgres::{Server, ServerSettings, Session, TestDb};
 use tokio::{task::JoinSet, time::timeout};
 
-use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, newest, place, take_without_key};
 
 /// A fixture with a lock on its orders, and one to look after it.
 struct Cuttable {
@@ -206,7 +206,7 @@ async fn full_queues_reject_immediately_and_change_nothing() {
         Ok(timeout(patience, repo.place(new_order(n))).await)
     });
     let takes = all(&repo, 0..CALLS, |repo, _| async move {
-        Ok(timeout(patience, repo.take(wish(free))).await)
+        Ok(timeout(patience, repo.take(take_without_key(free))).await)
     });
     let (placements, takes) = tokio::join!(placements, takes);
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());

@@ -6,11 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use order_domain::{OrderRepo, RepoError, Take, TakeOutcome};
+use order_domain::{OrderRepo, RepoError, TakeOutcome};
 use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
 use order_test_postgres::{Server, ServerSettings, TestDb, wait_for};
 
-use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
+use super::fixture::{
+    Fixture, key, keyed, new_order, newest, place, take_with_key, take_without_key,
+};
 
 /// And waits until they are gone.
 const CUT_OTHERS_OFF: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
@@ -43,7 +45,7 @@ async fn connections_closed_by_the_server_fail_no_call() {
             _ => {
                 let id = place(&repo, new_order(n)).await.id;
                 fixture.raw().execute(CUT_OTHERS_OFF);
-                assert_eq!(repo.take(wish(id)).await.unwrap(), TakeOutcome::Taken);
+                assert_eq!(repo.take(take_without_key(id)).await.unwrap(), TakeOutcome::Taken);
                 id
             }
         };
@@ -102,7 +104,7 @@ async fn connection_that_became_read_only_is_replaced() {
     read_only(false);
     for n in 0..20 {
         let id = place(&repo, new_order(n)).await.id;
-        assert_eq!(repo.take(wish(id)).await.unwrap(), TakeOutcome::Taken);
+        assert_eq!(repo.take(take_without_key(id)).await.unwrap(), TakeOutcome::Taken);
     }
 
     read_only(true);
@@ -125,7 +127,7 @@ async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
         let (one, two, three) = (Arc::clone(&repo), Arc::clone(&repo), Arc::clone(&repo));
         (
             tokio::spawn(async move { one.place(keyed(2, "key")).await }),
-            tokio::spawn(async move { two.take(wish(free)).await }),
+            tokio::spawn(async move { two.take(take_without_key(free)).await }),
             tokio::spawn(async move { three.find(free).await }),
         )
     };
@@ -147,7 +149,7 @@ async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
 
     // A retry settles it.
     place(&repo, keyed(2, "key")).await;
-    assert_eq!(repo.take(wish(free)).await.unwrap(), TakeOutcome::Taken);
+    assert_eq!(repo.take(take_without_key(free)).await.unwrap(), TakeOutcome::Taken);
 }
 
 /// It keeps its connections, so nothing but time tells.
@@ -161,8 +163,8 @@ async fn unresponsive_server_is_reported_in_time() {
     tokio::join!(repo.list(newest()), repo.list(newest())).0.unwrap();
     let frozen = server.freeze();
     let began = Instant::now();
-    let wish = Take { id: free, key: Some(key("key")) };
-    let (taken, found) = tokio::join!(repo.take(wish.clone()), repo.find(free));
+    let take = take_with_key(free, "key");
+    let (taken, found) = tokio::join!(repo.take(take.clone()), repo.find(free));
     assert!(matches!(taken, Err(RepoError::OutcomeUnknown(_))), "{taken:?}");
     assert!(matches!(found, Err(RepoError::Unavailable(_))), "{found:?}");
     // No connection is left for writes.
@@ -172,7 +174,7 @@ async fn unresponsive_server_is_reported_in_time() {
     drop(frozen);
     // The first take goes on when the server does. The repeat is the same take, whoever is first.
     let again = loop {
-        match repo.take(wish.clone()).await.unwrap() {
+        match repo.take(take.clone()).await.unwrap() {
             TakeOutcome::Busy => {}
             known => break known,
         }
@@ -189,11 +191,11 @@ async fn locked_table_is_unavailable_in_time_and_unchanged() {
     let mut other = fixture.raw();
     other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let began = Instant::now();
-    let outcome = repo.take(wish(free)).await;
+    let outcome = repo.take(take_without_key(free)).await;
     assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
     assert!((1_800..10_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     other.execute("COMMIT");
-    assert_eq!(repo.take(wish(free)).await.unwrap(), TakeOutcome::Taken);
+    assert_eq!(repo.take(take_without_key(free)).await.unwrap(), TakeOutcome::Taken);
 }
 
 /// The time in the queue counts: they wait together, not one after the other.

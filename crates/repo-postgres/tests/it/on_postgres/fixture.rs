@@ -1,11 +1,14 @@
-//! A database of its own, and ways around the repository into it.
+//! A new database, and sessions in it that bypass the repository.
 
-use std::{num::NonZero, sync::Arc};
+use std::{fmt::Debug, num::NonZero, sync::Arc};
 
 use async_trait::async_trait;
-use order_conformance::repo::RepoFixture;
-pub(crate) use order_conformance::repo::fixtures::{key, keyed, new_order, newest};
-use order_domain::{NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, Take};
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+pub(crate) use order_conformance::repo::fixtures::{
+    key, keyed, new_order, newest, take_with_key, take_without_key,
+};
+use order_conformance::repo::{Dialect, RepoFixture, SqlFixture, SqlSession};
+use order_domain::{NewOrder, OrderRepo, PlaceOutcome, PlacedOrder};
 use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
 use order_test_postgres::{Session, TestDb};
 
@@ -30,7 +33,7 @@ impl Fixture {
         PgOrderRepo::open(&self.info(), NonZero::new(8).unwrap()).unwrap()
     }
 
-    /// A session that knows nothing of the repository, as another program would have.
+    /// A session of another program.
     pub(crate) fn raw(&self) -> Session {
         self.database.session()
     }
@@ -43,13 +46,78 @@ impl RepoFixture for Fixture {
     }
 }
 
-pub(crate) async fn place(repo: &PgOrderRepo, order: NewOrder) -> PlacedOrder {
-    match repo.place(order).await.unwrap() {
-        PlaceOutcome::Placed(placed) => placed,
-        PlaceOutcome::KeyUsed(earlier) => panic!("its key had already made {earlier:?}"),
+impl SqlFixture for Fixture {
+    fn another(&self) -> Box<dyn SqlFixture> {
+        Box::new(Self::new())
+    }
+
+    fn create(&self) {
+        self.database.create();
+    }
+
+    fn migrate(&self) -> Result<(), Box<dyn Debug>> {
+        PgOrderRepo::migrate(&self.info()).map_err(|error| Box::new(error) as _)
+    }
+
+    fn revert_migrations(&self) {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/postgres");
+        let files = || FileBasedMigrations::from_path(directory).unwrap();
+        let mut session = self.raw();
+        let connection = session.connection();
+        assert!(!connection.has_pending_migration(files()).unwrap(), "one is not compiled in");
+        connection.revert_all_migrations(files()).unwrap();
+    }
+
+    fn schema(&self) -> String {
+        self.raw().text(
+            "SELECT coalesce(string_agg(line, E'\\n' ORDER BY line), '') FROM ( \
+                 SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public' \
+                 UNION ALL SELECT 'constraint ' || conrelid::regclass || pg_get_constraintdef(oid) \
+                     FROM pg_constraint WHERE connamespace = 'public'::regnamespace \
+                 UNION ALL SELECT 'column ' || table_name || '.' || column_name || ' ' || data_type \
+                     || ' ' || is_nullable \
+                     FROM information_schema.columns WHERE table_schema = 'public' \
+                 UNION ALL SELECT 'sequence ' || sequencename || max_value || cache_size \
+                     FROM pg_sequences WHERE schemaname = 'public' \
+                 UNION ALL SELECT 'relation ' || relname \
+                     FROM pg_class WHERE relnamespace = 'public'::regnamespace \
+             ) AS lines (line) WHERE line NOT LIKE '%\\_\\_diesel%'",
+        )
+    }
+
+    fn session(&self) -> SqlSession {
+        let mut session = self.raw();
+        SqlSession::new(move |sql| session.try_to_execute(sql))
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect {
+            time: |seconds| format!("to_timestamp({seconds})"),
+            interval: |time| format!("interval '{} microseconds'", time.as_micros()),
+            overriding: "OVERRIDING SYSTEM VALUE",
+            ignore_checks: "
+                DO $$ DECLARE c name; BEGIN
+                    FOR c IN SELECT conname FROM pg_constraint
+                        WHERE conrelid = 'orders'::regclass AND contype = 'c'
+                    LOOP EXECUTE format('ALTER TABLE orders DROP CONSTRAINT %I', c); END LOOP;
+                END $$;",
+            corruptions: &[
+                "destination_longitude = 'NaN'",
+                "created_at = '-infinity'",
+                "created_at = 'infinity'",
+                "created_at = '0002-12-31 BC'",
+                "created_at = '10000-01-02'",
+                "status = 'TAKEN', taken_at = 'infinity'",
+                "status = 'TAKEN', taken_at = '-infinity'",
+            ],
+            rejected: &[],
+        }
     }
 }
 
-pub(crate) fn wish(id: OrderId) -> Take {
-    Take { id, key: None }
+pub(crate) async fn place(repo: &PgOrderRepo, order: NewOrder) -> PlacedOrder {
+    match repo.place(order).await.unwrap() {
+        PlaceOutcome::Placed(placed) => placed,
+        PlaceOutcome::KeyUsed(earlier) => panic!("the key was used for {earlier:?}"),
+    }
 }

@@ -1,6 +1,5 @@
 mod batches;
 mod corruption;
-mod expiry;
 mod faults;
 mod fixture;
 mod locks;
@@ -8,9 +7,8 @@ mod opening;
 mod poolers;
 mod readiness;
 mod stalls;
-mod tables;
 
-/// The law of the port. How long a key is remembered is in `expiry`.
-mod law {
+mod clauses {
     order_conformance::order_repo_clauses!(crate::on_postgres::fixture::fixture);
+    order_conformance::sql_repo_clauses!(crate::on_postgres::fixture::fixture);
 }

@@ -1,25 +1,25 @@
-//! From an address to a repository: what is created, what survives, what is refused.
+//! Opening: databases that are missing, and servers that are silent or reject the role.
 
 use std::{
     env,
     net::TcpListener,
     num::NonZero,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use order_domain::{OrderRepo, OrderStatus, TakeOutcome};
+use order_conformance::run_in_processes;
+use order_domain::{OrderRepo, TakeOutcome};
 use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{Server, ServerSettings, TestDb};
 
-use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, keyed, new_order, newest, place, take_without_key};
 
 fn migrate(url: &str) -> Result<(), OpenError> {
     PgOrderRepo::migrate(&ConnectionInfo::parse(url).unwrap())
 }
 
-/// The whole chain of an error on one line, as the service shows it.
+/// An error with its sources, in one line, as the service shows it.
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     let text = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
@@ -51,78 +51,26 @@ fn database_name_is_quoted() {
     server.execute(&format!("DROP DATABASE \"{}\"", strange.replace('"', "\"\"")));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn reopened_store_keeps_orders_and_keys() {
-    let fixture = Fixture::new();
-    let repo = fixture.open();
-    let placed = place(&repo, keyed(1, "key")).await;
-    assert_eq!(repo.take(wish(placed.id)).await.unwrap(), TakeOutcome::Taken);
-    let before = repo.find(placed.id).await.unwrap().unwrap();
-    drop(repo);
-
-    let repo = fixture.open();
-    let after = repo.find(placed.id).await.unwrap().unwrap();
-    assert_eq!((after.status(), &after), (OrderStatus::Taken, &before));
-    assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(placed));
-    assert!(place(&repo, new_order(2)).await.id > placed.id);
-}
-
-#[test]
-fn threads_open_one_new_store_concurrently() {
-    for _ in 0..3 {
-        let fixture = Fixture::new();
-        thread::scope(|threads| {
-            for _ in 0..8 {
-                threads.spawn(|| drop(fixture.open()));
-            }
-        });
-        assert_eq!(fixture.raw().number("SELECT count(*) FROM orders"), 0);
-    }
-}
-
-const CHILDS_DATABASE: &str = "ORDER_REPO_POSTGRES_TEST_URL";
+const CHILD_URL: &str = "ORDER_REPO_POSTGRES_TEST_URL";
 
 #[test]
 fn processes_open_one_new_database_concurrently() {
     let fixture = Fixture::new();
-    let children: Vec<_> = (0..8)
-        .map(|_| {
-            Command::new(env::current_exe().unwrap())
-                .args(["--exact", "on_postgres::opening::child_process_opens_the_given_database"])
-                .env(CHILDS_DATABASE, fixture.database.url())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
-    }
+    let test = "on_postgres::opening::child_process_opens_the_given_database";
+    run_in_processes(8, test, CHILD_URL, fixture.database.url());
     assert_eq!(fixture.raw().number("SELECT count(*) FROM orders"), 0);
 }
 
-/// Run by the test above as a process of its own; alone it opens a database of its own.
+/// The test above runs this one in child processes. Alone it opens a new database.
 #[test]
 fn child_process_opens_the_given_database() {
-    match env::var(CHILDS_DATABASE) {
+    match env::var(CHILD_URL) {
         Ok(url) => migrate(&url).unwrap(),
         Err(_) => drop(Fixture::new().open()),
     }
 }
 
-#[test]
-fn failed_migration_leaves_the_tables_unchanged() {
-    let fixture = Fixture::new();
-    fixture.database.create();
-    let mut raw = fixture.raw();
-    raw.execute("CREATE TABLE placement_keys (mine text)");
-    let error = migrate(&fixture.database.url()).unwrap_err();
-    assert!(matches!(error, OpenError::Migrate(_)), "{error:?}");
-    assert!(raw.try_to_execute("SELECT id FROM orders").is_err(), "half of it was done");
-    raw.execute("SELECT mine FROM placement_keys; DROP TABLE placement_keys");
-    migrate(&fixture.database.url()).unwrap();
-}
-
-/// Who waits for the lock must see what was done meanwhile.
+/// A process that waits for the lock must see what was committed meanwhile.
 #[test]
 fn concurrent_starts_succeed_at_every_isolation_level() {
     for level in ["repeatable read", "serializable"] {
@@ -140,7 +88,7 @@ fn concurrent_starts_succeed_at_every_isolation_level() {
     }
 }
 
-/// It takes the connection and says nothing.
+/// The host accepts the connection and sends nothing.
 #[test]
 fn silent_host_times_out() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -148,7 +96,7 @@ fn silent_host_times_out() {
     let began = Instant::now();
     let error = migrate(&url).unwrap_err();
     assert!(causes(&error).contains("timeout expired"), "{error:?}");
-    // Twice 2 s: the database itself, and the server's own.
+    // 2 s each for the database itself and the database `postgres`.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -159,8 +107,8 @@ async fn silent_host_is_skipped_for_the_next() {
     let url = server.url("orders").replace('@', &format!("@{},", silent.local_addr().unwrap()));
     let info = ConnectionInfo::parse(&url).unwrap();
     let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
-    // Each connection waits for the first host for 2 s, and a call for a connection for 3 s. On a
-    // machine that is busy otherwise that may take a second call.
+    // Each connection waits 2 s for the first host, and a call waits 3 s for a connection. On a busy
+    // machine a second call may be needed.
     let deadline = Instant::now() + Duration::from_secs(30);
     while repo.list(newest()).await.is_err() {
         assert!(Instant::now() < deadline, "the second host is not found");
@@ -168,8 +116,8 @@ async fn silent_host_is_skipped_for_the_next() {
     place(&repo, new_order(1)).await;
 }
 
-/// A role for the test, which may do nothing but log in. Dropped with its server.
-fn with_a_role(server: &Server, database: &TestDb) -> String {
+/// The address of a database for a new role that may only log in. The role ends with its server.
+fn url_of_new_role(server: &Server, database: &TestDb) -> String {
     database.server().execute("CREATE ROLE clerk LOGIN PASSWORD 'clerk-password'");
     format!("postgres://clerk:clerk-password@127.0.0.1:{}/{}", server.port(), database.name())
 }
@@ -178,7 +126,7 @@ fn with_a_role(server: &Server, database: &TestDb) -> String {
 async fn role_without_ownership_can_serve_but_not_migrate() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let clerk = with_a_role(&server, &database);
+    let clerk = url_of_new_role(&server, &database);
 
     let error = migrate(&clerk).unwrap_err();
     assert!(matches!(error, OpenError::Create(_)), "{error:?}");
@@ -197,7 +145,7 @@ async fn role_without_ownership_can_serve_but_not_migrate() {
     let info = ConnectionInfo::parse(&clerk).unwrap();
     let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
     let id = place(&repo, keyed(1, "key")).await.id;
-    assert_eq!(repo.take(wish(id)).await.unwrap(), TakeOutcome::Taken);
+    assert_eq!(repo.take(take_without_key(id)).await.unwrap(), TakeOutcome::Taken);
 }
 
 #[test]
@@ -224,11 +172,11 @@ async fn writable_host_of_several_is_used() {
     let (standby, leader) =
         (Server::start(ServerSettings::Fast), Server::start(ServerSettings::Fast));
     let database = TestDb::on_server(&standby);
-    // A standby has all databases; libpq does not look further where one is missing.
+    // A standby has all databases. libpq does not try the next host if the database is missing.
     database.server().execute("CREATE DATABASE orders");
     database.server().execute("ALTER SYSTEM SET default_transaction_read_only = on");
     database.server().execute("SELECT pg_reload_conf()");
-    // Both have one password, so that one address fits both.
+    // Both servers have the same role and password, so that one address fits both.
     for server in [&standby, &leader] {
         let mut session = order_test_postgres::Session::open(&server.url("postgres"));
         session.execute("SET default_transaction_read_only = off");
@@ -244,4 +192,17 @@ async fn writable_host_of_several_is_used() {
     place(&repo, new_order(1)).await;
     let mut session = order_test_postgres::Session::open(&leader.url("orders"));
     assert_eq!(session.number("SELECT count(*) FROM orders"), 1);
+}
+
+#[test]
+fn both_repositories_have_migrations_with_the_same_names() {
+    let names = |of: &str| {
+        let directory = format!("{}/../../migrations/{of}", env!("CARGO_MANIFEST_DIR"));
+        let entries = std::fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert!(!names("postgres").is_empty());
+    assert_eq!(names("postgres"), names("sqlite"));
 }

@@ -16,7 +16,7 @@ use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{PgBouncer, PoolMode, Server, ServerSettings, Session, TestDb};
 use rstest::rstest;
 
-use super::fixture::{keyed, new_order, newest, place, wish};
+use super::fixture::{keyed, new_order, newest, place, take_without_key};
 
 /// A generous bound for what the pool does by itself.
 const NOTICED_WITHIN: Duration = Duration::from_mins(1);
@@ -59,7 +59,10 @@ async fn pooler_in_session_mode_serves_every_call() {
             let repo = Arc::clone(&repo);
             tokio::spawn(async move {
                 let placed = place(&repo, keyed(n, &format!("key-{n}"))).await;
-                assert_eq!(repo.take(wish(placed.id)).await.unwrap(), TakeOutcome::Taken);
+                assert_eq!(
+                    repo.take(take_without_key(placed.id)).await.unwrap(),
+                    TakeOutcome::Taken
+                );
                 let found = repo.find(placed.id).await.unwrap().unwrap();
                 assert_eq!(found.distance, placed.distance);
             })

@@ -12,7 +12,7 @@ use order_test_postgres::{Server, ServerSettings, Session, TestDb};
 use rstest::rstest;
 use tokio::time::sleep;
 
-use super::fixture::{Fixture, key, keyed, new_order, newest, place, wish};
+use super::fixture::{Fixture, key, keyed, new_order, newest, place, take_without_key};
 
 /// A generous bound for what takes a second or two.
 const NOTICED_WITHIN: Duration = Duration::from_mins(1);
@@ -273,7 +273,7 @@ async fn rejected_changes_leave_the_status_of_a_standby_correct() {
     let standby = primary.start_standby();
     let repo = Arc::new(open(&standby.url(database.name())));
     for _ in 0..10 {
-        let (taken, status) = tokio::join!(repo.take(wish(id)), repo.check());
+        let (taken, status) = tokio::join!(repo.take(take_without_key(id)), repo.check());
         assert!(matches!(taken, Err(RepoError::Refused(_))), "{taken:?}");
         assert_eq!(status.unwrap(), StoreStatus::ReadOnly);
         sleep(Duration::from_millis(100)).await;

@@ -15,7 +15,7 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-use super::fixture::{key, keyed, new_order, newest, place, wish};
+use super::fixture::{key, keyed, new_order, newest, place, take_without_key};
 
 /// Longer than a request waits for the database, so that the first ones have an outcome.
 const STALL: Duration = Duration::from_secs(13);
@@ -45,7 +45,7 @@ fn start_writes(repo: &Arc<PgOrderRepo>) -> JoinHandle<Vec<Placement>> {
                         repo.find_placement(&key).await?;
                         repo.place(keyed(n, key.as_str())).await.map(drop)
                     }
-                    _ => repo.take(wish(1.try_into().unwrap())).await.map(drop),
+                    _ => repo.take(take_without_key(1.try_into().unwrap())).await.map(drop),
                 }
             }));
         }
