@@ -1,4 +1,4 @@
-//! The provider against known distances, and the law of its port.
+//! Known distances, and the conformance clauses of the port.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ async fn provider() -> Arc<dyn DistanceProvider> {
 
 order_conformance::distance_provider_clauses!(provider);
 
-/// Lengths on WGS 84 as `GeodSolve` of `GeographicLib` gives them, rounded.
+/// Rounded lengths on WGS 84 from `GeodSolve` of `GeographicLib`.
 #[tokio::test]
 async fn known_geodesics_have_their_length() {
     let known = [
