@@ -1,51 +1,48 @@
-//! When Google says again and again that it is asked too often, it is left alone for a moment.
-//! What counts as such a saying is decided by the caller; the clock is the caller's too.
+//! A circuit breaker. The caller decides which calls count, and passes the time.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// So many calls in a row open the circuit.
-const OPENS_AFTER_CALLS: u32 = 5;
+/// How many consecutive calls over the limit open the circuit.
+const OPEN_AFTER_CALLS: u32 = 5;
 
-/// So long it stays open after the last of them.
-const STAYS_OPEN: Duration = Duration::from_secs(2);
+/// How long the circuit stays open after the last of them.
+const OPEN_FOR: Duration = Duration::from_secs(2);
 
-/// Open means that nobody asks. It closes by time; then one more call that Google finds too many
-/// opens it again, and any other answer makes the row start anew.
+/// While the circuit is open, no call is sent. It closes after [`OPEN_FOR`]. The next call over the
+/// limit opens it again; any other result resets it.
 #[derive(Debug, Default)]
-pub(crate) struct Circuit(Mutex<Row>);
+pub(crate) struct Circuit(Mutex<Streak>);
 
-/// The calls in a row that Google found too many.
+/// Consecutive calls over the limit.
 #[derive(Debug, Default)]
-struct Row {
+struct Streak {
     length: u32,
     open_until: Option<Instant>,
 }
 
 impl Circuit {
     pub(crate) fn is_open(&self, now: Instant) -> bool {
-        self.row(|row| row.open_until.is_some_and(|until| now < until))
+        self.lock().open_until.is_some_and(|until| now < until)
     }
 
-    /// Tells how a call ended that did ask.
-    pub(crate) fn record(&self, too_many: bool, now: Instant) {
-        self.row(|row| {
-            if !too_many {
-                *row = Row::default();
-                return;
-            }
-            row.length = row.length.saturating_add(1);
-            if row.length >= OPENS_AFTER_CALLS {
-                row.open_until = Some(now + STAYS_OPEN);
-            }
-        });
+    /// Records the result of a call that was sent.
+    pub(crate) fn record(&self, over_limit: bool, now: Instant) {
+        let mut streak = self.lock();
+        if !over_limit {
+            *streak = Streak::default();
+            return;
+        }
+        streak.length = streak.length.saturating_add(1);
+        if streak.length >= OPEN_AFTER_CALLS {
+            streak.open_until = Some(now + OPEN_FOR);
+        }
     }
 
-    fn row<T>(&self, look: impl FnOnce(&mut Row) -> T) -> T {
-        // Nothing panics while the lock is held, and a row is right at every moment anyway.
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Streak> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_with_the_fifth_call_in_a_row_and_for_two_seconds() {
+    fn fifth_consecutive_call_opens_the_circuit_for_two_seconds() {
         let now = Instant::now();
         let circuit = opened(now);
         assert!(circuit.is_open(now));
@@ -72,11 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn one_other_answer_starts_the_row_anew() {
+    fn other_result_resets_the_streak() {
         let now = Instant::now();
         let circuit = Circuit::default();
-        for too_many in [true, true, true, true, false, true, true, true, true] {
-            circuit.record(too_many, now);
+        for over_limit in [true, true, true, true, false, true, true, true, true] {
+            circuit.record(over_limit, now);
             assert!(!circuit.is_open(now));
         }
         circuit.record(true, now);
@@ -84,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_pause_one_call_too_many_opens_it_again() {
+    fn one_call_over_the_limit_reopens_the_circuit() {
         let now = Instant::now();
         let circuit = opened(now);
         let later = now + Duration::from_secs(3);
@@ -94,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn another_answer_closes_it_though_the_pause_is_not_over() {
+    fn other_result_closes_an_open_circuit() {
         let now = Instant::now();
         let circuit = opened(now);
         circuit.record(false, now);

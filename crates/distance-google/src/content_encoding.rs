@@ -1,6 +1,6 @@
-//! Undoes the content codings of a response (RFC 9110, section 8.4).
+//! Decodes the content codings of a response (RFC 9110, section 8.4).
 //!
-//! Not by reqwest, which knows `gzip` in small letters only, and one coding.
+//! reqwest's own decoder accepts only `gzip` in lower case, and only one coding.
 
 use std::io::Read;
 
@@ -9,18 +9,18 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
 use crate::error::InvalidResponse;
 
-/// The content of a body of at most `limit` bytes, which has at most as many itself.
+/// Decodes a body of at most `limit` bytes. The result has at most `limit` bytes, too.
 pub(crate) fn decode(
     headers: &HeaderMap,
     mut body: Vec<u8>,
     limit: usize,
 ) -> Result<Vec<u8>, InvalidResponse> {
-    let codings = headers.get_all(CONTENT_ENCODING).into_iter().map(HeaderValue::as_bytes);
-    let codings: Vec<_> = codings
+    let values = headers.get_all(CONTENT_ENCODING).into_iter().map(HeaderValue::as_bytes);
+    let codings: Vec<_> = values
         .flat_map(|codings| codings.split(|byte| *byte == b','))
         .map(|coding| coding.trim_ascii().to_ascii_lowercase())
         .collect();
-    // The one that was applied last comes first.
+    // Codings are listed in the order in which they were applied.
     for coding in codings.iter().rev() {
         match coding.as_slice() {
             b"" | b"identity" => {}
@@ -31,9 +31,9 @@ pub(crate) fn decode(
     Ok(body)
 }
 
-fn gunzip(packed: &[u8], limit: usize) -> Result<Vec<u8>, InvalidResponse> {
+fn gunzip(compressed: &[u8], limit: usize) -> Result<Vec<u8>, InvalidResponse> {
     let mut body = vec![];
-    let mut decoder = MultiGzDecoder::new(packed).take(limit as u64 + 1);
+    let mut decoder = MultiGzDecoder::new(compressed).take(limit as u64 + 1);
     decoder.read_to_end(&mut body).map_err(|error| InvalidResponse::Encoding(error.into()))?;
     if body.len() > limit { Err(InvalidResponse::TooLong { limit }) } else { Ok(body) }
 }

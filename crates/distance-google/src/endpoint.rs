@@ -1,43 +1,41 @@
-//! Where the Distance Matrix API is: a URL that is checked once. What is added to it for a
-//! question lives in `provider`.
+//! The URL of the Distance Matrix API, without the parameters of a request.
 
 use std::fmt;
 
 use reqwest::Url;
 
-/// Google's own address of the Distance Matrix API, with answers in JSON.
+/// Google's Distance Matrix API with responses in JSON.
 pub const DEFAULT_ENDPOINT: &str = "https://maps.googleapis.com/maps/api/distancematrix/json";
 
-/// The URL of a Distance Matrix API: `http` or `https`, without secrets, so it may be shown.
+/// The URL of a Distance Matrix API: `http` or `https`. It contains no secrets and may be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-/// Why a text is no endpoint. Never repeats the text: it may hold a secret.
+/// Why a text is not an endpoint. Does not contain the text, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// Not absolute, without a host, or no URL at all.
+    /// It is not an absolute URL with a host.
     #[error("must be a URL with a host, for example {DEFAULT_ENDPOINT}")]
     NotAUrl,
-    /// Another scheme.
+    /// Its scheme is not `http` or `https`.
     #[error("must begin with https:// or http://")]
     Scheme,
-    /// It names a user or a password.
-    #[error("must not hold a user or a password")]
+    /// It contains a user or a password.
+    #[error("must not contain a user or a password")]
     UserInfo,
-    /// It has a fragment, which no server would ever see.
+    /// It has a fragment, which is never sent to a server.
     #[error("must not have a fragment (a part after #)")]
     Fragment,
-    /// Its query has a parameter that each question sets anew. A key there would be shown
-    /// wherever the endpoint is.
+    /// Its query has a parameter that each request sets. A key in the endpoint would be logged.
     #[error("must not have the parameter {0}: it is added to each request")]
-    OwnParameter(&'static str),
+    ReservedParameter(&'static str),
 }
 
 impl Endpoint {
-    /// Reads a URL. A query with parameters of other names is kept.
+    /// Parses a URL. Keeps a query with other parameters.
     ///
     /// # Errors
-    /// When the text is no URL that may be asked and shown.
+    /// When the text is not such a URL.
     pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
         let url = Url::parse(text).map_err(|_| InvalidEndpoint::NotAUrl)?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -49,9 +47,9 @@ impl Endpoint {
         if url.fragment().is_some() {
             return Err(InvalidEndpoint::Fragment);
         }
-        for own in ["key", "origins", "destinations"] {
-            if url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case(own)) {
-                return Err(InvalidEndpoint::OwnParameter(own));
+        for reserved in ["key", "origins", "destinations"] {
+            if url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case(reserved)) {
+                return Err(InvalidEndpoint::ReservedParameter(reserved));
             }
         }
         Ok(Self(url))
@@ -64,7 +62,7 @@ impl Endpoint {
 
 impl Default for Endpoint {
     fn default() -> Self {
-        Self::parse(DEFAULT_ENDPOINT).expect("a test reads it")
+        Self::parse(DEFAULT_ENDPOINT).expect("a test parses it")
     }
 }
 
@@ -81,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_googles_own_address() {
+    fn default_endpoint_is_google() {
         assert_eq!(Endpoint::default().to_string(), DEFAULT_ENDPOINT);
     }
 
@@ -90,7 +88,7 @@ mod tests {
     #[case("http://127.0.0.1:8000/maps/api/distancematrix/json")]
     #[case("http://[::1]:8000/x")]
     #[case("https://example.org/json?language=et&region=ee")]
-    fn a_url_is_shown_as_it_was_read(#[case] text: &str) {
+    fn display_is_the_parsed_text(#[case] text: &str) {
         assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
     }
 
@@ -107,12 +105,12 @@ mod tests {
     #[case("https://S3CRET@example.org/", InvalidEndpoint::UserInfo)]
     #[case("https://:S3CRET@example.org/", InvalidEndpoint::UserInfo)]
     #[case("https://example.org/#S3CRET", InvalidEndpoint::Fragment)]
-    #[case("https://example.org/?key=S3CRET", InvalidEndpoint::OwnParameter("key"))]
-    #[case("https://example.org/?a=b&KEY=S3CRET", InvalidEndpoint::OwnParameter("key"))]
-    #[case("https://example.org/?k%65y=S3CRET", InvalidEndpoint::OwnParameter("key"))]
-    #[case("https://example.org/?origins=S3CRET", InvalidEndpoint::OwnParameter("origins"))]
-    #[case("https://example.org/?destinations", InvalidEndpoint::OwnParameter("destinations"))]
-    fn what_may_not_be_asked_or_shown_is_refused_and_not_repeated(
+    #[case("https://example.org/?key=S3CRET", InvalidEndpoint::ReservedParameter("key"))]
+    #[case("https://example.org/?a=b&KEY=S3CRET", InvalidEndpoint::ReservedParameter("key"))]
+    #[case("https://example.org/?k%65y=S3CRET", InvalidEndpoint::ReservedParameter("key"))]
+    #[case("https://example.org/?origins=S3CRET", InvalidEndpoint::ReservedParameter("origins"))]
+    #[case("https://example.org/?destinations", InvalidEndpoint::ReservedParameter("destinations"))]
+    fn invalid_endpoint_is_rejected_and_not_repeated(
         #[case] text: &str,
         #[case] why: InvalidEndpoint,
     ) {

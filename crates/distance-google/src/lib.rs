@@ -1,26 +1,29 @@
-//! A [`DistanceProvider`](order_domain::DistanceProvider) on Google Maps: the length of the road,
-//! as the Distance Matrix API tells it.
+//! A [`DistanceProvider`](order_domain::DistanceProvider) on the Distance Matrix API of Google Maps,
+//! which returns the road distance.
 //!
-//! `endpoint` says where Google is, `provider` asks (one client, tries, a deadline), `reply` reads
-//! the answer, `error` sorts what went wrong, `circuit` stops asking when Google wants to be left
-//! alone, `cures` and `scrub` log what an operator can mend, without the key.
+//! * `endpoint`: the URL of the API
+//! * `provider`: the HTTP client, retries and the deadline of a call
+//! * `content_encoding`, `reply`: from the bytes of a response to an outcome
+//! * `error`: why a call has no outcome
+//! * `circuit`: a circuit breaker for `OVER_QUERY_LIMIT`
+//! * `operator_hints`, `redact`: log lines for operators, without the API key
 //!
-//! Deliberately absent: a cache (Google's terms restrict storing results; sharing of questions is
-//! a decorator's work), settings (the composition root hands over endpoint and key), and the
-//! logging of causes, which happens once, where an error stops.
+//! Deliberately absent: a cache (Google's terms restrict storing results), the sharing of concurrent
+//! calls (`order-domain`), settings (`order-api` passes the endpoint and the key), and the logging of
+//! errors, which happens once, where they are handled.
 //!
-//! The API has the status *Legacy*: since October 2026 it cannot be enabled in new Cloud projects,
-//! existing ones go on. Google documents it at
+//! The API has the status *Legacy*: since October 2026 it cannot be enabled in new Cloud projects.
+//! Existing projects keep it. Google documents it at
 //! <https://developers.google.com/maps/documentation/distance-matrix/distance-matrix>.
 
 mod circuit;
-mod coding;
-mod cures;
+mod content_encoding;
 mod endpoint;
 mod error;
+mod operator_hints;
 mod provider;
+mod redact;
 mod reply;
-mod scrub;
 
 pub use endpoint::{DEFAULT_ENDPOINT, Endpoint, InvalidEndpoint};
 pub use error::BuildError;

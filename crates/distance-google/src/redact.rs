@@ -1,51 +1,24 @@
-//! Words of others made fit for a log: without the key, without control characters, short.
+//! Prepares Google's messages for the log: removes the key and control characters, and shortens them.
 
-/// What stands where the key stood.
-const MASK: &[u8] = b"***";
+use percent_encoding::percent_decode_str;
 
-/// A log line is for reading, and Google's reasons are one or two sentences.
+const MASK: &str = "***";
+
+/// Google's messages are one or two sentences.
 const MAX_CHARACTERS: usize = 300;
 
-/// The text without the key, however it is spelt in it, escaped and cut to 300 characters.
-///
-/// The order matters: a key that was escaped or cut in two would not be found any more.
-pub(crate) fn scrubbed(text: &str, key: &str) -> String {
-    let without_key = mask(text.as_bytes(), key.as_bytes());
-    String::from_utf8_lossy(&without_key).escape_debug().take(MAX_CHARACTERS).collect()
-}
-
-fn mask(text: &[u8], key: &[u8]) -> Vec<u8> {
-    if key.is_empty() {
-        return text.to_vec();
+/// Replaces the key in the text, also where it is percent-encoded; then escapes and shortens the
+/// text. In this order, because a key that is escaped or cut would not be found.
+pub(crate) fn redact(text: &str, key: &str) -> String {
+    let mut text = text.to_owned();
+    if !key.is_empty() {
+        // Before decoding as well: the key itself may look encoded.
+        text = text.replace(key, MASK);
+        text = percent_decode_str(&text).decode_utf8_lossy().replace(key, MASK);
+        // Forms encode a space as a plus sign.
+        text = text.replace(&key.replace(' ', "+"), MASK);
     }
-    let mut masked = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, others @ ..] = rest {
-        if let Some(after) = rest.strip_prefix(key).or_else(|| strip_encoded(rest, key)) {
-            masked.extend_from_slice(MASK);
-            rest = after;
-        } else {
-            masked.push(*first);
-            rest = others;
-        }
-    }
-    masked
-}
-
-/// What follows the key, if the text begins with it and any of its bytes may be
-/// percent-encoded. Which ones are is the choice of who encodes.
-fn strip_encoded<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    key.iter().try_fold(text, |rest, &byte| match rest {
-        [b'%', high, low, after @ ..] if hex(*high, *low) == Some(byte) => Some(after),
-        [b'+', after @ ..] if byte == b' ' => Some(after),
-        [first, after @ ..] if *first == byte => Some(after),
-        _ => None,
-    })
-}
-
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+    text.escape_debug().take(MAX_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -66,28 +39,28 @@ mod tests {
     #[case("AIza/b+c", "AIza/b+c")]
     #[case("100 % sure: %4 %zz %", "100 % sure: %4 %zz %")]
     #[case("", "")]
-    fn the_key_is_masked_however_it_is_spelt(#[case] text: &str, #[case] masked: &str) {
-        assert_eq!(scrubbed(text, "AIza/b+c d"), masked);
+    fn key_is_redacted_in_every_encoding(#[case] text: &str, #[case] redacted: &str) {
+        assert_eq!(redact(text, "AIza/b+c d"), redacted);
     }
 
     #[test]
-    fn a_key_that_looks_encoded_is_masked_both_ways() {
-        assert_eq!(scrubbed("a%25b a%2525b", "a%25b"), "*** ***");
+    fn key_that_looks_encoded_is_redacted_both_ways() {
+        assert_eq!(redact("a%25b a%2525b", "a%25b"), "*** ***");
     }
 
     #[test]
-    fn without_a_key_nothing_is_masked() {
-        assert_eq!(scrubbed("a reason", ""), "a reason");
+    fn empty_key_redacts_nothing() {
+        assert_eq!(redact("a reason", ""), "a reason");
     }
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(scrubbed("a\r\nb\u{1b}[31m\u{2028}", "k"), r"a\r\nb\u{1b}[31m\u{2028}");
+        assert_eq!(redact("a\r\nb\u{1b}[31m\u{2028}", "k"), r"a\r\nb\u{1b}[31m\u{2028}");
     }
 
     #[test]
-    fn a_long_text_is_cut_after_the_key_was_masked() {
+    fn long_text_is_shortened_after_the_key_is_redacted() {
         let text = format!("{}{}", "é".repeat(297), "SECRET".repeat(99));
-        assert_eq!(scrubbed(&text, "SECRET"), format!("{}***", "é".repeat(297)));
+        assert_eq!(redact(&text, "SECRET"), format!("{}***", "é".repeat(297)));
     }
 }

@@ -1,15 +1,15 @@
-//! The answer of the Distance Matrix API, from bytes to an outcome. No network here, and no HTTP:
-//! Google tells most of its errors with HTTP status 200 and a `status` in the body.
+//! The response of the Distance Matrix API, from bytes to an outcome. Google reports most errors with
+//! HTTP status 200 and a `status` in the body.
 //!
-//! The body is read as untyped JSON and walked, because a derived `Deserialize` would also read
-//! `["OK", …]` as an object with a `status`: a distance made from an answer that makes no sense.
+//! The body is untyped JSON, because a derived `Deserialize` would accept an array such as
+//! `["OK", …]` in place of an object.
 
 use order_domain::{DistanceOutcome, Metres};
 use serde_json::Value;
 
-use crate::error::{Failure, InvalidResponse};
+use crate::error::{CallError, InvalidResponse};
 
-/// A body that is JSON. It is not `Debug`: it may quote the key.
+/// A body that is JSON. Not `Debug`, because it may contain the key.
 pub(crate) struct MatrixReply(Value);
 
 impl MatrixReply {
@@ -17,30 +17,30 @@ impl MatrixReply {
         serde_json::from_slice(body).map(Self).map_err(InvalidResponse::NotJson)
     }
 
-    /// Why Google refuses, in its own words. They may quote the key.
+    /// Google's description of an error. It may contain the key.
     pub(crate) fn error_message(&self) -> Option<&str> {
         self.0.get("error_message")?.as_str()
     }
 
-    /// What the answer says of the one route that was asked for.
-    pub(crate) fn outcome(&self) -> Result<DistanceOutcome, Failure> {
-        let misunderstood = |status| Err(InvalidResponse::Misunderstood(status).into());
+    /// The outcome of a request for one route.
+    pub(crate) fn outcome(&self) -> Result<DistanceOutcome, CallError> {
+        let rejected = |status| Err(InvalidResponse::RequestRejected(status).into());
         match text(&self.0, "status")? {
-            "OK" => Ok(of_element(only(only(&self.0, "rows")?, "elements")?)?),
-            "UNKNOWN_ERROR" => Err(Failure::UnknownError),
-            "OVER_QUERY_LIMIT" => Err(Failure::OverQueryLimit),
-            "OVER_DAILY_LIMIT" => Err(Failure::OverDailyLimit),
-            "REQUEST_DENIED" => Err(Failure::Denied),
-            "INVALID_REQUEST" => misunderstood("INVALID_REQUEST"),
-            "MAX_ELEMENTS_EXCEEDED" => misunderstood("MAX_ELEMENTS_EXCEEDED"),
-            "MAX_DIMENSIONS_EXCEEDED" => misunderstood("MAX_DIMENSIONS_EXCEEDED"),
+            "OK" => Ok(element_outcome(single(single(&self.0, "rows")?, "elements")?)?),
+            "UNKNOWN_ERROR" => Err(CallError::UnknownError),
+            "OVER_QUERY_LIMIT" => Err(CallError::OverQueryLimit),
+            "OVER_DAILY_LIMIT" => Err(CallError::OverDailyLimit),
+            "REQUEST_DENIED" => Err(CallError::RequestDenied),
+            "INVALID_REQUEST" => rejected("INVALID_REQUEST"),
+            "MAX_ELEMENTS_EXCEEDED" => rejected("MAX_ELEMENTS_EXCEEDED"),
+            "MAX_DIMENSIONS_EXCEEDED" => rejected("MAX_DIMENSIONS_EXCEEDED"),
             _ => Err(InvalidResponse::UnknownStatus.into()),
         }
     }
 }
 
-/// An element is the answer for one pair of origin and destination.
-fn of_element(element: &Value) -> Result<DistanceOutcome, InvalidResponse> {
+/// The outcome for one pair of origin and destination.
+fn element_outcome(element: &Value) -> Result<DistanceOutcome, InvalidResponse> {
     match text(element, "status")? {
         "OK" => metres(element).map(DistanceOutcome::Found),
         "NOT_FOUND" | "ZERO_RESULTS" | "MAX_ROUTE_LENGTH_EXCEEDED" => Ok(DistanceOutcome::NoRoute),
@@ -48,23 +48,23 @@ fn of_element(element: &Value) -> Result<DistanceOutcome, InvalidResponse> {
     }
 }
 
-/// `distance.value` is always in metres, whatever `units` asks for: that only shapes the text.
-/// Google sends it without a fraction, so `1.0` is as wrong as `1.5`.
+/// `distance.value` is always in metres: `units` affects only the text beside it. It is an integer,
+/// so `1.0` is invalid.
 fn metres(element: &Value) -> Result<Metres, InvalidResponse> {
     let value = element.get("distance").and_then(|distance| distance.get("value"));
-    let value = value.and_then(Value::as_i64).ok_or(InvalidResponse::NoDistance)?;
-    Metres::try_from(value).map_err(InvalidResponse::Distance)
+    let value = value.and_then(Value::as_i64).ok_or(InvalidResponse::MissingDistance)?;
+    Metres::try_from(value).map_err(InvalidResponse::DistanceOutOfRange)
 }
 
 fn text<'a>(object: &'a Value, name: &'static str) -> Result<&'a str, InvalidResponse> {
-    object.get(name).and_then(Value::as_str).ok_or(InvalidResponse::NoText(name))
+    object.get(name).and_then(Value::as_str).ok_or(InvalidResponse::MissingText(name))
 }
 
-/// The only member of a list. More than one would answer what was not asked.
-fn only<'a>(object: &'a Value, list: &'static str) -> Result<&'a Value, InvalidResponse> {
+/// The only member of a list. The request has one origin and one destination.
+fn single<'a>(object: &'a Value, list: &'static str) -> Result<&'a Value, InvalidResponse> {
     match object.get(list).and_then(Value::as_array).map(Vec::as_slice) {
-        Some([one]) => Ok(one),
-        _ => Err(InvalidResponse::NotOne(list)),
+        Some([member]) => Ok(member),
+        _ => Err(InvalidResponse::NotExactlyOne(list)),
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &str) -> Result<DistanceOutcome, Failure> {
+    fn parse(body: &str) -> Result<DistanceOutcome, CallError> {
         MatrixReply::parse(body.as_bytes())?.outcome()
     }
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_answer_is_read() {
+    fn documented_response_is_parsed() {
         let body = r#"{
             "destination_addresses": ["Tallinn, Estonia"], "origin_addresses": ["Zwickau, Germany"],
             "rows": [{"elements": [{"distance": {"text": "1,728 km", "value": 1728057},
@@ -95,20 +95,20 @@ mod tests {
             "status": "OK"
         }"#;
         let metres = Metres::try_from(1_728_057).unwrap();
-        assert_eq!(read(body).unwrap(), DistanceOutcome::Found(metres));
+        assert_eq!(parse(body).unwrap(), DistanceOutcome::Found(metres));
     }
 
     #[rstest]
     #[case("0", 0)]
     #[case("1728057", 1_728_057)]
     #[case("9007199254740991", 9_007_199_254_740_991)]
-    fn an_integer_of_metres_is_a_distance(#[case] value: &str, #[case] metres: i64) {
+    fn integer_of_metres_is_a_distance(#[case] value: &str, #[case] metres: i64) {
         let metres = Metres::try_from(metres).unwrap();
-        assert_eq!(read(&with_value(value)).unwrap(), DistanceOutcome::Found(metres));
+        assert_eq!(parse(&with_value(value)).unwrap(), DistanceOutcome::Found(metres));
     }
 
     #[rstest]
-    fn what_is_no_integer_of_metres_makes_no_sense(
+    fn other_value_than_metres_is_invalid(
         #[values(
             "-1",
             "-0",
@@ -127,15 +127,15 @@ mod tests {
         )]
         value: &str,
     ) {
-        assert!(matches!(read(&with_value(value)), Err(Failure::InvalidResponse(_))));
+        assert!(matches!(parse(&with_value(value)), Err(CallError::InvalidResponse(_))));
     }
 
     #[rstest]
-    fn a_pair_without_a_way_is_an_outcome(
+    fn missing_route_is_an_outcome(
         #[values("NOT_FOUND", "ZERO_RESULTS", "MAX_ROUTE_LENGTH_EXCEEDED")] status: &str,
     ) {
         let body = with_element(&format!(r#"{{"status":"{status}"}}"#));
-        assert_eq!(read(&body).unwrap(), DistanceOutcome::NoRoute);
+        assert_eq!(parse(&body).unwrap(), DistanceOutcome::NoRoute);
     }
 
     #[rstest]
@@ -165,12 +165,12 @@ mod tests {
     #[case::two_elements(
         r#"{"status":"OK","rows":[{"elements":[{"status":"NOT_FOUND"},{"status":"NOT_FOUND"}]}]}"#
     )]
-    fn an_answer_of_another_shape_makes_no_sense(#[case] body: &str) {
-        assert!(matches!(read(body), Err(Failure::InvalidResponse(_))));
+    fn response_of_another_shape_is_invalid(#[case] body: &str) {
+        assert!(matches!(parse(body), Err(CallError::InvalidResponse(_))));
     }
 
     #[rstest]
-    fn an_element_of_another_shape_makes_no_sense(
+    fn element_of_another_shape_is_invalid(
         #[values(
             "null",
             "{}",
@@ -185,26 +185,26 @@ mod tests {
         )]
         element: &str,
     ) {
-        assert!(matches!(read(&with_element(element)), Err(Failure::InvalidResponse(_))));
+        assert!(matches!(parse(&with_element(element)), Err(CallError::InvalidResponse(_))));
     }
 
     #[test]
-    fn text_that_is_not_utf_8_makes_no_sense() {
+    fn text_that_is_not_utf_8_is_invalid() {
         let body = b"{\"status\":\"OK\",\"rows\":[],\"error_message\":\"\xff\"}";
         assert!(matches!(MatrixReply::parse(body), Err(InvalidResponse::NotJson(_))));
     }
 
     #[test]
-    fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let body = "[".repeat(1 << 20);
         assert!(matches!(MatrixReply::parse(body.as_bytes()), Err(InvalidResponse::NotJson(_))));
     }
 
     #[test]
-    fn a_refusal_tells_its_reason() {
+    fn rejection_has_its_error_message() {
         let body = r#"{"status":"REQUEST_DENIED","error_message":"no key","rows":[]}"#;
         let reply = MatrixReply::parse(body.as_bytes()).unwrap();
         assert_eq!(reply.error_message(), Some("no key"));
-        assert!(matches!(reply.outcome(), Err(Failure::Denied)));
+        assert!(matches!(reply.outcome(), Err(CallError::RequestDenied)));
     }
 }

@@ -90,6 +90,7 @@ const RULES: &[CrateRules] = &[
             "async-trait",
             "backon",
             "flate2",
+            "percent-encoding",
             "reqwest",
             "rustls",
             "secrecy",

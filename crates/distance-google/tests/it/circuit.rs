@@ -1,5 +1,4 @@
-//! That Google is left alone when it says again and again that it is asked too often. The
-//! counting is tested where it lives; this is that calls keep to it.
+//! The circuit breaker. Unit tests cover its counting; these tests cover that calls obey it.
 
 use std::{
     sync::{
@@ -13,12 +12,12 @@ use order_domain::DistanceProvider;
 use tokio::task::JoinSet;
 
 use crate::{
-    Stubbed, chain, found, kind, provider, sample_route,
-    stub::{Act, Stub},
+    StubbedProvider, chain, found, kind, provider, sample_route,
+    stub::{Action, Stub},
     stubbed,
 };
 
-async fn five_calls(stubbed: &Arc<Stubbed>) {
+async fn five_calls(stubbed: &Arc<StubbedProvider>) {
     let mut calls = JoinSet::new();
     for _ in 0..5 {
         let stubbed = Arc::clone(stubbed);
@@ -30,35 +29,35 @@ async fn five_calls(stubbed: &Arc<Stubbed>) {
 }
 
 #[tokio::test]
-async fn after_five_calls_over_the_limit_google_is_left_alone_for_a_moment() {
+async fn circuit_opens_after_five_calls_over_the_limit() {
     let recovered = Arc::new(AtomicBool::new(false));
     let stub = Stub::serve({
         let recovered = Arc::clone(&recovered);
         move |_, _| {
             if recovered.load(Ordering::SeqCst) {
-                Act::found("7")
+                Action::found("7")
             } else {
-                Act::status("OVER_QUERY_LIMIT")
+                Action::status("OVER_QUERY_LIMIT")
             }
         }
     });
     let stub = stub.await;
-    let stubbed = Arc::new(Stubbed { provider: provider(&stub.url(""), "a-key"), stub });
+    let stubbed = Arc::new(StubbedProvider { provider: provider(&stub.url(""), "a-key"), stub });
     five_calls(&stubbed).await;
-    assert_eq!(stubbed.stub.asked(), 15);
+    assert_eq!(stubbed.stub.request_count(), 15);
 
-    // The moment may be over already if the machine is busy. Then the call asks, and opens the
-    // circuit again.
-    let mut asked_before = 0;
+    // On a busy machine the circuit may have closed already. Then the call sends requests, and
+    // opens it again.
+    let mut count_before = 0;
     for _ in 0..10 {
-        asked_before = stubbed.stub.asked();
+        count_before = stubbed.stub.request_count();
         let error = stubbed.distance(&sample_route()).await.unwrap_err();
         assert_eq!(kind(&error), "Unavailable");
-        if chain(&error).contains("left alone") {
+        if chain(&error).contains("the request was not sent") {
             break;
         }
     }
-    assert_eq!(stubbed.stub.asked(), asked_before, "nobody was asked");
+    assert_eq!(stubbed.stub.request_count(), count_before, "no request was sent");
 
     recovered.store(true, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(2_100)).await;
@@ -67,8 +66,8 @@ async fn after_five_calls_over_the_limit_google_is_left_alone_for_a_moment() {
 
 #[tokio::test]
 async fn other_failures_never_open_the_circuit() {
-    let stubbed = Arc::new(stubbed([Act::status("UNKNOWN_ERROR")]).await);
+    let stubbed = Arc::new(stubbed([Action::status("UNKNOWN_ERROR")]).await);
     five_calls(&stubbed).await;
     five_calls(&stubbed).await;
-    assert_eq!(stubbed.stub.asked(), 30);
+    assert_eq!(stubbed.stub.request_count(), 30);
 }

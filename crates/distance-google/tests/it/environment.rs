@@ -1,11 +1,11 @@
-//! What the environment of the process must not change, and what the system must have. The
-//! environment cannot be changed while threads run, so the tests run in a process of their own.
+//! The environment of the process: proxies and root certificates. The environment cannot be changed
+//! while threads run, so the tests run in separate processes.
 
 use std::{env, io::ErrorKind, net::TcpListener, process::Command};
 
 use order_distance_google::{Endpoint, GoogleDistanceProvider};
 
-/// Runs another test of this binary with these variables set.
+/// Runs another test of this binary with these variables.
 fn assert_passes(test: &str, variables: &[(&str, &str)]) {
     let child = Command::new(env::current_exe().unwrap())
         .args([test, "--exact"])
@@ -19,31 +19,35 @@ fn assert_passes(test: &str, variables: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_proxy_in_the_environment_is_never_told_the_key() {
+fn proxy_of_the_environment_is_ignored() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
     assert_passes(
-        "statuses::calls_one_after_the_other_share_a_connection",
+        "statuses::consecutive_calls_share_a_connection",
         &["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, url.as_str())),
     );
-    assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the proxy was asked");
+    assert_eq!(
+        proxy.accept().unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "the proxy received a connection"
+    );
 }
 
-/// Set where the system seems to have no root certificates.
+/// Set in the process that finds no root certificates.
 const WITHOUT_ROOTS: &str = "TEST_WITHOUT_ROOTS";
 
 #[test]
-fn without_root_certificates_https_is_an_error_at_once_and_http_works() {
+fn http_needs_no_root_certificates_and_https_does() {
     if env::var_os(WITHOUT_ROOTS).is_none() {
         let nothing = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| (name, "/dev/null"));
         return assert_passes(
-            "environment::without_root_certificates_https_is_an_error_at_once_and_http_works",
+            "environment::http_needs_no_root_certificates_and_https_does",
             &[&nothing[..], &[(WITHOUT_ROOTS, "1")]].concat(),
         );
     }
     let new = |url| GoogleDistanceProvider::new(Endpoint::parse(url).unwrap(), "a-key".into());
     let error = new("https://example.org/").unwrap_err();
-    assert_eq!(error.to_string(), "the HTTP client for Google Maps cannot be made");
+    assert_eq!(error.to_string(), "the HTTP client for Google Maps cannot be created");
     new("http://127.0.0.1:9/").unwrap();
 }

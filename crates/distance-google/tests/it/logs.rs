@@ -1,5 +1,4 @@
-//! All that is logged on this thread, by whomever and at every level, the records of `log`
-//! included.
+//! Captures what this thread logs: every level, every crate, and the records of `log`.
 
 use std::{
     io,
@@ -22,8 +21,8 @@ impl io::Write for Buffer {
     }
 }
 
-/// Captures until it is dropped. Each test has a runtime of one thread, so that also what the
-/// HTTP client does in the background is seen.
+/// Captures until it is dropped. Each test has a runtime with one thread, so the background tasks of
+/// the HTTP client are captured, too.
 pub(crate) struct Logs {
     buffer: Buffer,
     _guard: DefaultGuard,
@@ -46,7 +45,7 @@ impl Logs {
         String::from_utf8(self.buffer.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// How many lines hold `part`.
+    /// How many lines contain `part`.
     pub(crate) fn count(&self, part: &str) -> usize {
         self.text().lines().filter(|line| line.contains(part)).count()
     }

@@ -1,14 +1,14 @@
-//! The provider against a stub of Google: the law of its port, every status, every way an answer
-//! can fail to arrive, and that the key is told to nobody but the stub.
+//! The provider against a stub of Google: the conformance clauses of its port, each status, each
+//! transport failure, and that only the stub receives the key.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod circuit;
-mod cures;
 mod environment;
 #[cfg(feature = "live")]
 mod live;
 mod logs;
+mod operator_hints;
 mod secrets;
 mod sizes;
 mod statuses;
@@ -20,32 +20,32 @@ use std::{error::Error, sync::Arc};
 use async_trait::async_trait;
 use order_distance_google::{Endpoint, GoogleDistanceProvider};
 use order_domain::{Coordinates, DistanceError, DistanceOutcome, DistanceProvider, Metres, Route};
-use stub::{Act, Stub};
+use stub::{Action, Stub};
 
-/// A provider and the stub it asks, which lives as long.
-struct Stubbed {
+/// A provider and the stub that it calls.
+struct StubbedProvider {
     provider: GoogleDistanceProvider,
     stub: Stub,
 }
 
 #[async_trait]
-impl DistanceProvider for Stubbed {
+impl DistanceProvider for StubbedProvider {
     async fn distance(&self, route: &Route) -> Result<DistanceOutcome, DistanceError> {
         self.provider.distance(route).await
     }
 }
 
-/// A provider whose stub does one after the other, and the last for ever.
-async fn stubbed(acts: impl Into<Vec<Act>>) -> Stubbed {
-    let stub = Stub::script(acts.into()).await;
-    Stubbed { provider: provider(&stub.url(""), "a-key"), stub }
+/// A provider whose stub performs these actions in turn, and then repeats the last one.
+async fn stubbed(actions: impl Into<Vec<Action>>) -> StubbedProvider {
+    let stub = Stub::script(actions.into()).await;
+    StubbedProvider { provider: provider(&stub.url(""), "a-key"), stub }
 }
 
 fn provider(endpoint: &str, key: &str) -> GoogleDistanceProvider {
     GoogleDistanceProvider::new(Endpoint::parse(endpoint).unwrap(), key.into()).unwrap()
 }
 
-/// The route of the README.
+/// The route in the README.
 fn sample_route() -> Route {
     Route {
         origin: Coordinates::from_degrees(50.456_399, 12.707_58).unwrap(),
@@ -66,7 +66,7 @@ fn kind(error: &DistanceError) -> &'static str {
     }
 }
 
-/// An error and its sources, each as its text.
+/// The messages of an error and its sources.
 fn chain(error: &DistanceError) -> String {
     let (mut texts, mut source) = (error.to_string(), error.source());
     while let Some(error) = source {
@@ -76,15 +76,15 @@ fn chain(error: &DistanceError) -> String {
     texts
 }
 
-/// A stub that makes up a length for every pair of points.
-async fn world() -> Arc<dyn DistanceProvider> {
+/// A provider whose stub computes a distance for each pair of points.
+async fn fixture() -> Arc<dyn DistanceProvider> {
     let stub = Stub::serve(|_, request| {
         let [from, to] = ["origins", "destinations"].map(|name| request.point(name));
         let degrees = (from.0 - to.0).abs() + (from.1 - to.1).abs();
-        Act::found(&format!("{:.0}", degrees * 82_212.2))
+        Action::found(&format!("{:.0}", degrees * 82_212.2))
     });
     let stub = stub.await;
-    Arc::new(Stubbed { provider: provider(&stub.url(""), "a-key"), stub })
+    Arc::new(StubbedProvider { provider: provider(&stub.url(""), "a-key"), stub })
 }
 
-order_conformance::distance_provider_clauses!(world);
+order_conformance::distance_provider_clauses!(fixture);

@@ -1,4 +1,4 @@
-//! What is logged for the operator.
+//! Log lines for the operator.
 
 use order_domain::DistanceProvider;
 use rstest::rstest;
@@ -7,7 +7,7 @@ use crate::{
     chain,
     logs::Logs,
     provider, sample_route,
-    stub::{Act, Stub},
+    stub::{Action, Stub},
     stubbed,
 };
 
@@ -15,28 +15,25 @@ use crate::{
 #[case("REQUEST_DENIED", &["GMAP_TOKEN", "Distance Matrix API (Legacy)", "enabled"])]
 #[case("OVER_DAILY_LIMIT", &["GMAP_TOKEN", "billing", "quota"])]
 #[tokio::test]
-async fn a_refusal_names_its_cure_once_and_not_for_each_call(
-    #[case] status: &str,
-    #[case] cure: &[&str],
-) {
-    let stubbed = stubbed([Act::status(status)]).await;
+async fn rejection_logs_its_hint_once(#[case] status: &str, #[case] hint: &[&str]) {
+    let stubbed = stubbed([Action::status(status)]).await;
     let logs = Logs::capture();
     for _ in 0..3 {
         stubbed.distance(&sample_route()).await.unwrap_err();
     }
-    assert_eq!(stubbed.stub.asked(), 3);
+    assert_eq!(stubbed.stub.request_count(), 3);
     let errors = logs.text();
     let errors: Vec<_> = errors.lines().filter(|line| line.contains("ERROR")).collect();
     let [line] = errors[..] else { panic!("{errors:?}") };
-    for part in [status].iter().chain(cure) {
+    for part in [status].iter().chain(hint) {
         assert!(line.contains(part), "{line} lacks {part}");
     }
 }
 
 #[tokio::test]
-async fn each_refusal_has_a_line_of_its_own() {
-    let acts = ["REQUEST_DENIED", "OVER_DAILY_LIMIT", "REQUEST_DENIED"].map(Act::status);
-    let stubbed = stubbed(acts).await;
+async fn each_kind_of_rejection_logs_its_own_hint() {
+    let actions = ["REQUEST_DENIED", "OVER_DAILY_LIMIT", "REQUEST_DENIED"].map(Action::status);
+    let stubbed = stubbed(actions).await;
     let logs = Logs::capture();
     for _ in 0..3 {
         stubbed.distance(&sample_route()).await.unwrap_err();
@@ -45,14 +42,14 @@ async fn each_refusal_has_a_line_of_its_own() {
 }
 
 #[tokio::test]
-async fn googles_own_reason_is_logged_in_one_line_without_the_key_and_never_returned() {
+async fn reason_is_logged_in_one_line_without_the_key() {
     let key = "AIza/se cret";
     let message = r"The key AIza/se cret\n(?key=AIza%2Fse+cret) is of no use. ";
     let body = format!(
         r#"{{"status":"REQUEST_DENIED","error_message":"{}","rows":[]}}"#,
         message.repeat(50)
     );
-    let stub = Stub::script(vec![Act::http(200, body)]).await;
+    let stub = Stub::script(vec![Action::http(200, body)]).await;
     let provider = provider(&stub.url(""), key);
     let logs = Logs::capture();
     let error = provider.distance(&sample_route()).await.unwrap_err();
@@ -66,13 +63,13 @@ async fn googles_own_reason_is_logged_in_one_line_without_the_key_and_never_retu
 }
 
 #[rstest]
-#[case::found(Act::found("1"))]
-#[case::no_route(Act::element(r#"{"status":"NOT_FOUND"}"#))]
-#[case::nonsense(Act::http(200, "<html>"))]
-#[case::passing(Act::http(503, ""))]
+#[case::found(Action::found("1"))]
+#[case::no_route(Action::element(r#"{"status":"NOT_FOUND"}"#))]
+#[case::invalid(Action::http(200, "<html>"))]
+#[case::transient(Action::http(503, ""))]
 #[tokio::test]
-async fn what_has_no_cure_is_left_to_who_gets_the_error(#[case] act: Act) {
-    let stubbed = stubbed([act]).await;
+async fn other_results_log_nothing(#[case] action: Action) {
+    let stubbed = stubbed([action]).await;
     let logs = Logs::capture();
     let _ = stubbed.distance(&sample_route()).await;
     for level in ["ERROR", "WARN", "INFO"] {

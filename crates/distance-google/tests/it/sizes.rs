@@ -1,4 +1,4 @@
-//! How much is read of an answer: at most 1 MiB, however it is sent and packed.
+//! The size of a body: at most 1 MiB, regardless of its transfer and content coding.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use crate::{
     chain, found, kind, sample_route,
-    stub::{Act, Then},
+    stub::{Action, Then},
     stubbed,
 };
 
@@ -16,19 +16,19 @@ const LIMIT: usize = 1 << 20;
 
 const PACKED: &str = "Content-Encoding: gzip\r\n";
 
-/// A good answer, filled up with spaces.
+/// A valid response, padded with spaces.
 fn good(length: usize) -> String {
     let good = r#"{"status":"OK","rows":[{"elements":[{"status":"OK","distance":{"value":7}}]}]}"#;
     good.to_owned() + &" ".repeat(length.saturating_sub(good.len()))
 }
 
-fn chunked(body: &str) -> Act {
+fn chunked(body: &str) -> Action {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    Act::new(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()), Then::Serve)
+    Action::new(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()), Then::Serve)
 }
 
-fn until_the_end(body: &str) -> Act {
-    Act::new(format!("HTTP/1.1 200 OK\r\n\r\n{body}"), Then::Close)
+fn until_the_end(body: &str) -> Action {
+    Action::new(format!("HTTP/1.1 200 OK\r\n\r\n{body}"), Then::Close)
 }
 
 fn packed(body: &[u8]) -> Vec<u8> {
@@ -44,47 +44,52 @@ fn damaged(mut packed: Vec<u8>) -> Vec<u8> {
 }
 
 #[rstest]
-#[case::declared(Act::http(200, good(LIMIT)))]
+#[case::declared(Action::http(200, good(LIMIT)))]
 #[case::chunked(chunked(&good(LIMIT)))]
 #[case::until_the_end(until_the_end(&good(LIMIT)))]
-#[case::packed(Act::http_with(200, PACKED, packed(good(LIMIT).as_bytes())))]
+#[case::packed(Action::http_with(200, PACKED, packed(good(LIMIT).as_bytes())))]
 #[tokio::test]
-async fn an_answer_of_one_mebibyte_is_read(#[case] act: Act) {
-    let stubbed = stubbed([act]).await;
+async fn body_of_one_mebibyte_is_accepted(#[case] action: Action) {
+    let stubbed = stubbed([action]).await;
     assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
 }
 
 #[rstest]
-#[case::declared(Act::http(200, good(LIMIT + 1)))]
-#[case::declared_and_never_sent(Act::new(
+#[case::declared(Action::http(200, good(LIMIT + 1)))]
+#[case::declared_and_never_sent(Action::new(
     "HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n",
     Then::Stall
 ))]
-#[case::two_megabytes(Act::http(200, good(2_000_000)))]
+#[case::two_megabytes(Action::http(200, good(2_000_000)))]
 #[case::chunked(chunked(&good(LIMIT + 1)))]
-#[case::chunked_without_end(Act::new(
+#[case::chunked_without_end(Action::new(
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     Then::Repeat(format!("8000\r\n{}\r\n", " ".repeat(0x8000)).into_bytes()),
 ))]
 #[case::until_the_end(until_the_end(&good(LIMIT + 1)))]
-#[case::without_end(Act::new("HTTP/1.1 200 OK\r\n\r\n", Then::Repeat(vec![b' '; 65_536])))]
-#[case::packed(Act::http_with(200, PACKED, packed(good(LIMIT + 1).as_bytes())))]
+#[case::without_end(Action::new("HTTP/1.1 200 OK\r\n\r\n", Then::Repeat(vec![b' '; 65_536])))]
+#[case::packed(Action::http_with(200, PACKED, packed(good(LIMIT + 1).as_bytes())))]
 #[case::packed_in_capital_letters(coded("Content-Encoding: GZIP\r\n", 1, LIMIT + 1))]
 #[case::packed_twice(coded("Content-Encoding: gzip, gzip\r\n", 2, LIMIT + 1))]
 #[case::bomb_packed_twice(coded("Content-Encoding: gzip, gzip\r\n", 2, 64 << 20))]
-#[case::bomb(Act::http_with(200, PACKED, packed(&vec![b' '; 64 << 20])))]
+#[case::bomb(Action::http_with(200, PACKED, packed(&vec![b' '; 64 << 20])))]
 #[tokio::test]
-async fn a_longer_answer_makes_no_sense_and_is_not_asked_again(#[case] act: Act) {
-    let stubbed = stubbed([act]).await;
+async fn longer_body_is_invalid_and_not_retried(#[case] action: Action) {
+    let stubbed = stubbed([action]).await;
     let error = stubbed.distance(&sample_route()).await.unwrap_err();
-    assert_eq!((kind(&error), stubbed.stub.asked()), ("InvalidResponse", 1), "{}", chain(&error));
+    assert_eq!(
+        (kind(&error), stubbed.stub.request_count()),
+        ("InvalidResponse", 1),
+        "{}",
+        chain(&error)
+    );
     assert!(chain(&error).contains("longer than 1048576 bytes"), "{}", chain(&error));
 }
 
-/// A good response of this length with these header lines, packed this often.
-fn coded(lines: &str, times: usize, length: usize) -> Act {
+/// A valid response of this length with these header lines, compressed this many times.
+fn coded(lines: &str, times: usize, length: usize) -> Action {
     let body = (0..times).fold(good(length).into_bytes(), |body, _| packed(&body));
-    Act::http_with(200, lines, body)
+    Action::http_with(200, lines, body)
 }
 
 #[rstest]
@@ -98,7 +103,7 @@ fn coded(lines: &str, times: usize, length: usize) -> Act {
 #[case::twice("Content-Encoding: gzip, x-gzip\r\n", 2)]
 #[case::twice_in_two_lines("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", 2)]
 #[tokio::test]
-async fn content_coding_is_undone_however_it_is_written(
+async fn content_coding_is_decoded_in_every_spelling(
     #[case] lines: &str,
     #[case] times: usize,
     #[values(0, LIMIT)] length: usize,
@@ -113,25 +118,30 @@ async fn members_of_gzip_are_joined() {
     let good = good(0);
     let (first, second) = good.split_at(20);
     let body = [packed(first.as_bytes()), packed(second.as_bytes())].concat();
-    let stubbed = stubbed([Act::http_with(200, PACKED, body)]).await;
+    let stubbed = stubbed([Action::http_with(200, PACKED, body)]).await;
     assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
 }
 
 #[rstest]
-#[case::not_packed(Act::http_with(200, PACKED, good(0)))]
-#[case::packed_and_damaged(Act::http_with(200, PACKED, damaged(packed(good(0).as_bytes()))))]
+#[case::not_packed(Action::http_with(200, PACKED, good(0)))]
+#[case::packed_and_damaged(Action::http_with(200, PACKED, damaged(packed(good(0).as_bytes()))))]
 #[case::packed_once_instead_of_twice(coded("Content-Encoding: gzip, gzip\r\n", 1, 0))]
-#[case::cut_off(Act::http_with(200, PACKED, &packed(good(0).as_bytes())[..40]))]
+#[case::cut_off(Action::http_with(200, PACKED, &packed(good(0).as_bytes())[..40]))]
 #[case::packed_otherwise(coded("Content-Encoding: br\r\n", 0, 0))]
 #[case::packed_otherwise_before(coded("Content-Encoding: deflate, gzip\r\n", 1, 0))]
 #[case::not_ascii(coded("Content-Encoding: gzip\u{e4}\r\n", 1, 0))]
-#[case::not_chunked(Act::new(
+#[case::not_chunked(Action::new(
     format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", good(0)),
     Then::Stall,
 ))]
 #[tokio::test]
-async fn an_answer_that_is_not_encoded_as_it_says_makes_no_sense(#[case] act: Act) {
-    let stubbed = stubbed([act]).await;
+async fn wrongly_encoded_body_is_invalid_and_not_retried(#[case] action: Action) {
+    let stubbed = stubbed([action]).await;
     let error = stubbed.distance(&sample_route()).await.unwrap_err();
-    assert_eq!((kind(&error), stubbed.stub.asked()), ("InvalidResponse", 1), "{}", chain(&error));
+    assert_eq!(
+        (kind(&error), stubbed.stub.request_count()),
+        ("InvalidResponse", 1),
+        "{}",
+        chain(&error)
+    );
 }

@@ -1,5 +1,5 @@
-//! A server on 127.0.0.1 that answers as Google would, or as no server should. It writes bytes
-//! and knows no HTTP, so it can also stall, cut and reset.
+//! A stub of Google on 127.0.0.1. It writes bytes without an HTTP library, so it can also stall,
+//! close and reset connections.
 
 use std::{
     net::SocketAddr,
@@ -15,9 +15,9 @@ use tokio::{
     time::sleep,
 };
 
-/// What the stub does with one request: it writes these bytes, and then that.
+/// The reaction to one request: write these bytes, and then do this.
 #[derive(Clone)]
-pub(crate) struct Act {
+pub(crate) struct Action {
     pub(crate) bytes: Vec<u8>,
     pub(crate) then: Then,
 }
@@ -26,29 +26,29 @@ pub(crate) struct Act {
 pub(crate) enum Then {
     /// Waits for the next request on the connection.
     Serve,
-    /// Ends the connection in an orderly way.
+    /// Closes the connection.
     Close,
     /// Resets the connection.
     Reset,
-    /// Says nothing more, and keeps the connection.
+    /// Keeps the connection without sending more.
     Stall,
-    /// Writes these bytes for ever.
+    /// Writes these bytes repeatedly.
     Repeat(Vec<u8>),
-    /// Writes these bytes ten times a second, for ever.
+    /// Writes these bytes ten times a second.
     Trickle(Vec<u8>),
 }
 
-impl Act {
+impl Action {
     pub(crate) fn new(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
         Self { bytes: bytes.into(), then }
     }
 
-    /// A whole HTTP answer.
+    /// A complete HTTP response.
     pub(crate) fn http(status: u16, body: impl AsRef<[u8]>) -> Self {
         Self::http_with(status, "", body)
     }
 
-    /// A whole HTTP answer with more header lines, each ended by CR LF.
+    /// A complete HTTP response with more header lines, each ended by CR LF.
     pub(crate) fn http_with(status: u16, lines: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let length = body.len();
@@ -56,17 +56,17 @@ impl Act {
         Self::new([head.as_bytes(), body].concat(), Then::Serve)
     }
 
-    /// Google's way to tell a status: HTTP 200 and the status in the body.
+    /// HTTP 200 with this status in the body, as Google reports errors.
     pub(crate) fn status(status: &str) -> Self {
         Self::http(200, format!(r#"{{"status":"{status}","rows":[]}}"#))
     }
 
-    /// Google's answer with one element.
+    /// Google's response with one element.
     pub(crate) fn element(element: &str) -> Self {
         Self::http(200, format!(r#"{{"status":"OK","rows":[{{"elements":[{element}]}}]}}"#))
     }
 
-    /// Google's answer with a distance.
+    /// Google's response with a distance.
     pub(crate) fn found(metres: &str) -> Self {
         Self::element(&format!(r#"{{"status":"OK","distance":{{"text":"x","value":{metres}}}}}"#))
     }
@@ -112,9 +112,9 @@ struct Seen {
     requests: Vec<Request>,
 }
 
-type Script = dyn Fn(usize, &Request) -> Act + Send + Sync;
+type Script = dyn Fn(usize, &Request) -> Action + Send + Sync;
 
-/// Dropped, it ends with all its connections.
+/// Dropping it closes all its connections.
 pub(crate) struct Stub {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -122,14 +122,14 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Does one after the other, and the last for ever.
-    pub(crate) async fn script(acts: Vec<Act>) -> Self {
-        Self::serve(move |n, _| acts[n.min(acts.len() - 1)].clone()).await
+    /// Performs these actions in turn, and then repeats the last one.
+    pub(crate) async fn script(actions: Vec<Action>) -> Self {
+        Self::serve(move |n, _| actions[n.min(actions.len() - 1)].clone()).await
     }
 
-    /// Does what `script` says to the request with that number, counted from 0.
+    /// Performs the action that `script` returns for a request and its number, counted from 0.
     pub(crate) async fn serve(
-        script: impl Fn(usize, &Request) -> Act + Send + Sync + 'static,
+        script: impl Fn(usize, &Request) -> Action + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -155,8 +155,8 @@ impl Stub {
         self.seen.lock().unwrap().requests.clone()
     }
 
-    /// How often it was asked.
-    pub(crate) fn asked(&self) -> usize {
+    /// How many requests it has received.
+    pub(crate) fn request_count(&self) -> usize {
         self.seen.lock().unwrap().requests.len()
     }
 }
@@ -167,7 +167,7 @@ impl Drop for Stub {
     }
 }
 
-/// A port that refuses connections: bound, so that nobody else gets it, and not listening.
+/// A port that refuses connections: bound, so that no other process gets it, and not listening.
 pub(crate) fn closed_port() -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -190,10 +190,10 @@ async fn attend(mut socket: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Seen
             requests.push(request.clone());
             requests.len() - 1
         };
-        let act = script(number, &request);
-        // The provider may have gone: that is its right.
-        let _ = socket.write_all(&act.bytes).await;
-        match act.then {
+        let action = script(number, &request);
+        // The provider may have closed the connection.
+        let _ = socket.write_all(&action.bytes).await;
+        match action.then {
             Then::Serve => {}
             Then::Close => return,
             Then::Reset => return socket.set_zero_linger().unwrap(),
@@ -208,7 +208,7 @@ async fn attend(mut socket: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Seen
     }
 }
 
-/// One head, or the first bytes of what is not HTTP: a greeting in TLS. `None` at the end.
+/// A request head, or the first bytes of another protocol such as TLS. `None` at the end.
 async fn read_request(socket: &mut TcpStream) -> Option<Request> {
     let mut head = vec![];
     while !head.ends_with(b"\r\n\r\n") && head.first().is_none_or(u8::is_ascii_uppercase) {
