@@ -6,15 +6,13 @@ RUNNER := $(if $(shell $(CARGO) nextest --version 2>/dev/null),nextest run,test 
 # Runs a command with a temporary PostgreSQL server.
 WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 
-# Debian installs it outside the search path of ordinary users.
-FIND_PGBOUNCER = PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null
-
 # The image that `make image` builds: the service, or its tests.
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
-	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server bench bench-compare test-deps \
-	has-postgres has-pgbouncer openapi lint fmt doc clean
+	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server \
+	test-load-headless bench bench-compare bench-check test-deps has-database openapi lint fmt \
+	doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -42,16 +40,16 @@ endif
 docker-compose-down: ## Stop the containers; the orders are kept
 	deploy/compose.sh --profile test down
 
-test: has-postgres has-pgbouncer ## Run all tests, with a temporary PostgreSQL server
+test: has-database ## Run all tests, with a temporary PostgreSQL server
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace
 
 test-unit: ## Run the tests that need no PostgreSQL and do not start the service
 	$(CARGO) $(RUNNER) --locked --workspace -- --skip running:: --skip on_postgres::
 
-test-integration: has-postgres has-pgbouncer ## Run the other tests: on PostgreSQL, and with the service started
+test-integration: has-database ## Run the other tests: on PostgreSQL, and with the service started
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace -- running:: on_postgres::
 
-test-crash: has-postgres ## Kill the service and the database 20 times each, restart it 100 times
+test-crash: has-database ## Kill the service and the database 20 times each, restart it 100 times
 	$(WITH_POSTGRES) env CRASH_ROUNDS=$(or $(CRASH_ROUNDS),20) \
 		RESTART_ROUNDS=$(or $(RESTART_ROUNDS),100) \
 		$(CARGO) $(RUNNER) --locked --workspace -- running::crash:: running::restarts::
@@ -61,53 +59,50 @@ test-live: ## Send one request to Google's API; needs GMAP_TOKEN
 	@echo "This sends one request to Google. It counts towards the quota and the bill of GMAP_TOKEN."
 	$(CARGO) test --locked -p order-distance-google --features live live::
 
-test-api: has-postgres ## Check the API against its OpenAPI document with Schemathesis, EXAMPLES=100
+test-api: has-database ## Check the API against its OpenAPI document with Schemathesis, EXAMPLES=100
 	$(WITH_POSTGRES) tests/api/run.sh
 
 test-monitoring: ## Check the files for Prometheus and Grafana against a running service
 	$(CARGO) build --locked --bin order-api
 	tests/monitoring/run.sh
 
-test-deploy: has-postgres ## Test the deployment, PARTS="files nginx containers cost"; the third needs Docker
+test-deploy: has-database ## Test the deployment, PARTS="files nginx containers cost"; the third needs Docker
 	$(CARGO) build --locked --bin order-api --bin with-postgres
-	deploy/test.sh $(PARTS)
+	tests/deploy/run.sh $(PARTS)
 
-test-docs: ## Test the documentation page in Chromium, which must be installed
+test-docs: ## Test the documentation page in Chromium
 	tests/docs/run.sh
 
 test-load: ## Load a running service with Locust; web page on 127.0.0.1:8089, or HEADLESS=1
 	tests/load/run.sh
 
-test-load-server: has-postgres ## Run the service for the load test, with a temporary PostgreSQL server
+test-load-server: has-database ## Run the service for the load test, with a temporary PostgreSQL server
 	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable \
 		sh -c 'DATABASE_URL=$${TEST_DATABASE_URL%/*}/TestDB exec $(CARGO) run --locked --bin order-api'
 
-bench: has-postgres ## Compare the release build with pgbench, 7 minutes; writes docs/benchmarks.md
+test-load-headless: has-database ## Load the service with Locust for 20 seconds, with a temporary PostgreSQL server
+	$(WITH_POSTGRES) --durable tests/load/headless.sh
+
+bench: has-database ## Compare the release build with pgbench, 7 minutes; writes docs/benchmarks.md
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres
 	tests/bench/run.sh
 
-bench-compare: has-postgres ## Compare the release build with the binary BASE, in turn, 4 minutes
+bench-compare: has-database ## Compare the release build with the binary BASE, in turn, 4 minutes
 	@test -x "$(BASE)" || { echo "BASE is not an executable file: set it to another build of order-api" >&2; exit 1; }
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres
 	BASE="$(BASE)" tests/bench/run.sh
 
-test-deps: ## Install what the tests need, as root on Debian or Ubuntu: PostgreSQL, PgBouncer, Python
-	tests/install-deps.sh
+# The results of debug builds are meaningless and not kept.
+bench-check: has-database ## Check that the benchmark works
+	$(CARGO) build --locked --bin order-api --bin with-postgres
+	OUTPUT=$$(mktemp -d) PROFILE=debug ROUNDS=1 SECONDS_EACH=1 tests/bench/run.sh
 
-# Checked before anything is compiled.
-has-postgres:
-	@if ! crates/test-postgres/server-programs.sh >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
-		echo "the PostgreSQL server is not installed; installing it with make test-deps"; \
-		$(MAKE) test-deps; \
-	fi
-	@crates/test-postgres/server-programs.sh >/dev/null
+test-deps: ## Install what the tests need, as root on Debian or Ubuntu; PARTS selects some of it
+	tests/install-deps.sh $(PARTS)
 
-has-pgbouncer:
-	@if ! $(FIND_PGBOUNCER) && [ "$$(id -u)" = 0 ]; then \
-		echo "PgBouncer is not installed; installing it with make test-deps"; \
-		$(MAKE) test-deps; \
-	fi
-	@$(FIND_PGBOUNCER) || { echo "PgBouncer is not installed. On Debian or Ubuntu: sudo make test-deps" >&2; exit 1; }
+# Runs before anything is compiled: as root it installs what is missing, otherwise it fails.
+has-database:
+	@tests/install-deps.sh database
 
 openapi: ## Update docs/openapi.json
 	$(CARGO) run --locked --bin order-api -- openapi >docs/openapi.json.new

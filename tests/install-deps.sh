@@ -1,34 +1,88 @@
 #!/bin/sh
-# Installs on Debian or Ubuntu what the tests need besides Rust and a C compiler: the PostgreSQL
-# server programs, PgBouncer, Python with its venv module, and the shell of SQLite. Leaves no server
-# running.
+# Installs on Debian or Ubuntu, as root, what the tests need besides Rust. It installs only what is
+# missing, and leaves no server running.
+#
+#   install-deps.sh [PART...]
+#
+#   build      a C compiler and make
+#   database   PostgreSQL's server and PgBouncer; with `build` all that `make test` needs
+#   python     Python with its venv module
+#   deploy     openssl, the shell of SQLite, systemd-analyze
+#   browser    Chromium and its driver
+#   bench      wrk
+#
+# Without a part it installs all of them.
 set -eu
 
-if [ "$(id -u)" != 0 ]; then
-  echo "make test-deps installs packages and must run as root: sudo make test-deps" >&2
-  exit 1
-fi
-if ! command -v apt-get >/dev/null; then
-  echo "make test-deps supports only Debian and Ubuntu." >&2
-  echo "Install the PostgreSQL server and PgBouncer, in PATH, and Python 3 with venv." >&2
-  exit 1
-fi
+PATH=$PATH:/usr/sbin
+root=$(dirname "$0")/..
+packages=
 
-# Keeps the package from creating and starting a server. Existing servers are not changed.
+# need PROGRAM PACKAGE...
+need() {
+  command -v "$1" >/dev/null && return
+  shift
+  packages="$packages $*"
+}
+
+[ $# != 0 ] || set -- build database python deploy browser bench
+for part; do
+  case $part in
+    build)
+      need cc gcc libc6-dev
+      need make make
+      ;;
+    database)
+      "$root/crates/test-postgres/server-programs.sh" >/dev/null 2>&1 || packages="$packages postgresql"
+      need pgbouncer pgbouncer
+      ;;
+    python)
+      python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
+      ;;
+    deploy)
+      need openssl openssl
+      need sqlite3 sqlite3
+      need systemd-analyze systemd
+      ;;
+    browser)
+      need chromium chromium
+      need chromedriver chromium-driver
+      ;;
+    bench) need wrk wrk ;;
+    *)
+      echo "test-deps: unknown part $part: expected build, database, python, deploy, browser or bench" >&2
+      exit 2
+      ;;
+  esac
+done
+[ -n "$packages" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "test-deps: only Debian and Ubuntu are supported; install the equivalents of:$packages" >&2
+  exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+  echo "test-deps: packages are missing:$packages; install them with sudo make test-deps" >&2
+  exit 1
+fi
+echo "test-deps: installing$packages" >&2
+
+# Keeps the package of PostgreSQL from creating and starting a server. Existing servers are not changed.
 settings=/etc/postgresql-common/createcluster.d/order-api-tests.conf
 policy=/usr/sbin/policy-rc.d
-policy_is_ours=
-trap 'rm -f "$settings" ${policy_is_ours:+"$policy"}' EXIT
+created_policy=
+trap 'rm -f "$settings" ${created_policy:+"$policy"}' EXIT
 mkdir -p "$(dirname "$settings")"
 echo 'create_main_cluster = off' >"$settings"
 
-# Keeps the package of PgBouncer from starting it. An existing policy is not changed.
-if [ ! -e "$policy" ] && [ ! -x /usr/sbin/pgbouncer ]; then
-  policy_is_ours=yes
+# Keeps all other packages from starting services. An existing policy is not changed.
+if [ ! -e "$policy" ]; then
+  created_policy=yes
   printf '#!/bin/sh\nexit 101\n' >"$policy"
   chmod +x "$policy"
 fi
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends postgresql pgbouncer python3 python3-venv sqlite3
+# shellcheck disable=SC2086 # a list of words
+apt-get install -y -qq --no-install-recommends $packages

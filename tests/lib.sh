@@ -16,11 +16,11 @@ die() {
 # Exits if Python is missing or cannot create a virtual environment.
 need_python() {
   command -v python3 >/dev/null ||
-    die "python3 is missing: apt-get install python3 python3-venv"
+    die "python3 is missing: sudo make test-deps"
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     die "Python 3.10 or later is required, found $(python3 --version)"
   python3 -c 'import ensurepip, venv' 2>/dev/null ||
-    die "python3 lacks its venv module: apt-get install python3-venv"
+    die "python3 lacks its venv module: sudo make test-deps"
 }
 
 # Creates the virtual environment $1 with the requirements in the file $2, again if they changed. The

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints the folder of PostgreSQL's server programs, or says how to get them.
+# Prints the folder of PostgreSQL's server programs, or how to install them.
 #
-# Looked for where `pg_config` says, where Debian and Ubuntu put them (the newest version first),
-# and in PATH.
+# Searches the folder that `pg_config` prints, those of Debian and Ubuntu (newest version first), and
+# PATH. A script of its own because both this crate and tests/install-deps.sh run it.
 
 found() {
   if [ -x "$1/initdb" ] && [ -x "$1/postgres" ] && [ -x "$1/pg_ctl" ]; then

@@ -18,8 +18,8 @@ binaries=$target/${PROFILE:-release}
 for program in order-api with-postgres; do
   [ -x "$binaries/$program" ] || die "$binaries/$program is missing: cargo build --release --bin $program"
 done
-command -v wrk >/dev/null || die "wrk is missing: apt-get install wrk"
-command -v python3 >/dev/null || die "python3 is missing: apt-get install python3"
+command -v wrk >/dev/null || die "wrk is missing: sudo make test-deps"
+command -v python3 >/dev/null || die "python3 is missing: sudo make test-deps"
 # nginx replaces Google.
 need_nginx
 

@@ -13,7 +13,7 @@ cd "$repo"
 need_python
 for program in chromium chromedriver; do
   command -v "$program" >/dev/null ||
-    die "$program is missing: apt-get install chromium chromium-driver"
+    die "$program is missing: sudo make test-deps"
 done
 cargo build --locked --bin order-api
 make_venv "$venv" tests/docs/requirements.txt

@@ -14,7 +14,7 @@ monitoring=$repo/deploy/monitoring
 unpacked=${CARGO_TARGET_DIR:-$repo/target}/prometheus
 cd "$repo"
 
-command -v python3 >/dev/null || die "python3 is missing: apt-get install python3"
+command -v python3 >/dev/null || die "python3 is missing: sudo make test-deps"
 [ -x "$binary" ] || die "$binary is missing: cargo build --bin order-api"
 
 scratch=$(mktemp -d)

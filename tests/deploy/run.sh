@@ -2,7 +2,7 @@
 # Tests the deployment files. Build the binaries first:
 #   cargo build --bin order-api --bin with-postgres
 #
-#   test.sh [PART...]
+#   run.sh [PART...]
 #
 #   files        the files of docker/ and deploy/, with the linters for their formats, and the backup
 #                of the embedded database as docs/operations.md describes it; needs sqlite3
@@ -20,7 +20,7 @@ set -euo pipefail
 
 # shellcheck disable=SC2034 # for tests/lib.sh
 name=test-deploy
-. "$(dirname "${BASH_SOURCE[0]}")/../tests/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 venv=$target/deploy-venv
 cd "$repo/tests/deploy"
 
@@ -49,13 +49,13 @@ pytest=("$venv/bin/pytest" -p no:cacheprovider --tb=short --durations=5 -v)
 for part in "${parts[@]}"; do
   case $part in
     files)
-      command -v sqlite3 >/dev/null || die "sqlite3 is missing: apt-get install sqlite3"
+      command -v sqlite3 >/dev/null || die "sqlite3 is missing: sudo make test-deps"
       "${pytest[@]}" test_files.py test_embedded.py
       ;;
     nginx) with_nginx "${pytest[@]}" test_nginx.py ;;
     cost)
       [ -x "$target/release/order-api" ] || die "target/release/order-api is missing: cargo build --release --bin order-api"
-      command -v wrk >/dev/null || die "wrk is missing: apt-get install wrk"
+      command -v wrk >/dev/null || die "wrk is missing: sudo make test-deps"
       with_nginx "$venv/bin/python" cost.py
       ;;
     containers) "${pytest[@]}" test_containers.py ;;
