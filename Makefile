@@ -11,7 +11,7 @@ BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
 	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server \
-	test-load-headless bench bench-compare bench-check test-deps has-database openapi lint fmt \
+	test-load-headless bench bench-compare bench-check test-deps has-database openapi lint deny fmt \
 	doc clean
 .DEFAULT_GOAL := help
 
@@ -112,6 +112,9 @@ lint: ## Check formatting, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+deny: ## Check the dependencies: licenses, sources, bans; CHECKS=advisories downloads a database
+	tests/deny/run.sh $(CHECKS)
 
 fmt: ## Format all sources
 	$(CARGO) fmt --all
