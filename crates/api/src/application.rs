@@ -5,11 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use order_distance_geodesic::GeodesicDistanceProvider;
 use order_distance_google::GoogleDistanceProvider;
-use order_domain::{DistanceProvider, OrderRepo, Readiness};
+use order_domain::{DistanceProvider, OrderRepo, PoolStatus, Readiness};
 use order_http::{Api, Ports};
 use order_http_server::{Limits, Server};
 use order_metrics::{
-    ConnectionUse, MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
+    MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
     register_dropped_log_lines,
 };
 use order_repo_postgres::PgOrderRepo;
@@ -94,16 +94,12 @@ impl OpenRepo {
     /// Registers metrics of the repository's connections.
     fn new<R: OrderRepo + Readiness + 'static>(
         repo: R,
-        connections: fn(&R) -> order_repo_postgres::ConnectionUse,
+        pool_status: fn(&R) -> PoolStatus,
         registry: &Registry,
     ) -> Self {
         let repo = Arc::new(repo);
-        let seen = Arc::clone(&repo);
-        register_connections(registry, move || {
-            let seen = connections(&seen);
-            let (idle, busy) = (seen.idle, seen.busy);
-            ConnectionUse { idle, busy, limit: seen.limit, waiting: seen.waiting }
-        });
+        let measured = Arc::clone(&repo);
+        register_connections(registry, move || pool_status(&measured));
         Self { repo: Arc::clone(&repo) as _, readiness: repo }
     }
 }
@@ -116,11 +112,11 @@ async fn open_repo(settings: &DatabaseSettings, registry: &Registry) -> anyhow::
         Ok(match settings {
             DatabaseSettings::Sqlite { path } => {
                 let repo = SqliteOrderRepo::open(&path)?;
-                OpenRepo::new(repo, SqliteOrderRepo::connections, &registry)
+                OpenRepo::new(repo, SqliteOrderRepo::pool_status, &registry)
             }
             DatabaseSettings::Postgres { database, pool_size } => {
                 let repo = PgOrderRepo::open(&database, pool_size)?;
-                OpenRepo::new(repo, PgOrderRepo::connections, &registry)
+                OpenRepo::new(repo, PgOrderRepo::pool_status, &registry)
             }
         })
     };

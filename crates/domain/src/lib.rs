@@ -26,7 +26,7 @@ pub use order::{
 pub use orders::{Orders, PlaceOrderError, PlaceOrderOutcome};
 pub use ports::{
     BoxError, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo,
-    OrderRepoDecorator, OutcomeInfo, PlaceOutcome, Readiness, RepoError, RepoOperation,
+    OrderRepoDecorator, OutcomeInfo, PlaceOutcome, PoolStatus, Readiness, RepoError, RepoOperation,
     StoreStatus, Take, TakeOutcome,
 };
 #[cfg(any(test, feature = "mock"))]

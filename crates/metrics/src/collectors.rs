@@ -1,47 +1,33 @@
-//! Numbers that others keep, read when somebody asks for them.
+//! Metrics of what others count, read when they are collected.
 
+use order_domain::PoolStatus;
 use prometheus::{
     IntCounter, IntGauge, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 
-/// How the connections to a database are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionUse {
-    /// Open, and of use to nobody at this moment.
-    pub idle: usize,
-    /// Open, and at work.
-    pub busy: usize,
-    /// The most that may be open.
-    pub limit: usize,
-    /// Calls that wait for one.
-    pub waiting: usize,
-}
-
-/// Shows what `look` tells, each time anew.
+/// Registers the metrics of database connections. `read` is called for each collection.
 ///
 /// # Panics
-/// When the registry has these numbers already.
+/// When the registry has these metrics already.
 pub fn register_connections(
     registry: &Registry,
-    look: impl Fn() -> ConnectionUse + Send + Sync + 'static,
+    read: impl Fn() -> PoolStatus + Send + Sync + 'static,
 ) {
     let opened = Opts::new("orders_db_connections", "Connections to the database.");
-    let limit = ("orders_db_connections_limit", "The most connections that may be open.");
-    let waiting = ("orders_db_waiting_calls", "Calls that wait for a connection.");
-    let gauge = |(name, help)| IntGauge::new(name, help).expect("a valid name");
+    let gauge = |name, help| IntGauge::new(name, help).expect("a valid name");
     let gauges = Gauges {
-        look: Box::new(look),
+        read: Box::new(read),
         opened: IntGaugeVec::new(opened, &["state"]).expect("a valid name"),
-        limit: gauge(limit),
-        waiting: gauge(waiting),
+        limit: gauge("orders_db_connections_limit", "The most connections that may be open."),
+        waiting: gauge("orders_db_waiting_calls", "Calls that wait for a connection."),
     };
     registry.register(Box::new(gauges)).expect("registered once");
 }
 
 struct Gauges {
-    look: Box<dyn Fn() -> ConnectionUse + Send + Sync>,
+    read: Box<dyn Fn() -> PoolStatus + Send + Sync>,
     opened: IntGaugeVec,
     limit: IntGauge,
     waiting: IntGauge,
@@ -59,42 +45,42 @@ impl Collector for Gauges {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let seen = (self.look)();
+        let status = (self.read)();
         let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.opened.with_label_values(&["idle"]).set(number(seen.idle));
-        self.opened.with_label_values(&["busy"]).set(number(seen.busy));
-        self.limit.set(number(seen.limit));
-        self.waiting.set(number(seen.waiting));
+        self.opened.with_label_values(&["idle"]).set(number(status.idle));
+        self.opened.with_label_values(&["busy"]).set(number(status.busy));
+        self.limit.set(number(status.max));
+        self.waiting.set(number(status.queued));
         self.all().into_iter().flat_map(Collector::collect).collect()
     }
 }
 
-/// Shows how many lines of the log were dropped, as `look` tells it each time anew.
+/// Registers the metric of dropped log lines. `read` is called for each collection.
 ///
 /// # Panics
-/// When the registry has this number already.
+/// When the registry has this metric already.
 pub fn register_dropped_log_lines(
     registry: &Registry,
-    look: impl Fn() -> u64 + Send + Sync + 'static,
+    read: impl Fn() -> u64 + Send + Sync + 'static,
 ) {
     let help = "Lines of the log that could not be written in time, or not at all.";
-    let shown = IntCounter::new("orders_log_lines_dropped_total", help).expect("a valid name");
-    registry.register(Box::new(DroppedLines { look, shown })).expect("registered once");
+    let lines = IntCounter::new("orders_log_lines_dropped_total", help).expect("a valid name");
+    registry.register(Box::new(DroppedLines { read, lines })).expect("registered once");
 }
 
 struct DroppedLines<F> {
-    look: F,
-    shown: IntCounter,
+    read: F,
+    lines: IntCounter,
 }
 
 impl<F: Fn() -> u64 + Send + Sync> Collector for DroppedLines<F> {
     fn desc(&self) -> Vec<&Desc> {
-        self.shown.desc()
+        self.lines.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // It never gets smaller.
-        self.shown.inc_by((self.look)().saturating_sub(self.shown.get()));
-        self.shown.collect()
+        // A counter never decreases.
+        self.lines.inc_by((self.read)().saturating_sub(self.lines.get()));
+        self.lines.collect()
     }
 }

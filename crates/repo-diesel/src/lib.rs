@@ -1,33 +1,42 @@
-//! What the repositories on diesel share, whichever database they speak to.
+//! What the repositories on diesel share, whichever database they use.
 //!
-//! - [`Queue`]: calls that wait together and are served together, a [`Batch`] at each [`Turn`];
-//!   [`cap`] bounds it, [`all_fail`] and [`only`] shape what it gives, and equal calls may have a
-//!   [`Shared`] answer;
-//! - [`Crew`]: the threads that serve queues, and on which diesel blocks;
-//! - [`ConnectionUse`]: what can be seen of that from outside;
-//! - [`Patience`]: how long a call waits for what others hold, waiting in the queue included;
-//! - [`rows`]: rows as they come from a database, and the way into the domain's values.
+//! A repository declares its kinds of requests in one table, with [`request_table!`]. Each kind has a
+//! [`Batcher`]: requests that wait together are served together, by a thread on which diesel may
+//! block. Read `batcher` first; it begins with the states of a request.
 //!
-//! Deliberately absent: statements, tables, and what an error of a database means. They differ
-//! from database to database and live in `order-repo-sqlite` and `order-repo-postgres`.
+//! - [`limits`] bounds a batch;
+//! - [`Deduplicated`] lets equal reads share an outcome;
+//! - [`SharedWaitBudget`] bounds how long requests wait for a lock or a connection, the time in the
+//!   queue included;
+//! - [`get_connection`] and [`pool_status`] use the pools of r2d2;
+//! - [`rows`] converts rows to the values of the domain.
+//!
+//! Deliberately absent: statements, tables, and what an error of a database means. They differ from
+//! database to database and are in `order-repo-sqlite` and `order-repo-postgres`.
 
-pub mod cap;
-mod connection_use;
-mod crew;
-mod outcomes;
-mod patience;
-mod queue;
+mod batcher;
+mod dedup;
+pub mod limits;
+mod pool;
+mod reply;
+mod request_table;
 pub mod rows;
-mod sharing;
-mod slot;
 #[cfg(test)]
 mod tests;
-mod turn;
+mod wait_budget;
 
-pub use connection_use::ConnectionUse;
-pub use crew::Crew;
-pub use outcomes::{all_fail, only};
-pub use patience::Patience;
-pub use queue::{CAPACITY, Full, Queue, Width};
-pub use sharing::Shared;
-pub use turn::{Batch, Turn};
+pub use batcher::{Batch, BatchPermit, Batcher, Concurrency, MAX_QUEUED, QueueFull, Workers};
+pub use dedup::Deduplicated;
+pub use pool::{get_connection, pool_status};
+pub use request_table::{Kind, Share};
+pub use wait_budget::SharedWaitBudget;
+
+/// The outcomes of a batch: one for each request, in the order of the requests. A corrupt row makes
+/// an error of the outcome that it belongs to, and of no other.
+pub type Outcomes<T, E> = Vec<Result<T, E>>;
+
+/// The outcomes of this many requests that share a failure.
+#[must_use]
+pub fn fail_all<T, E: Clone>(requests: usize, failure: &E) -> Outcomes<T, E> {
+    std::iter::repeat_with(|| Err(failure.clone())).take(requests).collect()
+}

@@ -1,7 +1,9 @@
-//! Rows as they come from a database, and the way from rows to the values of the domain.
+//! Rows as a database returns them, and their conversion to the values of the domain.
 //!
-//! Each row is a tuple of columns in the order of its fields. The macros name them, of whatever
-//! table has them: [`summary_columns!`](crate::summary_columns) and so on.
+//! Each row is a tuple of columns in the order of its fields. The macros list the columns of a
+//! table: [`summary_columns!`](crate::summary_columns) and so on.
+
+use std::sync::Arc;
 
 use diesel::Queryable;
 use order_domain::{
@@ -9,18 +11,18 @@ use order_domain::{
     OrderSummary, PlacedOrder, Route, Timestamp,
 };
 
-/// A row that breaks a law of the domain.
-#[derive(Debug, thiserror::Error)]
-#[error("order {id} holds what cannot be")]
+/// A row that violates a rule of the domain.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the row of order {id} is corrupt")]
 pub struct CorruptRow {
     id: i64,
-    source: BoxError,
+    source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
 impl CorruptRow {
-    /// For `map_err`: which row it is, then what is wrong with it.
+    /// Makes a function for `map_err`: the row's id here, then what is wrong with it.
     pub fn of<E: Into<BoxError>>(id: i64) -> impl Fn(E) -> Self {
-        move |source| Self { id, source: source.into() }
+        move |source| Self { id, source: Arc::from(source.into()) }
     }
 }
 
@@ -59,16 +61,16 @@ macro_rules! order_columns {
 
 /// An order as a list shows it.
 #[derive(Queryable)]
-#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+#[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
 pub struct SummaryRow {
     pub id: i64,
     pub distance: i64,
     pub status: String,
 }
 
-/// Where an order goes from and to, in degrees.
+/// The origin and the destination of an order, in degrees.
 #[derive(Queryable)]
-#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+#[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
 pub struct RouteRow {
     pub origin_latitude: f64,
     pub origin_longitude: f64,
@@ -78,16 +80,16 @@ pub struct RouteRow {
 
 /// An order as it was when it was placed.
 #[derive(Queryable)]
-#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+#[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
 pub struct PlacedRow {
     pub id: i64,
     pub route: RouteRow,
     pub distance: i64,
 }
 
-/// An order with all that is kept of it. Times are microseconds since 1970-01-01T00:00:00Z.
+/// An order with everything that is stored about it. Times are microseconds since 1970-01-01T00:00:00Z.
 #[derive(Queryable)]
-#[expect(missing_docs, reason = "the columns; what they mean stands at the values of the domain")]
+#[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
 pub struct OrderRow {
     pub placed: PlacedRow,
     pub status: String,
@@ -156,10 +158,10 @@ impl TryFrom<OrderRow> for Order {
                 return Err(CorruptRow::of(id)("it was taken before it was placed"));
             }
             (OrderStatus::Unassigned, Some(_)) => {
-                return Err(CorruptRow::of(id)("it is unassigned, but was taken at a time"));
+                return Err(CorruptRow::of(id)("it is unassigned, but has the time of a take"));
             }
             (OrderStatus::Taken, None) => {
-                return Err(CorruptRow::of(id)("it was taken, but at no time"));
+                return Err(CorruptRow::of(id)("it is taken, but has no time of the take"));
             }
         };
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Queues and crews, without a database: what is served together, and what becomes of callers.
+//! The batcher without a database: which requests share a batch, and what happens to callers.
 
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -12,80 +12,83 @@ use super::*;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Failure {
-    Full,
-    Late { begun: bool },
-    Unwell,
+    QueueFull,
+    TimedOut { started: bool },
+    Rejected,
 }
 
-impl From<Full> for Failure {
-    fn from(Full: Full) -> Self {
-        Self::Full
+impl From<QueueFull> for Failure {
+    fn from(QueueFull: QueueFull) -> Self {
+        Self::QueueFull
     }
 }
 
-/// A queue that doubles numbers, at most five at a time, and stands still at each batch that begins
-/// with 0 until it is let go.
-struct Doubling {
-    queue: Arc<Queue<i32, i32, Failure>>,
+/// A batcher that doubles numbers, at most five at a time. A batch that begins with 0 stalls until it
+/// is released.
+struct Doubler {
+    batcher: Arc<Batcher<i32, i32, Failure>>,
     batches: Arc<Mutex<Vec<Vec<i32>>>>,
-    stands: mpsc::Receiver<()>,
-    go: mpsc::Sender<()>,
+    stalled: mpsc::Receiver<()>,
+    release: mpsc::Sender<()>,
+    workers: Workers,
 }
 
-fn doubling(crew: &Crew, width: usize, capacity: usize) -> Doubling {
-    doubling_as(crew, Width::of(width), capacity, Arc::default())
+const ONE_BATCH: Concurrency = Concurrency { max_in_flight: 1, min_queued: 1 };
+
+fn doubler(threads: usize, max_queued: usize) -> Doubler {
+    doubler_with(threads, Concurrency { max_in_flight: threads, min_queued: 1 }, max_queued)
 }
 
-/// The same, with an account of its batches that is kept with others.
-fn doubling_as(
-    crew: &Crew,
-    width: Width,
-    capacity: usize,
-    batches: Arc<Mutex<Vec<Vec<i32>>>>,
-) -> Doubling {
-    let (stand, stands) = mpsc::channel();
-    let (go, wait) = mpsc::channel();
-    let wait = Mutex::new(wait);
+fn doubler_with(threads: usize, concurrency: Concurrency, max_queued: usize) -> Doubler {
+    let batches = Arc::<Mutex<Vec<Vec<i32>>>>::default();
+    let (stall, stalled) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
     let served = Arc::clone(&batches);
-    let queue = Queue::new(crew, width, capacity, move |turn: Turn<i32, i32, Failure>| {
+    let serve = move |permit: BatchPermit<'_, i32, i32, Failure>| {
         let mut left = 5;
-        let batch = turn.draw(|_| {
+        let batch = permit.take_batch(|_| {
             left -= 1;
             left >= 0
         });
-        served.lock().unwrap().push(batch.members().to_vec());
-        if batch.members().first() == Some(&0) {
-            stand.send(()).unwrap();
-            wait.lock().unwrap().recv().unwrap();
+        served.lock().unwrap().push(batch.requests().to_vec());
+        if batch.requests().first() == Some(&0) {
+            stall.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
         }
-        assert!(!batch.members().contains(&13), "nobody doubles 13");
-        let double =
-            |member: &i32| if *member == 7 { Err(Failure::Unwell) } else { Ok(member * 2) };
-        let outcomes = batch.members().iter().map(double).collect();
-        batch.answer(outcomes);
-    });
-    Doubling { queue: Arc::new(queue), batches, stands, go }
+        assert!(!batch.requests().contains(&13), "13 cannot be doubled");
+        let double = |n: &i32| if *n == 7 { Err(Failure::Rejected) } else { Ok(n * 2) };
+        let outcomes = batch.requests().iter().map(double).collect();
+        batch.complete(outcomes);
+    };
+    let workers = Workers::default();
+    let batcher = Batcher::start(&workers, "test", threads, concurrency, max_queued, serve);
+    Doubler { batcher: Arc::new(batcher), batches, stalled, release, workers }
 }
 
-impl Doubling {
-    fn ask(&self, member: i32) -> JoinHandle<Result<i32, Failure>> {
-        let queue = Arc::clone(&self.queue);
-        tokio::spawn(async move { queue.ask(member).await })
+impl Doubler {
+    fn submit(&self, n: i32) -> JoinHandle<Result<i32, Failure>> {
+        let batcher = Arc::clone(&self.batcher);
+        tokio::spawn(async move { batcher.submit(n).await })
     }
 
-    /// Occupies a thread until [`Self::go`].
-    async fn stand_still(&self) -> JoinHandle<Result<i32, Failure>> {
-        let standing = self.ask(0);
-        while self.stands.try_recv().is_err() {
+    /// Occupies a thread until [`Self::release`].
+    async fn stall(&self) -> JoinHandle<Result<i32, Failure>> {
+        let stalled = self.submit(0);
+        while self.stalled.try_recv().is_err() {
             sleep(Duration::from_millis(1)).await;
         }
-        standing
+        stalled
     }
 
-    async fn wait_for_queue(&self, calls: usize) {
-        while self.queue.len() != calls {
+    async fn wait_for_queued(&self, requests: usize) {
+        while self.batcher.queued() != requests {
             sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    fn release(&self) {
+        self.release.send(()).unwrap();
     }
 
     fn batches(&self) -> Vec<Vec<i32>> {
@@ -94,130 +97,123 @@ impl Doubling {
 }
 
 #[tokio::test]
-async fn calls_that_come_while_a_batch_is_under_way_are_the_next_one_up_to_the_cap() {
-    let crew = Crew::start("test", 1);
-    let doubling = doubling(&crew, 1, 100);
-    let standing = doubling.stand_still().await;
+async fn requests_that_wait_share_the_next_batch_up_to_its_limit() {
+    let doubler = doubler(1, 100);
+    let stalled = doubler.stall().await;
     let mut waiting = vec![];
-    for member in 1..=8 {
-        waiting.push(doubling.ask(member));
-        doubling.wait_for_queue(waiting.len()).await;
+    for n in 1..=8 {
+        waiting.push(doubler.submit(n));
+        doubler.wait_for_queued(waiting.len()).await;
     }
-    doubling.go.send(()).unwrap();
-    assert_eq!(standing.await.unwrap(), Ok(0));
-    for (member, call) in (1..).zip(waiting) {
-        let expected = if member == 7 { Err(Failure::Unwell) } else { Ok(member * 2) };
+    doubler.release();
+    assert_eq!(stalled.await.unwrap(), Ok(0));
+    for (n, call) in (1..).zip(waiting) {
+        let expected = if n == 7 { Err(Failure::Rejected) } else { Ok(n * 2) };
         assert_eq!(call.await.unwrap(), expected);
     }
-    assert_eq!(doubling.batches(), [vec![0], vec![1, 2, 3, 4, 5], vec![6, 7, 8]]);
+    assert_eq!(doubler.batches(), [vec![0], vec![1, 2, 3, 4, 5], vec![6, 7, 8]]);
 }
 
-/// There is no timer: whoever comes alone goes alone, at once.
+/// There is no timer.
 #[tokio::test]
-async fn a_call_that_comes_alone_waits_for_nobody() {
-    let crew = Crew::start("test", 1);
-    let doubling = doubling(&crew, 1, 100);
+async fn lone_request_starts_at_once() {
+    let doubler = doubler(1, 100);
     let began = Instant::now();
-    for member in 1..=6 {
-        assert_eq!(doubling.queue.ask(member).await, Ok(member * 2));
+    for n in 1..=6 {
+        assert_eq!(doubler.batcher.submit(n).await, Ok(n * 2));
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!(doubling.batches().len(), 6);
+    assert_eq!(doubler.batches().len(), 6);
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once_and_what_waits_is_served() {
-    let crew = Crew::start("test", 1);
-    let doubling = doubling(&crew, 1, 3);
-    let standing = doubling.stand_still().await;
-    let waiting = [1, 2, 3].map(|member| doubling.ask(member));
-    doubling.wait_for_queue(3).await;
-    for member in 4..9 {
-        assert_eq!(doubling.queue.ask(member).await, Err(Failure::Full));
+async fn full_queue_rejects_at_once_and_serves_what_waits() {
+    let doubler = doubler(1, 3);
+    let stalled = doubler.stall().await;
+    let waiting = [1, 2, 3].map(|n| doubler.submit(n));
+    doubler.wait_for_queued(3).await;
+    for n in 4..9 {
+        assert_eq!(doubler.batcher.submit(n).await, Err(Failure::QueueFull));
     }
-    doubling.go.send(()).unwrap();
-    assert_eq!(standing.await.unwrap(), Ok(0));
+    doubler.release();
+    assert_eq!(stalled.await.unwrap(), Ok(0));
     for call in waiting {
         assert!(call.await.unwrap().is_ok());
     }
-    assert_eq!(doubling.queue.ask(9).await, Ok(18), "there is room again");
-    assert_eq!(doubling.batches(), [vec![0], vec![1, 2, 3], vec![9]]);
+    assert_eq!(doubler.batcher.submit(9).await, Ok(18), "there is room again");
+    assert_eq!(doubler.batches(), [vec![0], vec![1, 2, 3], vec![9]]);
 }
 
-/// Else those who have given up would keep others out.
+/// Otherwise requests whose callers have left would keep others out.
 #[tokio::test]
-async fn who_waits_no_longer_takes_no_room() {
-    let crew = Crew::start("test", 1);
-    let doubling = doubling(&crew, 1, 3);
-    let standing = doubling.stand_still().await;
-    let waiting = [1, 2, 3].map(|member| doubling.ask(member));
-    doubling.wait_for_queue(3).await;
-    assert_eq!(doubling.queue.ask(4).await, Err(Failure::Full));
+async fn cancelled_requests_take_no_room_in_a_full_queue() {
+    let doubler = doubler(1, 3);
+    let stalled = doubler.stall().await;
+    let waiting = [1, 2, 3].map(|n| doubler.submit(n));
+    doubler.wait_for_queued(3).await;
+    assert_eq!(doubler.batcher.submit(4).await, Err(Failure::QueueFull));
     for call in waiting {
         call.abort();
         assert!(call.await.unwrap_err().is_cancelled());
     }
-    let next = doubling.ask(5);
-    doubling.wait_for_queue(1).await;
-    doubling.go.send(()).unwrap();
-    standing.await.unwrap().unwrap();
+    let next = doubler.submit(5);
+    doubler.wait_for_queued(1).await;
+    doubler.release();
+    stalled.await.unwrap().unwrap();
     assert_eq!(next.await.unwrap(), Ok(10));
-    assert_eq!(doubling.batches(), [vec![0], vec![5]]);
+    assert_eq!(doubler.batches(), [vec![0], vec![5]]);
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_while_it_waits_never_happens() {
-    let crew = Crew::start("test", 1);
-    let doubling = doubling(&crew, 1, 100);
-    let standing = doubling.stand_still().await;
-    let waiting = [1, 2, 3].map(|member| doubling.ask(member));
-    doubling.wait_for_queue(3).await;
+async fn queued_request_that_is_dropped_never_happens() {
+    let doubler = doubler(1, 100);
+    let stalled = doubler.stall().await;
+    let waiting = [1, 2, 3].map(|n| doubler.submit(n));
+    doubler.wait_for_queued(3).await;
     waiting[1].abort();
     let [one, two, three] = waiting;
     assert!(two.await.unwrap_err().is_cancelled());
-    doubling.go.send(()).unwrap();
-    standing.await.unwrap().unwrap();
+    doubler.release();
+    stalled.await.unwrap().unwrap();
     assert_eq!((one.await.unwrap(), three.await.unwrap()), (Ok(2), Ok(6)));
-    assert_eq!(doubling.batches(), [vec![0], vec![1, 3]]);
+    assert_eq!(doubler.batches(), [vec![0], vec![1, 3]]);
 }
 
 #[tokio::test]
-async fn who_waits_no_longer_is_told_whether_it_has_begun_and_what_has_not_never_does() {
-    let crew = Crew::start("test", 1);
-    let doubling = doubling(&crew, 1, 100);
-    let patience = Duration::from_millis(50);
-    let late = |begun| Failure::Late { begun };
-    let (begun, not_begun) = tokio::join!(
-        doubling.queue.ask_within(patience, 0, late),
-        doubling.queue.ask_within(patience, 1, late),
+async fn timed_out_request_reports_whether_it_started() {
+    let doubler = doubler(1, 100);
+    let limit = Duration::from_millis(50);
+    let on_timeout = |started| Failure::TimedOut { started };
+    let (first, second) = tokio::join!(
+        doubler.batcher.submit_with_timeout(limit, 0, on_timeout),
+        doubler.batcher.submit_with_timeout(limit, 1, on_timeout),
     );
-    // They may have come together; then both have begun.
-    assert_eq!(begun, Err(Failure::Late { begun: true }));
-    let together = doubling.batches()[0] == [0, 1];
-    assert_eq!(not_begun, Err(Failure::Late { begun: together }));
-    doubling.go.send(()).unwrap();
-    assert_eq!(doubling.queue.ask_within(Duration::MAX, 2, late).await, Ok(4));
-    let happened: Vec<_> = doubling.batches().concat();
+    // They may share a batch; then both have started.
+    assert_eq!(first, Err(Failure::TimedOut { started: true }));
+    let together = doubler.batches()[0] == [0, 1];
+    assert_eq!(second, Err(Failure::TimedOut { started: together }));
+    doubler.release();
+    assert_eq!(doubler.batcher.submit_with_timeout(Duration::MAX, 2, on_timeout).await, Ok(4));
+    let happened: Vec<_> = doubler.batches().concat();
     assert_eq!(happened.contains(&1), together, "{happened:?}");
 }
 
 #[tokio::test]
-async fn a_panic_goes_on_in_those_who_were_served_and_nobody_else() {
-    let crew = Crew::start("test", 1);
-    let doubling = doubling(&crew, 1, 100);
+async fn panic_reaches_the_callers_of_its_batch_and_no_others() {
+    let doubler = doubler(1, 100);
     for _ in 0..3 {
-        assert!(doubling.ask(13).await.unwrap_err().is_panic());
-        assert_eq!(doubling.queue.ask(1).await, Ok(2));
+        assert!(doubler.submit(13).await.unwrap_err().is_panic());
+        assert_eq!(doubler.batcher.submit(1).await, Ok(2));
     }
-    // Those who are left for the next batch have it, though nobody comes after them.
-    let standing = doubling.stand_still().await;
+    // Requests that are left are served, though none arrives after them.
+    let stalled = doubler.stall().await;
     let mut waiting = vec![];
-    for member in [13, 1, 2, 3, 4, 5] {
-        waiting.push(doubling.ask(member));
-        doubling.wait_for_queue(waiting.len()).await;
+    for n in [13, 1, 2, 3, 4, 5] {
+        waiting.push(doubler.submit(n));
+        doubler.wait_for_queued(waiting.len()).await;
     }
-    doubling.go.send(()).unwrap();
-    standing.await.unwrap().unwrap();
+    doubler.release();
+    stalled.await.unwrap().unwrap();
     assert_eq!(waiting.pop().unwrap().await.unwrap(), Ok(10));
     for call in waiting {
         assert!(call.await.unwrap_err().is_panic());
@@ -225,138 +221,112 @@ async fn a_panic_goes_on_in_those_who_were_served_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_panic_before_the_batch_is_drawn_goes_on_in_those_who_wait() {
-    let crew = Crew::start("test", 1);
-    let queue =
-        Queue::new(&crew, Width::of(1), 100, |_: Turn<i32, i32, Failure>| panic!("not ready"));
-    let queue = Arc::new(queue);
+async fn panic_before_a_batch_is_taken_reaches_queued_callers() {
+    let workers = Workers::default();
+    let serve = |_: BatchPermit<'_, i32, i32, Failure>| panic!("not ready");
+    let batcher = Arc::new(Batcher::start(&workers, "test", 1, ONE_BATCH, 100, serve));
     for _ in 0..3 {
-        let queue = Arc::clone(&queue);
-        let call = tokio::spawn(async move { queue.ask(1).await });
+        let batcher = Arc::clone(&batcher);
+        let call = tokio::spawn(async move { batcher.submit(1).await });
         assert!(call.await.unwrap_err().is_panic());
     }
 }
 
 #[tokio::test]
-async fn no_more_batches_are_under_way_than_the_queue_is_wide() {
-    let crew = Crew::start("test", 4);
-    let doubling = doubling(&crew, 2, 100);
-    let standing = [doubling.stand_still().await, doubling.stand_still().await];
-    let third = doubling.ask(3);
+async fn batches_in_flight_are_limited() {
+    let doubler = doubler_with(4, Concurrency { max_in_flight: 2, min_queued: 1 }, 100);
+    let stalled = [doubler.stall().await, doubler.stall().await];
+    let third = doubler.submit(3);
     sleep(Duration::from_millis(50)).await;
-    assert_eq!(doubling.batches(), [vec![0], vec![0]]);
-    doubling.go.send(()).unwrap();
+    assert_eq!(doubler.batches(), [vec![0], vec![0]]);
+    doubler.release();
     assert_eq!(third.await.unwrap(), Ok(6));
-    doubling.go.send(()).unwrap();
-    for call in standing {
+    doubler.release();
+    for call in stalled {
         assert_eq!(call.await.unwrap(), Ok(0));
     }
 }
 
-/// It may stand for long: on a connection that has died without a word.
+/// It may stall for long: on a connection that is dead and not closed.
 #[tokio::test]
-async fn a_batch_that_stands_still_keeps_nobody_else_waiting() {
-    let crew = Crew::start("test", 4);
-    let doubling = doubling_as(&crew, Width::for_crowds(1, 99), 100, Arc::default());
-    let standing = doubling.stand_still().await;
-    let waiting = doubling.ask(1);
+async fn stalled_batch_keeps_no_other_request_waiting() {
+    let doubler = doubler_with(4, Concurrency { max_in_flight: 1, min_queued: 99 }, 100);
+    let stalled = doubler.stall().await;
+    let waiting = doubler.submit(1);
     sleep(Duration::from_millis(1_100)).await;
-    assert_eq!(doubling.ask(2).await.unwrap(), Ok(4));
+    assert_eq!(doubler.submit(2).await.unwrap(), Ok(4));
     assert_eq!(waiting.await.unwrap(), Ok(2));
-    assert_eq!(doubling.batches(), [vec![0], vec![1, 2]]);
-    doubling.go.send(()).unwrap();
-    standing.await.unwrap().unwrap();
-    // It counts as long as it should, and no longer.
-    assert_eq!(doubling.ask(3).await.unwrap(), Ok(6));
+    assert_eq!(doubler.batches(), [vec![0], vec![1, 2]]);
+    doubler.release();
+    stalled.await.unwrap().unwrap();
+    // It no longer counts when it has ended either.
+    assert_eq!(doubler.submit(3).await.unwrap(), Ok(6));
 }
 
-/// While few wait, one batch after the other does the same for less.
+/// While few requests wait, one batch after the other does the same for less.
 #[tokio::test]
-async fn a_second_batch_begins_beside_the_first_only_for_a_crowd() {
-    let crew = Crew::start("test", 4);
-    let doubling = doubling_as(&crew, Width::for_crowds(2, 3), 100, Arc::default());
-    let standing = doubling.stand_still().await;
-    let mut waiting = vec![doubling.ask(1), doubling.ask(2)];
-    doubling.wait_for_queue(2).await;
+async fn second_batch_starts_only_for_enough_requests() {
+    let doubler = doubler_with(4, Concurrency { max_in_flight: 2, min_queued: 3 }, 100);
+    let stalled = doubler.stall().await;
+    let mut waiting = vec![doubler.submit(1), doubler.submit(2)];
+    doubler.wait_for_queued(2).await;
     sleep(Duration::from_millis(50)).await;
-    assert_eq!(doubling.batches(), [vec![0]]);
-    waiting.push(doubling.ask(3));
+    assert_eq!(doubler.batches(), [vec![0]]);
+    waiting.push(doubler.submit(3));
     for call in waiting {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(doubling.batches(), [vec![0], vec![1, 2, 3]]);
-    doubling.go.send(()).unwrap();
-    standing.await.unwrap().unwrap();
-}
-
-/// However busy one is: who has served goes to the end of the line.
-#[tokio::test]
-async fn queues_with_one_thread_take_turns() {
-    let crew = Crew::start("test", 1);
-    let busy = doubling(&crew, 1, 1_000);
-    let other = doubling_as(&crew, Width::of(1), 100, Arc::clone(&busy.batches));
-    let standing = busy.stand_still().await;
-    let mut waiting: Vec<_> = (20..520).map(|member| busy.ask(member)).collect();
-    busy.wait_for_queue(500).await;
-    let late = other.ask(1);
-    other.wait_for_queue(1).await;
-    busy.go.send(()).unwrap();
-    assert_eq!(late.await.unwrap(), Ok(2));
-    let before = busy.batches().iter().position(|batch| *batch == [1]).unwrap();
-    assert_eq!(before, 1, "after the batch that was under way");
-    waiting.push(standing);
-    for call in waiting {
-        assert!(call.await.unwrap().is_ok());
-    }
+    assert_eq!(doubler.batches(), [vec![0], vec![1, 2, 3]]);
+    doubler.release();
+    stalled.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn those_who_waited_long_enough_are_given_up_and_the_others_go_on() {
-    let crew = Crew::start("test", 1);
-    let patience = Duration::from_millis(200);
-    let well = Arc::new(Mutex::new(false));
-    let is_well = Arc::clone(&well);
-    let queue =
-        Arc::new(Queue::new(&crew, Width::of(1), 100, move |turn: Turn<i32, i32, Failure>| {
-            if *is_well.lock().unwrap() {
-                let batch = turn.draw(|_| true);
-                let outcomes = batch.members().iter().map(|member| Ok(*member)).collect();
-                return batch.answer(outcomes);
-            }
-            thread::sleep(patience.saturating_sub(turn.oldest().elapsed()));
-            turn.give_up(patience, &Failure::Unwell);
-        }));
-    let ask = |member| {
-        let queue = Arc::clone(&queue);
-        tokio::spawn(async move { queue.ask(member).await })
+async fn requests_that_waited_too_long_fail_and_others_go_on() {
+    let limit = Duration::from_millis(200);
+    let is_ready = Arc::new(Mutex::new(false));
+    let ready = Arc::clone(&is_ready);
+    let workers = Workers::default();
+    let serve = move |permit: BatchPermit<'_, i32, i32, Failure>| {
+        if *ready.lock().unwrap() {
+            let batch = permit.take_batch(|_| true);
+            let outcomes = batch.requests().iter().map(|n| Ok(*n)).collect();
+            return batch.complete(outcomes);
+        }
+        thread::sleep(limit.saturating_sub(permit.oldest().elapsed()));
+        permit.fail_queued(limit, &Failure::Rejected);
     };
-    let first = ask(1);
-    sleep(patience / 2).await;
-    let second = ask(2);
-    assert_eq!(first.await.unwrap(), Err(Failure::Unwell));
-    *well.lock().unwrap() = true;
+    let batcher = Arc::new(Batcher::start(&workers, "test", 1, ONE_BATCH, 100, serve));
+    let submit = |n| {
+        let batcher = Arc::clone(&batcher);
+        tokio::spawn(async move { batcher.submit(n).await })
+    };
+    let first = submit(1);
+    sleep(limit / 2).await;
+    let second = submit(2);
+    assert_eq!(first.await.unwrap(), Err(Failure::Rejected));
+    *is_ready.lock().unwrap() = true;
     // It has waited for half of the time only.
-    assert!(matches!(second.await.unwrap(), Ok(2) | Err(Failure::Unwell)));
-    assert_eq!(ask(3).await.unwrap(), Ok(3));
+    assert!(matches!(second.await.unwrap(), Ok(2) | Err(Failure::Rejected)));
+    assert_eq!(submit(3).await.unwrap(), Ok(3));
 }
 
-/// Of the callers on one thread one wakes the others. Whatever becomes of that one, they wake.
+/// The callers on one thread are woken together. Those that are dropped must not affect the others.
 #[test]
-fn everybody_wakes_whoever_is_dropped() {
-    let crew = Crew::start("test", 2);
-    let doubling = doubling(&crew, 2, 10_000);
+fn every_caller_wakes_whichever_others_are_dropped() {
+    let doubler = doubler(2, 10_000);
     let threads: Vec<_> = (0..3_u64)
         .map(|seed| {
-            let queue = Arc::clone(&doubling.queue);
+            let batcher = Arc::clone(&doubler.batcher);
             thread::spawn(move || {
                 let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
                     let mut calls = vec![];
                     for n in 0..2_000_u64 {
-                        let queue = Arc::clone(&queue);
-                        let call = tokio::spawn(async move { queue.ask(1).await });
+                        let batcher = Arc::clone(&batcher);
+                        let call = tokio::spawn(async move { batcher.submit(1).await });
                         if (n * 7 + seed) % 5 == 0 {
-                            // Somewhere between the call and its answer.
+                            // Somewhere between the call and its outcome.
                             if n % 2 == 0 {
                                 sleep(Duration::from_micros(n % 50)).await;
                             }
@@ -377,7 +347,7 @@ fn everybody_wakes_whoever_is_dropped() {
         .collect();
     let deadline = Instant::now() + Duration::from_mins(1);
     while !threads.iter().all(thread::JoinHandle::is_finished) {
-        assert!(Instant::now() < deadline, "somebody was not woken");
+        assert!(Instant::now() < deadline, "a caller was not woken");
         thread::sleep(Duration::from_millis(10));
     }
     for thread in threads {
@@ -386,18 +356,20 @@ fn everybody_wakes_whoever_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_crew_that_ends_waits_for_what_is_under_way() {
-    let crew = Crew::start("test", 2);
-    let doubling = doubling(&crew, 2, 100);
-    let standing = doubling.stand_still().await;
-    let go = doubling.go.clone();
+async fn end_of_workers_waits_for_batches_in_flight() {
+    let doubler = doubler(2, 100);
+    let call = doubler.stall().await;
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    let Doubler { batcher, batches, release, workers, .. } = doubler;
     let later = thread::spawn(move || {
         thread::sleep(Duration::from_millis(100));
-        go.send(()).unwrap();
+        release.send(()).unwrap();
     });
     let began = Instant::now();
-    drop(crew);
+    drop(batcher);
+    drop(workers);
     assert!(began.elapsed() >= Duration::from_millis(50), "{:?}", began.elapsed());
-    assert_eq!(standing.await.unwrap(), Ok(0));
+    assert_eq!(Arc::strong_count(&batches), 1, "the batch has ended, and with it the threads");
     later.join().unwrap();
 }

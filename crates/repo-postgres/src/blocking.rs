@@ -1,10 +1,11 @@
-//! The one place where blocking diesel runs.
+//! The only place where blocking diesel runs: on the workers of the batchers.
 //!
-//! Checkout, the whole statement and the release happen on a thread of the crew. A connection that
-//! turns out to be of no use is replaced within the call, as long as the call has changed nothing.
-//! Where a batch fails as a whole, its members are served one by one: nobody fails for another.
+//! A worker gets a connection, executes one statement for a whole batch, and returns the connection.
+//! A connection that turns out to be unusable is replaced, as long as nothing was changed. If a
+//! batch fails as a whole, its requests are served one by one: none fails for another.
 
 use std::{
+    hash::Hash,
     iter::zip,
     num::NonZero,
     slice,
@@ -13,268 +14,262 @@ use std::{
 };
 
 use diesel::{PgConnection, r2d2::Pool};
-use order_domain::RepoError;
+use order_domain::PoolStatus;
 use order_repo_diesel::{
-    CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width, all_fail, only,
+    Batch, BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share,
+    SharedWaitBudget, Workers, fail_all, get_connection, limits::Limit, pool_status,
 };
 
-use crate::{error::StoreError, manager::Manager, open, statement::Outcomes};
+use crate::{
+    error::{Outcomes, StoreError},
+    manager::Manager,
+    open,
+};
 
-/// How long a call waits for a connection while the server cannot be reached. Longer than libpq
+/// How long a request waits for a connection while the server cannot be reached. Longer than libpq
 /// waits for the first of several hosts, so that the second has a chance.
-pub(crate) const CONNECTION_PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a call may take in all. More than the wait for a connection, 3 s, and what the server
-/// allows a statement, 5 s, together: it is for a server that keeps its connections and has
-/// stopped to answer. The thread of such a call stays with its connection until that ends.
-const CALL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request may take in all. More than the wait for a connection, 3 s, and the server's
+/// limit for a statement, 5 s, together: it is for a server that keeps its connections and does not
+/// respond. The worker of such a request stays with its connection until that ends.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A batch that took longer to fail is not served again, member by member: it was the server, most
-/// likely. More than the 2 s for which a key that somebody else is using is waited for.
-const BATCH_PATIENCE: Duration = Duration::from_secs(3);
+/// A batch that took longer to fail is not served again, one by one: the server is the likely cause.
+/// More than the 2 s for which a key that another transaction uses is waited for.
+const MAX_BATCH_TIME: Duration = Duration::from_secs(3);
 
-/// A member that takes longer to fail waited for something. So many of them are enough to believe
-/// that it was not for something of their own.
-const SLOW: Duration = Duration::from_secs(1);
-const TOO_MANY: usize = 2;
+/// A request that alone takes longer to fail waited for something. After this many it is unlikely
+/// that each waited for something of its own.
+const SLOW_RETRY: Duration = Duration::from_secs(1);
+const MAX_SLOW_RETRIES: usize = 2;
+
+/// This many changes must wait for one batch to start beside another. With fewer, one batch after the
+/// other is faster: both would wait for the same disk. Half of what fits into a batch.
+const MIN_QUEUED_FOR_SECOND_BATCH: usize = 64;
 
 /// The connections, in two shares. Writes can hold only the connections of their own share, for
 /// example while commits wait for a standby or a disk, so they never keep reads waiting.
 pub(crate) struct Store {
-    reads: Share,
-    /// None where one connection has to serve both.
-    writes: Option<Share>,
-}
-
-/// Connections, and a thread for each that is of use.
-struct Share {
-    crew: Crew,
-    connections: Arc<Connections>,
+    reads: Arc<Connections>,
+    /// The same as `reads` where one connection has to serve both.
+    writes: Arc<Connections>,
+    workers: Workers,
 }
 
 struct Connections {
     pool: Pool<Manager>,
     /// Runs out while the server cannot be reached.
-    patience: Patience,
+    wait_budget: SharedWaitBudget,
+    /// How often the batches of the table fit into the pool.
+    scale: usize,
 }
 
 type Connection = diesel::r2d2::PooledConnection<Manager>;
 
-/// The queue of one kind of call.
-pub(crate) struct Calls<M, T> {
-    kind: Kind,
-    queue: Queue<M, T, StoreError>,
+/// The queue of one kind of request.
+pub(crate) struct Queue<R, T> {
+    batcher: Batcher<R, T, StoreError>,
+    share: Share,
+    is_change: bool,
 }
 
-/// What may become of a call whose connection was lost in the middle.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// It changes nothing: it may be repeated whatever has happened.
-    Read,
-    /// It changes nothing, but belongs to a change: what keeps changes waiting keeps it waiting, too.
-    KeyLookup,
-    /// It may have been done.
-    Write,
-}
-
-/// How many connections reads and writes have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) reads: NonZero<u32>,
-    /// None where one connection has to serve both.
-    pub(crate) writes: Option<NonZero<u32>>,
-}
-
-/// How many batches of a kind may be in flight at the same time, in all queues together.
-#[derive(Clone, Copy)]
-pub(crate) struct Batches {
-    pub(crate) reads: usize,
-    pub(crate) writes: usize,
-}
-
-impl Sizes {
-    /// Divides a number of connections in proportion to the batches that may be in flight. From
-    /// two connections on, reads and writes have at least one each.
-    pub(crate) fn divide(connections: NonZero<u32>, batches: Batches) -> Self {
-        let all = connections.get() as usize;
-        let writes = all * batches.writes / (batches.reads + batches.writes);
-        let writes = u32::try_from(writes).unwrap_or(u32::MAX).clamp(1, connections.get());
-        match NonZero::new(connections.get() - writes) {
-            Some(reads) => Self { reads, writes: NonZero::new(writes) },
-            None => Self { reads: connections, writes: None },
-        }
-    }
-
-    /// How many connections a kind of request may hold.
-    pub(crate) fn of(self, kind: Kind) -> usize {
-        let size = match kind {
-            Kind::Read => self.reads,
-            Kind::KeyLookup | Kind::Write => self.writes.unwrap_or(self.reads),
-        };
-        size.get() as usize
+/// Divides a number of connections in proportion to the batches that may be in flight: how many
+/// reads have, and writes. From two connections on, each has at least one; a single one serves both.
+fn divide(connections: NonZero<u32>, kinds: &[Kind]) -> (NonZero<u32>, Option<NonZero<u32>>) {
+    let all = connections.get() as usize;
+    let reads = batches_of(Share::Reads, kinds);
+    let writes = batches_of(Share::Writes, kinds);
+    let writes = u32::try_from(all * writes / (reads + writes)).unwrap_or(u32::MAX);
+    let writes = writes.clamp(1, connections.get());
+    match NonZero::new(connections.get() - writes) {
+        Some(reads) => (reads, NonZero::new(writes)),
+        None => (connections, None),
     }
 }
 
-impl Share {
-    fn new(name: &str, pool: Pool<Manager>) -> Self {
-        Self {
-            crew: Crew::start(name, pool.max_size() as usize),
-            connections: Arc::new(Connections {
-                pool,
-                patience: Patience::new(CONNECTION_PATIENCE),
-            }),
-        }
-    }
-
-    fn connections(&self, waiting: usize) -> ConnectionUse {
-        ConnectionUse::of(&self.connections.pool, waiting)
-    }
+/// How many batches of a share may be in flight at the same time.
+fn batches_of(share: Share, kinds: &[Kind]) -> usize {
+    kinds.iter().filter(|kind| kind.share == share).map(|kind| kind.in_flight).sum()
 }
 
 impl Store {
-    /// Starts a thread for each connection.
-    pub(crate) fn new(manager: &Manager, sizes: Sizes) -> Self {
-        let share = |name, size| Share::new(name, open::pool(manager.clone(), size));
-        Self {
-            reads: share("order-pg-read", sizes.reads),
-            writes: sizes.writes.map(|size| share("order-pg-write", size)),
-        }
+    /// The connections for these kinds of requests.
+    pub(crate) fn new(manager: &Manager, pool_size: NonZero<u32>, kinds: &[Kind]) -> Self {
+        let connections = |share, size: NonZero<u32>| {
+            Arc::new(Connections {
+                pool: open::pool(manager.clone(), size),
+                wait_budget: SharedWaitBudget::new(CONNECT_TIMEOUT),
+                scale: (size.get() as usize / batches_of(share, kinds)).max(1),
+            })
+        };
+        let (reads, writes) = divide(pool_size, kinds);
+        let reads = connections(Share::Reads, reads);
+        let writes =
+            writes.map_or_else(|| Arc::clone(&reads), |size| connections(Share::Writes, size));
+        Self { reads, writes, workers: Workers::default() }
     }
 
-    /// How the connections are used at this moment, while so many requests wait.
-    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
-        let writes = self.writes.as_ref().map(|writes| writes.connections(0));
-        self.reads.connections(waiting) + writes.unwrap_or_default()
+    /// How the connections are used at this moment, while this many requests wait.
+    pub(crate) fn status(&self, queued: usize) -> PoolStatus {
+        let reads = &self.reads.pool;
+        let writes = (!Arc::ptr_eq(&self.reads, &self.writes)).then_some(&self.writes.pool);
+        pool_status([reads].into_iter().chain(writes), queued)
     }
 
-    fn share(&self, kind: Kind) -> &Share {
-        match kind {
-            Kind::Read => &self.reads,
-            Kind::KeyLookup | Kind::Write => self.writes.as_ref().unwrap_or(&self.reads),
-        }
-    }
-
-    /// A queue for calls of one kind.
-    ///
-    /// For each batch `cap` makes a judge of whether one more member still fits.
-    pub(crate) fn queue<M, T, F>(
+    /// Starts the queue of requests that change nothing. Equal ones share an outcome.
+    pub(crate) fn read<R, T>(
         &self,
         kind: Kind,
-        width: Width,
-        cap: impl Fn() -> F + Send + Sync + 'static,
-        work: impl Fn(&mut PgConnection, &[M]) -> Outcomes<T> + Send + Sync + 'static,
-    ) -> Calls<M, T>
+        limit: fn() -> Limit<R>,
+        run: impl Fn(&mut PgConnection, &[R]) -> Outcomes<T> + Send + Sync + 'static,
+    ) -> Queue<R, T>
     where
-        M: Clone + Send + 'static,
-        T: Send + 'static,
-        F: FnMut(&M) -> bool,
+        R: Clone + Eq + Hash + Send + 'static,
+        T: Clone + Send + 'static,
     {
-        let share = self.share(kind);
-        let connections = Arc::clone(&share.connections);
-        let work = move |connection: &mut PgConnection, members: &[M]| match kind {
-            Kind::Write => work(connection, members),
-            Kind::Read | Kind::KeyLookup => {
-                let outcomes = work(connection, members).into_iter();
-                outcomes.map(|outcome| outcome.map_err(StoreError::of_a_read)).collect()
-            }
+        let run = move |connection: &mut PgConnection, requests: &[R]| {
+            let requests = Deduplicated::new(requests);
+            let outcomes = run(connection, requests.unique()).into_iter();
+            let outcomes = outcomes.map(|outcome| outcome.map_err(StoreError::of_read)).collect();
+            requests.fan_out(outcomes)
         };
-        let serve = move |turn: Turn<M, T, StoreError>| {
-            if kind != Kind::Write {
-                turn.give_way();
-            }
-            connections.serve(turn, cap(), &work);
+        self.start(kind, false, limit, run)
+    }
+
+    /// Starts the queue of requests that change something.
+    pub(crate) fn write<R, T>(
+        &self,
+        kind: Kind,
+        limit: fn() -> Limit<R>,
+        run: impl Fn(&mut PgConnection, &[R]) -> Outcomes<T> + Send + Sync + 'static,
+    ) -> Queue<R, T>
+    where
+        R: Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        self.start(kind, true, limit, run)
+    }
+
+    fn start<R, T>(
+        &self,
+        kind: Kind,
+        is_change: bool,
+        limit: fn() -> Limit<R>,
+        run: impl Fn(&mut PgConnection, &[R]) -> Outcomes<T> + Send + Sync + 'static,
+    ) -> Queue<R, T>
+    where
+        R: Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        let connections = match kind.share {
+            Share::Reads => Arc::clone(&self.reads),
+            Share::Writes => Arc::clone(&self.writes),
         };
-        Calls { kind, queue: Queue::new(&share.crew, width, CAPACITY, serve) }
+        let concurrency = Concurrency {
+            max_in_flight: connections.scale * kind.in_flight,
+            min_queued: if is_change { MIN_QUEUED_FOR_SECOND_BATCH } else { 1 },
+        };
+        // One for each connection: some may be held up while others go on.
+        let threads = connections.pool.max_size() as usize;
+        let serve = move |permit: BatchPermit<'_, R, T, StoreError>| {
+            if !is_change {
+                permit.yield_to_callers();
+            }
+            connections.serve(permit, limit(), &run);
+        };
+        let batcher =
+            Batcher::start(&self.workers, kind.name, threads, concurrency, MAX_QUEUED, serve);
+        Queue { batcher, share: kind.share, is_change }
     }
 }
 
-impl<M, T> Calls<M, T>
+impl<R, T> Queue<R, T>
 where
-    M: Send + 'static,
+    R: Send + 'static,
     T: Send + 'static,
 {
-    /// Waits for the outcome of a call.
-    pub(crate) async fn ask(&self, member: M) -> Result<T, RepoError> {
-        let late = |begun| match self.kind {
-            Kind::Write if begun => StoreError::NoAnswer,
-            Kind::KeyLookup if begun => StoreError::NoTurn,
-            Kind::KeyLookup | Kind::Write => StoreError::WritesStalled,
-            Kind::Read => StoreError::NoTurn,
+    /// Waits for the outcome of a request.
+    pub(crate) async fn submit(&self, request: R) -> Result<T, StoreError> {
+        let on_timeout = |started| match (started, self.share) {
+            (false, Share::Writes) => StoreError::WritesStalled,
+            _ => StoreError::TimedOut { sent: started && self.is_change },
         };
-        Ok(self.queue.ask_within(CALL_PATIENCE, member, late).await?)
+        self.batcher.submit_with_timeout(REQUEST_TIMEOUT, request, on_timeout).await
     }
 
-    /// How many calls wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.queue.len()
+    /// How many requests wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.batcher.queued()
     }
 }
 
 impl Connections {
-    fn serve<M, T>(
+    fn serve<R, T>(
         &self,
-        turn: Turn<M, T, StoreError>,
-        fits: impl FnMut(&M) -> bool,
-        work: &impl Fn(&mut PgConnection, &[M]) -> Outcomes<T>,
+        permit: BatchPermit<'_, R, T, StoreError>,
+        fits: Limit<R>,
+        run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
     ) where
-        M: Clone + Send + 'static,
+        R: Clone + Send + 'static,
         T: Send + 'static,
     {
-        let came = turn.oldest();
-        let connection = match self.connection(came) {
+        let oldest = permit.oldest();
+        let connection = match self.connection(oldest) {
             Ok(connection) => connection,
-            Err(failure) => return turn.give_up(CONNECTION_PATIENCE, &failure),
+            Err(failure) => return permit.fail_queued(CONNECT_TIMEOUT, &failure),
         };
-        let batch = turn.draw(fits);
-        if batch.members().is_empty() {
+        let batch: Batch<'_, R, T, StoreError> = permit.take_batch(fits);
+        if batch.requests().is_empty() {
             return;
         }
-        let mut outcomes = attempt(connection, batch.members(), work);
+        let mut outcomes = execute(connection, batch.requests(), run);
         // Nothing has happened to these, and another connection may do better.
-        let is_lost =
-            |outcome: &_| matches!(outcome, Err(StoreError::Lost(_) | StoreError::ReadOnly(_)));
-        let again: Vec<_> = (0..outcomes.len()).filter(|&n| is_lost(&outcomes[n])).collect();
-        if !again.is_empty() {
-            let members: Vec<_> = again.iter().map(|&n| batch.members()[n].clone()).collect();
-            let second = match self.connection(came) {
-                Ok(connection) => attempt(connection, &members, work),
-                Err(failure) => all_fail(members.len(), &failure),
+        let failed: Vec<_> = (0..outcomes.len())
+            .filter(|&n| outcomes[n].as_ref().is_err_and(StoreError::is_of_connection))
+            .collect();
+        if !failed.is_empty() {
+            let requests: Vec<_> = failed.iter().map(|&n| batch.requests()[n].clone()).collect();
+            let retried = match self.connection(oldest) {
+                Ok(connection) => execute(connection, &requests, run),
+                Err(failure) => fail_all(requests.len(), &failure),
             };
-            for (n, outcome) in zip(again, second) {
+            for (n, outcome) in zip(failed, retried) {
                 outcomes[n] = outcome;
             }
         }
-        batch.answer(outcomes);
+        batch.complete(outcomes);
     }
 
-    fn connection(&self, came: Instant) -> Result<Connection, StoreError> {
-        let connection = self.pool.get_timeout(self.patience.left(came));
-        self.patience.waited(connection.is_err());
+    fn connection(&self, oldest: Instant) -> Result<Connection, StoreError> {
+        let connection = get_connection(&self.pool, self.wait_budget.remaining(oldest));
+        self.wait_budget.record_wait(connection.is_err());
         Ok(connection?)
     }
 }
 
-/// Serves a batch, and its members one by one where that may help.
-fn attempt<M, T>(
+/// Serves a batch, and its requests one by one where that may help.
+fn execute<R, T>(
     mut connection: Connection,
-    members: &[M],
-    work: &impl Fn(&mut PgConnection, &[M]) -> Outcomes<T>,
+    requests: &[R],
+    run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
 ) -> Outcomes<T> {
-    let began = Instant::now();
-    let mut outcomes = work(&mut connection.postgres, members);
-    // Each statement is a transaction: where one fails, nothing has happened to its members.
-    let mut slow = if began.elapsed() < BATCH_PATIENCE { 0 } else { TOO_MANY };
-    if members.len() > 1 {
-        for (member, outcome) in zip(members, &mut outcomes) {
-            if matches!(outcome, Err(StoreError::Query(_))) && slow < TOO_MANY {
-                let began = Instant::now();
-                *outcome = only(work(&mut connection.postgres, slice::from_ref(member)));
-                slow += usize::from(outcome.is_err() && began.elapsed() >= SLOW);
+    let started = Instant::now();
+    let mut outcomes = run(&mut connection.postgres, requests);
+    // Each statement is a transaction: where one fails, nothing has happened to its requests.
+    let mut slow = if started.elapsed() < MAX_BATCH_TIME { 0 } else { MAX_SLOW_RETRIES };
+    if requests.len() > 1 {
+        for (request, outcome) in zip(requests, &mut outcomes) {
+            if matches!(outcome, Err(StoreError::Query(_))) && slow < MAX_SLOW_RETRIES {
+                let started = Instant::now();
+                *outcome = run(&mut connection.postgres, slice::from_ref(request)).remove(0);
+                slow += usize::from(outcome.is_err() && started.elapsed() >= SLOW_RETRY);
             }
         }
     }
     if outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::ReadOnly(_)))) {
-        // So are the others, most likely: the server is a leader no more, or was told to be so.
+        // So are the other connections, most likely: the server is a leader no more, or was made
+        // read-only.
         connection.invalidate_generation();
     }
     outcomes
@@ -285,6 +280,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::repo::Queues;
 
     #[rstest]
     #[case(1, 1, None)]
@@ -293,13 +289,12 @@ mod tests {
     #[case(8, 4, Some(4))]
     #[case(10, 5, Some(5))]
     #[case(20, 10, Some(10))]
-    fn reads_and_writes_have_connections_of_their_own(
+    fn reads_and_writes_have_their_own_connections(
         #[case] connections: u32,
         #[case] reads: u32,
         #[case] writes: Option<u32>,
     ) {
-        let sizes =
-            Sizes::divide(NonZero::new(connections).unwrap(), Batches { reads: 5, writes: 5 });
-        assert_eq!((sizes.reads.get(), sizes.writes.map(NonZero::get)), (reads, writes));
+        let divided = divide(NonZero::new(connections).unwrap(), Queues::KINDS);
+        assert_eq!((divided.0.get(), divided.1.map(NonZero::get)), (reads, writes));
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use diesel::{Connection, ConnectionError, PgConnection};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::error::NoConnection;
+use crate::error::ConnectError;
 
 /// The parameters of a connection, by their names in libpq.
 ///
@@ -227,10 +227,10 @@ impl ConnectionInfo {
 
 /// Connects to the database of a connection string. A message of libpq that may quote a parameter
 /// is replaced.
-pub(crate) fn connect(connection_string: &str) -> Result<PgConnection, NoConnection> {
+pub(crate) fn connect(connection_string: &str) -> Result<PgConnection, ConnectError> {
     PgConnection::establish(connection_string).map_err(|error| match error {
         ConnectionError::BadConnection(message) if !is_safe(&message) => {
-            NoConnection::new("libpq rejects the connection parameters")
+            ConnectError::new("libpq rejects the connection parameters")
         }
         other => other.into(),
     })

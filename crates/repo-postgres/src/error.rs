@@ -1,4 +1,4 @@
-//! What can go wrong, named for this room, and what it means to the port.
+//! What can go wrong in this crate, and what it means to the port.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use diesel::{
     result::{DatabaseErrorKind, Error as QueryError},
 };
 use order_domain::{BoxError, RepoError};
-use order_repo_diesel::{Full, rows::CorruptRow};
+use order_repo_diesel::{QueueFull, rows::CorruptRow};
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The server cannot be reached, or refuses us.
+    /// The server cannot be reached, or rejects the connection.
     #[error("the database cannot be reached")]
     Connect(#[source] BoxError),
     /// The server lacks the database, and it cannot be created.
@@ -29,7 +29,7 @@ pub enum OpenError {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoConnection {
+pub(crate) enum ConnectError {
     /// libpq's message has several lines; this has one.
     #[error("{0}")]
     Failed(String),
@@ -41,130 +41,124 @@ pub(crate) enum NoConnection {
     SharedSession,
 }
 
-impl NoConnection {
+impl ConnectError {
     pub(crate) fn new(text: &str) -> Self {
         Self::Failed(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 
-impl From<NoConnection> for OpenError {
-    fn from(error: NoConnection) -> Self {
+impl From<ConnectError> for OpenError {
+    fn from(error: ConnectError) -> Self {
         match error {
-            NoConnection::SharedSession => Self::SharedSession(error.into()),
-            NoConnection::Failed(_) => Self::Connect(error.into()),
+            ConnectError::SharedSession => Self::SharedSession(error.into()),
+            ConnectError::Failed(_) => Self::Connect(error.into()),
         }
     }
 }
 
-impl From<ConnectionError> for NoConnection {
+impl From<ConnectionError> for ConnectError {
     fn from(error: ConnectionError) -> Self {
         Self::new(&error.to_string())
     }
 }
 
-impl From<QueryError> for NoConnection {
+impl From<QueryError> for ConnectError {
     fn from(error: QueryError) -> Self {
         Self::new(&error.to_string())
     }
 }
 
-/// Why a call has no outcome. The variants tell how far it came, because that decides whether
-/// something can have changed. Members of a batch may share one, so it can be cloned.
+/// The outcomes of a batch on PostgreSQL.
+pub(crate) type Outcomes<T> = order_repo_diesel::Outcomes<T, StoreError>;
+
+/// Why a request has no outcome. `sent` tells whether a change left for the server, and may have
+/// happened. The requests of a batch may share an error, so it can be cloned.
 ///
-/// Each statement is a transaction of its own. So when the server answers with an error and the
+/// Each statement is its own transaction. So when the server answers with an error and the
 /// connection lives, the statement has changed nothing, whatever the error is. (diesel hides
-/// SQLSTATE, and the texts are in the server's language: no more can be told from them.)
+/// SQLSTATE, and the texts are in the server's language: nothing more can be derived from them.)
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error(transparent)]
-    Full(#[from] Full),
-    #[error("no connection to the database can be had")]
-    Connection(#[source] Arc<PoolError>),
-    /// The statement did not leave, or asked for nothing to be changed.
-    #[error("the connection to the database is lost")]
-    Lost(#[source] Arc<QueryError>),
-    /// The statement left, and nobody knows how far it came.
-    #[error("the connection was lost while the database worked")]
-    CutOff(#[source] Arc<QueryError>),
-    /// The statement may have left, or not yet.
-    #[error("the database does not answer")]
-    NoAnswer,
-    /// Nor has the statement left, or it asked for nothing to be changed.
-    #[error("the database does not answer, and nothing was changed")]
-    NoTurn,
-    /// The statement has not left: earlier writes hold all connections that writes may hold.
+    QueueFull(#[from] QueueFull),
+    #[error("no connection to the database is available")]
+    Connect(#[from] Arc<PoolError>),
+    #[error("the connection to the database was lost")]
+    ConnectionLost { sent: bool, source: Arc<QueryError> },
+    #[error("the database does not respond in time")]
+    TimedOut { sent: bool },
+    /// Earlier writes hold all connections that writes may hold.
     #[error("earlier changes are not finished, and nothing was changed")]
     WritesStalled,
     #[error("the database is read-only")]
     ReadOnly(#[source] Arc<QueryError>),
-    #[error("the database refuses the statement")]
+    #[error("the database rejects the statement")]
     Query(#[source] Arc<QueryError>),
-    /// Others got in between each time it was tried.
+    /// Other transactions interfered at each attempt.
     #[error("the key changed hands too often")]
-    Restless,
+    KeyContention,
     #[error(transparent)]
-    Corrupt(Arc<CorruptRow>),
-}
-
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
-        Self::Connection(Arc::new(error))
-    }
-}
-
-impl From<CorruptRow> for StoreError {
-    fn from(error: CorruptRow) -> Self {
-        Self::Corrupt(Arc::new(error))
-    }
+    Corrupt(#[from] CorruptRow),
 }
 
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         use DatabaseErrorKind as Kind;
-        let error = Arc::new(error);
-        match &*error {
-            QueryError::DatabaseError(Kind::UnableToSendCommand, _) => Self::Lost(error),
-            QueryError::DatabaseError(Kind::ClosedConnection, _) => Self::CutOff(error),
-            QueryError::DatabaseError(Kind::ReadOnlyTransaction, _) => Self::ReadOnly(error),
-            _ => Self::Query(error),
+        let source = Arc::new(error);
+        match &*source {
+            QueryError::DatabaseError(Kind::UnableToSendCommand, _) => {
+                Self::ConnectionLost { sent: false, source }
+            }
+            QueryError::DatabaseError(Kind::ClosedConnection, _) => {
+                Self::ConnectionLost { sent: true, source }
+            }
+            QueryError::DatabaseError(Kind::ReadOnlyTransaction, _) => Self::ReadOnly(source),
+            _ => Self::Query(source),
         }
     }
 }
 
 impl StoreError {
-    /// What it means to a call that changes nothing.
-    pub(crate) fn of_a_read(self) -> Self {
-        match self {
-            Self::CutOff(error) => Self::Lost(error),
-            Self::NoAnswer => Self::NoTurn,
-            other => other,
+    /// The same error for a request that changes nothing.
+    pub(crate) fn of_read(mut self) -> Self {
+        if let Self::ConnectionLost { sent, .. } | Self::TimedOut { sent } = &mut self {
+            *sent = false;
         }
+        self
+    }
+
+    /// Whether nothing was changed, and another connection may do better.
+    pub(crate) fn is_of_connection(&self) -> bool {
+        matches!(self, Self::ConnectionLost { sent: false, .. } | Self::ReadOnly(_))
     }
 }
 
 impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
         use DatabaseErrorKind as Kind;
-        let named: fn(BoxError) -> Self = match &error {
-            StoreError::CutOff(_) | StoreError::NoAnswer => Self::OutcomeUnknown,
-            StoreError::Full(_) | StoreError::WritesStalled => return Self::Overloaded,
-            StoreError::Corrupt(_) => Self::Corrupt,
-            StoreError::ReadOnly(_) => Self::Refused,
-            StoreError::Query(error) => match &**error {
+        use StoreError as Store;
+        let to_port: fn(BoxError) -> Self = match &error {
+            Store::QueueFull(_) | Store::WritesStalled => return Self::Overloaded,
+            Store::ConnectionLost { sent: true, .. } | Store::TimedOut { sent: true } => {
+                Self::OutcomeUnknown
+            }
+            Store::ReadOnly(_) => Self::Refused,
+            Store::Corrupt(_) => Self::Corrupt,
+            Store::Query(error) => match &**error {
                 QueryError::DeserializationError(_) => Self::Corrupt,
-                // A constraint that the statements cannot break: somebody has changed the tables.
+                // A constraint that the statements cannot break: the tables were changed.
                 QueryError::DatabaseError(
                     Kind::CheckViolation | Kind::NotNullViolation | Kind::ForeignKeyViolation,
                     _,
                 ) => Self::Refused,
                 _ => Self::Unavailable,
             },
-            StoreError::Connection(_)
-            | StoreError::Lost(_)
-            | StoreError::NoTurn
-            | StoreError::Restless => Self::Unavailable,
+            Store::Connect(_)
+            | Store::ConnectionLost { sent: false, .. }
+            | Store::TimedOut { sent: false }
+            | Store::KeyContention => Self::Unavailable,
         };
-        named(error.into())
+        to_port(error.into())
     }
 }
 
@@ -174,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// How far a statement came, as diesel says it, and what that means to a write and to a read.
+    /// How far a statement came, as diesel reports it, and what that means to a write and to a read.
     #[rstest]
     #[case(DatabaseErrorKind::UnableToSendCommand, "Unavailable", "Unavailable")]
     #[case(DatabaseErrorKind::ClosedConnection, "OutcomeUnknown", "Unavailable")]
@@ -183,17 +177,18 @@ mod tests {
     #[case(DatabaseErrorKind::NotNullViolation, "Refused", "Refused")]
     #[case(DatabaseErrorKind::ForeignKeyViolation, "Refused", "Refused")]
     #[case(DatabaseErrorKind::Unknown, "Unavailable", "Unavailable")]
-    fn what_is_not_known_is_never_told_as_nothing_changed(
+    fn possible_change_is_never_reported_as_nothing_changed(
         #[case] kind: DatabaseErrorKind,
-        #[case] to_a_write: &str,
-        #[case] to_a_read: &str,
+        #[case] to_write: &str,
+        #[case] to_read: &str,
     ) {
         let error = || StoreError::from(QueryError::DatabaseError(kind, Box::new("no".to_owned())));
         let name = |error: StoreError| format!("{:?}", RepoError::from(error));
-        assert!(name(error()).starts_with(to_a_write));
-        assert!(name(error().of_a_read()).starts_with(to_a_read));
-        assert!(name(StoreError::NoAnswer).starts_with("OutcomeUnknown"));
-        assert!(name(StoreError::NoAnswer.of_a_read()).starts_with("Unavailable"));
-        assert!(name(StoreError::NoTurn).starts_with("Unavailable"));
+        assert!(name(error()).starts_with(to_write));
+        assert!(name(error().of_read()).starts_with(to_read));
+        let timed_out = |sent| StoreError::TimedOut { sent };
+        assert!(name(timed_out(true)).starts_with("OutcomeUnknown"));
+        assert!(name(timed_out(true).of_read()).starts_with("Unavailable"));
+        assert!(name(timed_out(false)).starts_with("Unavailable"));
     }
 }

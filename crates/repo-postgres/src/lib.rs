@@ -1,22 +1,26 @@
 //! Orders in PostgreSQL: the repository for more than one machine.
 //!
-//! [`PgOrderRepo`] keeps the law of [`OrderRepo`](order_domain::OrderRepo) for any number of
-//! processes and machines on one database. One module for one task:
+//! [`PgOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of processes and
+//! machines on one database. A placement takes four steps:
 //!
-//! - `connection_info` reads where the database is, and hides its password;
-//! - `open` creates the database, migrates it and opens the pool;
+//! 1. `PgOrderRepo::place` (`repo`) submits it to the queue `place`, a row of the table there;
+//! 2. a worker takes a batch from the queue (`order_repo_diesel::Batcher`);
+//! 3. `Connections::serve` (`blocking`) gets a connection and executes the batch on it;
+//! 4. `place_all` (`placing`) is the statement: many requests in, one outcome each.
+//!
+//! The other modules:
+//!
+//! - `connection_info` parses the address of the database, and hides its password;
+//! - `open` creates the database, migrates it and opens the pools;
 //! - `session` sets up a session and verifies that no pooler shares it;
-//! - `manager` makes connections, and decides which of them may serve no longer;
-//! - `blocking` is the only place where diesel runs: on threads of its own, one statement a
-//!   transaction;
-//! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
-//!   outcome each, so that callers can share a statement. `statement` is what they have in common;
+//! - `manager` makes connections, and decides which of them are no longer used;
+//! - `taking` and `listing` are the other statements; `statement` is what statements share;
 //! - `status` asks whether the database accepts changes;
 //! - `schema` is the tables as diesel sees them;
-//! - `error` names what went wrong, and what that means to the port.
+//! - `error` lists what can go wrong, and what it means to the port.
 //!
-//! Deliberately absent: any rule about orders (they live in `order-domain`), and any other
-//! database (`order-repo-sqlite` is a crate of its own, with the same names of migrations).
+//! Deliberately absent: any rule about orders (they are in `order-domain`), and any other database
+//! (`order-repo-sqlite` is its own crate, with migrations of the same names).
 
 mod blocking;
 mod connection_info;
@@ -38,5 +42,4 @@ mod testing;
 
 pub use connection_info::{ConnectionInfo, InvalidUrl, Parts};
 pub use error::OpenError;
-pub use order_repo_diesel::ConnectionUse;
 pub use repo::PgOrderRepo;

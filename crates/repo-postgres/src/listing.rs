@@ -9,8 +9,8 @@ use order_domain::{ListQuery, Order, OrderId, OrderStatus, OrderSummary, Window}
 use order_repo_diesel::rows::{OrderRow, PlacedRow, SummaryRow};
 
 use crate::{
-    error::StoreError,
-    statement::{Outcomes, index, rows_by_request, statement},
+    error::{Outcomes, StoreError},
+    statement::{index, rows_by_request, statement},
 };
 
 statement! {

@@ -17,7 +17,7 @@ use diesel::{
 
 use crate::{
     connection_info::ConnectionInfo,
-    error::NoConnection,
+    error::ConnectError,
     session::{self, SessionMarker},
     statement::PLANNER_SETTINGS,
 };
@@ -93,7 +93,7 @@ impl PooledConnection {
     }
 
     /// Checks, at intervals, that the session is the same as before.
-    fn verify_session(&mut self) -> Result<(), NoConnection> {
+    fn verify_session(&mut self) -> Result<(), ConnectError> {
         if self.checked_at.elapsed() >= SESSION_CHECK_INTERVAL {
             self.marker.verify(&mut self.postgres)?;
             self.checked_at = Instant::now();
@@ -133,9 +133,9 @@ impl Manager {
 
 impl ManageConnection for Manager {
     type Connection = PooledConnection;
-    type Error = NoConnection;
+    type Error = ConnectError;
 
-    fn connect(&self) -> Result<PooledConnection, NoConnection> {
+    fn connect(&self) -> Result<PooledConnection, ConnectError> {
         // Read first: a connection that is invalidated while it is made must not count as new.
         let generation = self.current.number.load(Ordering::Relaxed);
         let expires_at = Instant::now() + self.next_lifetime();
@@ -150,9 +150,9 @@ impl ManageConnection for Manager {
     /// Detects without a round trip that the server has closed the connection, as it does when it
     /// stops. libpq reads what has arrived: first the server's last message, then the end of the
     /// stream.
-    fn is_valid(&self, connection: &mut PooledConnection) -> Result<(), NoConnection> {
+    fn is_valid(&self, connection: &mut PooledConnection) -> Result<(), ConnectError> {
         if connection.is_invalid() || connection.is_expired() {
-            return Err(NoConnection::new("the connection is too old"));
+            return Err(ConnectError::new("the connection is too old"));
         }
         for _ in 0..2 {
             connection.postgres.notifications_iter().next().transpose()?;

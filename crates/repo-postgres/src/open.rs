@@ -19,9 +19,9 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use order_domain::BoxError;
 
 use crate::{
-    blocking::CONNECTION_PATIENCE,
+    blocking::CONNECT_TIMEOUT,
     connection_info::ConnectionInfo,
-    error::{NoConnection, OpenError},
+    error::{ConnectError, OpenError},
     manager::{CONNECTION_LIFETIME, Manager},
     schema::pg_database,
     session,
@@ -45,7 +45,7 @@ pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
         .min_idle(Some(1))
         // This needs no round trip, see `Manager`.
         .test_on_check_out(true)
-        .connection_timeout(CONNECTION_PATIENCE)
+        .connection_timeout(CONNECT_TIMEOUT)
         // For idle connections; `Manager` limits the lifetime of the others.
         .max_lifetime(Some(CONNECTION_LIFETIME))
         // The error is reported by the calls that receive no connection.
@@ -53,7 +53,7 @@ pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
         .build_unchecked(manager)
 }
 
-fn establish(info: &ConnectionInfo) -> Result<PgConnection, NoConnection> {
+fn establish(info: &ConnectionInfo) -> Result<PgConnection, ConnectError> {
     let (connection, _) = session::open(&info.to_connection_string(), &Mutex::default())?;
     Ok(connection)
 }
@@ -69,13 +69,13 @@ const CREATED_DATABASE_INTERVAL: Duration = Duration::from_secs(1);
 fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
     let first = match establish(info) {
         Ok(connection) => return Ok(connection),
-        Err(shared @ NoConnection::SharedSession) => return Err(shared.into()),
+        Err(shared @ ConnectError::SharedSession) => return Err(shared.into()),
         Err(first) => OpenError::from(first),
     };
     let mut server = match establish(&info.with_database("postgres")) {
         Ok(server) => server,
-        Err(shared @ NoConnection::SharedSession) => return Err(shared.into()),
-        Err(NoConnection::Failed(_)) => return Err(first),
+        Err(shared @ ConnectError::SharedSession) => return Err(shared.into()),
+        Err(ConnectError::Failed(_)) => return Err(first),
     };
     let Ok(exists) = has_database(&mut server, info.database()) else { return Err(first) };
     // If several processes start at once, one creates the database and the others fail to. If the
@@ -84,13 +84,13 @@ fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
         && let Err(error) = create_database(&mut server, info.database())
         && !has_database(&mut server, info.database()).unwrap_or(false)
     {
-        return Err(OpenError::Create(NoConnection::from(error).into()));
+        return Err(OpenError::Create(ConnectError::from(error).into()));
     }
     drop(server);
     let deadline = Instant::now() + if exists { Duration::ZERO } else { CREATED_DATABASE_TIMEOUT };
     loop {
         match establish(info) {
-            Err(NoConnection::Failed(_)) if Instant::now() < deadline => {
+            Err(ConnectError::Failed(_)) if Instant::now() < deadline => {
                 sleep(CREATED_DATABASE_INTERVAL);
             }
             connection => return Ok(connection?),

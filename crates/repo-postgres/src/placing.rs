@@ -6,13 +6,13 @@ use diesel::{
 };
 use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
 use order_repo_diesel::{
-    all_fail,
+    fail_all,
     rows::{CorruptRow, PlacedRow, RouteRow},
 };
 
 use crate::{
-    error::StoreError,
-    statement::{Outcomes, key_text, rows_by_request, statement},
+    error::{Outcomes, StoreError},
+    statement::{key_text, rows_by_request, statement},
 };
 
 /// SQL expression: keys that were stored before this time are expired.
@@ -103,7 +103,7 @@ pub(crate) fn place_all(
     connection: &mut PgConnection,
     requests: &[NewOrder],
 ) -> Outcomes<PlaceOutcome> {
-    let mut outcomes: Outcomes<PlaceOutcome> = all_fail(requests.len(), &StoreError::Restless);
+    let mut outcomes: Outcomes<PlaceOutcome> = fail_all(requests.len(), &StoreError::KeyContention);
     let mut pending: Vec<_> = (0..requests.len()).collect();
     for _ in 0..MAX_ATTEMPTS {
         if pending.is_empty() {
@@ -138,7 +138,7 @@ pub(crate) fn place_all(
                 Ok(Some(earlier)) => outcomes[n] = Ok(PlaceOutcome::KeyUsed(earlier)),
                 Ok(None) => pending.push(n),
                 // Nothing was placed for this request: only the lookup failed.
-                Err(failure) => outcomes[n] = Err(failure.of_a_read()),
+                Err(failure) => outcomes[n] = Err(failure.of_read()),
             }
         }
     }

@@ -22,7 +22,7 @@ use diesel::{
     result::{DatabaseErrorKind as Kind, Error as QueryError},
 };
 
-use crate::{connection_info, error::NoConnection};
+use crate::{connection_info, error::ConnectError};
 
 /// The channel of the notifications that verify sessions.
 const CHANNEL: &str = "order_api_session";
@@ -60,7 +60,7 @@ impl SessionMarker {
     ///
     /// # Errors
     /// When it has another session or none.
-    pub(crate) fn verify(&self, connection: &mut PgConnection) -> Result<(), NoConnection> {
+    pub(crate) fn verify(&self, connection: &mut PgConnection) -> Result<(), ConnectError> {
         // In the simple protocol, because a prepared statement may belong to another session.
         let fails_if_other = format!(
             "SELECT 1 / (current_setting('order_api.session', true) \
@@ -68,7 +68,7 @@ impl SessionMarker {
             self.0
         );
         connection.batch_execute(&fails_if_other).map_err(|error| match error {
-            QueryError::DatabaseError(Kind::Unknown, _) => NoConnection::SharedSession,
+            QueryError::DatabaseError(Kind::Unknown, _) => ConnectError::SharedSession,
             lost => lost.into(),
         })
     }
@@ -84,7 +84,7 @@ impl SessionMarker {
 pub(crate) fn open(
     connection_string: &str,
     lock: &Mutex<()>,
-) -> Result<(PgConnection, SessionMarker), NoConnection> {
+) -> Result<(PgConnection, SessionMarker), ConnectError> {
     let mut connection = connection_info::connect(connection_string)?;
     let marker = SessionMarker::new();
     connection.batch_execute(&marker.set())?;
@@ -107,7 +107,7 @@ pub(crate) fn open(
 
 /// Sends a notification from another connection, on a thread, because a pooler that has reached its
 /// limit may make it wait for minutes.
-fn send(connection_string: &str, marker: &SessionMarker) -> Result<Notification, NoConnection> {
+fn send(connection_string: &str, marker: &SessionMarker) -> Result<Notification, ConnectError> {
     let (connection_string, payload) = (connection_string.to_owned(), marker.0.clone());
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::Builder::new()
@@ -116,13 +116,13 @@ fn send(connection_string: &str, marker: &SessionMarker) -> Result<Notification,
             // The receiver may be gone.
             let _ = sender.send(connect_and_send(&connection_string, &payload));
         })
-        .map_err(|error| NoConnection::new(&error.to_string()))?;
+        .map_err(|error| ConnectError::new(&error.to_string()))?;
     receiver
         .recv_timeout(SEND_TIMEOUT)
-        .unwrap_or_else(|_| Err(NoConnection::new(NO_SECOND_CONNECTION)))
+        .unwrap_or_else(|_| Err(ConnectError::new(NO_SECOND_CONNECTION)))
 }
 
-fn connect_and_send(connection_string: &str, payload: &str) -> Result<Notification, NoConnection> {
+fn connect_and_send(connection_string: &str, payload: &str) -> Result<Notification, ConnectError> {
     let mut connection = connection_info::connect(connection_string)?;
     connection.batch_execute(&SessionMarker::new().set())?;
     // A notification is a commit, but this one need not wait for a disk or a standby.
@@ -136,7 +136,7 @@ fn connect_and_send(connection_string: &str, payload: &str) -> Result<Notificati
 }
 
 /// Waits for the notification without a round trip.
-fn receive(connection: &mut PgConnection, marker: &SessionMarker) -> Result<(), NoConnection> {
+fn receive(connection: &mut PgConnection, marker: &SessionMarker) -> Result<(), ConnectError> {
     let deadline = Instant::now() + DELIVERY_TIMEOUT;
     loop {
         for message in connection.notifications_iter() {
@@ -145,7 +145,7 @@ fn receive(connection: &mut PgConnection, marker: &SessionMarker) -> Result<(), 
             }
         }
         if Instant::now() >= deadline {
-            return Err(NoConnection::SharedSession);
+            return Err(ConnectError::SharedSession);
         }
         thread::sleep(DELIVERY_POLL_INTERVAL);
     }

@@ -5,13 +5,9 @@
 
 use diesel::QueryResult;
 use order_domain::IdempotencyKey;
-use order_repo_diesel::all_fail;
+use order_repo_diesel::fail_all;
 
-use crate::error::StoreError;
-
-/// The outcomes of a batch, in the order of its requests. A corrupt row fails only the request
-/// that reads it.
-pub(crate) type Outcomes<T> = Vec<Result<T, StoreError>>;
+use crate::error::{Outcomes, StoreError};
 
 /// Assigns rows to requests by the request's number, which each row begins with. A request without
 /// a row has the outcome `None`.
@@ -22,7 +18,7 @@ pub(crate) fn rows_by_request<R, T>(
 ) -> Outcomes<Option<T>> {
     let rows = match rows {
         Ok(rows) => rows,
-        Err(error) => return all_fail(requests, &error.into()),
+        Err(error) => return fail_all(requests, &error.into()),
     };
     let mut outcomes: Vec<_> = std::iter::repeat_with(|| Ok(None)).take(requests).collect();
     for (n, row) in rows {

@@ -10,7 +10,7 @@ use diesel::{
 use order_domain::StoreStatus;
 
 use crate::{
-    error::StoreError,
+    error::{Outcomes, StoreError},
     open::{has_migrations_table, known_versions},
     statement::statement,
 };
@@ -87,9 +87,17 @@ struct Report {
 
 /// Reports, in one round trip, whether the database accepts changes.
 ///
-/// # Errors
-/// [`StoreError::ReadOnly`] when only this session rejects changes: another one may accept them.
-pub(crate) fn report_status(connection: &mut PgConnection) -> Result<StoreStatus, StoreError> {
+/// The outcome is [`StoreError::ReadOnly`] if only this session rejects changes: another one may
+/// accept them.
+pub(crate) fn check_status(
+    connection: &mut PgConnection,
+    requests: &[()],
+) -> Outcomes<StoreStatus> {
+    let status = report_status(connection);
+    requests.iter().map(|()| status.clone()).collect()
+}
+
+fn report_status(connection: &mut PgConnection) -> Result<StoreStatus, StoreError> {
     let statement = ReportStatus { versions: known_versions() };
     let report = match statement.get_result::<Report>(connection) {
         Ok(report) => report,

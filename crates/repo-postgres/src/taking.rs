@@ -8,11 +8,11 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use order_domain::{IdempotencyKey, OrderId, OrderStatus, Take, TakeOutcome};
-use order_repo_diesel::{all_fail, rows::CorruptRow};
+use order_repo_diesel::{fail_all, rows::CorruptRow};
 
 use crate::{
-    error::StoreError,
-    statement::{Outcomes, index, key_text, statement},
+    error::{Outcomes, StoreError},
+    statement::{index, key_text, statement},
 };
 
 statement! {
@@ -88,7 +88,7 @@ const MAX_ATTEMPTS: usize = 3;
 /// Takes orders, in one statement if possible. Requests with one key and different orders need
 /// separate statements.
 pub(crate) fn take_all(connection: &mut PgConnection, requests: &[Take]) -> Outcomes<TakeOutcome> {
-    let mut outcomes = all_fail(requests.len(), &StoreError::Restless);
+    let mut outcomes = fail_all(requests.len(), &StoreError::KeyContention);
     for group in groups(requests) {
         let takes: Vec<_> = group.iter().map(|&n| &requests[n]).collect();
         for (n, outcome) in group.into_iter().zip(take_group(connection, &takes)) {
@@ -130,10 +130,10 @@ fn take_group(connection: &mut PgConnection, group: &[&Take]) -> Outcomes<TakeOu
             // Each request of a larger group is tried alone later.
             Err(QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
                 if group.len() == 1 => {}
-            Err(error) => return all_fail(group.len(), &error.into()),
+            Err(error) => return fail_all(group.len(), &error.into()),
         }
     }
-    all_fail(group.len(), &StoreError::Restless)
+    fail_all(group.len(), &StoreError::KeyContention)
 }
 
 fn outcome(row: TakeRow, take: &Take, group: &[&Take]) -> Result<TakeOutcome, CorruptRow> {

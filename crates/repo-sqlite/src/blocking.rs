@@ -1,14 +1,15 @@
-//! The one place where blocking diesel runs.
+//! The only place where blocking diesel runs: on the workers of the batchers.
 //!
-//! Checkout, the whole transaction and the release happen on a thread of a crew. One transaction
-//! serves all calls of a batch; where it fails as a whole, each has one of its own: nobody fails
-//! for another.
+//! A worker gets a connection, executes one transaction for a whole batch, and returns the
+//! connection. If the transaction fails, each request has its own: none fails for another.
 //!
 //! No change is acknowledged unless the file at the path holds it: the file is checked before a
 //! transaction begins and after it is committed.
 
 use std::{
+    hash::Hash,
     mem::take,
+    ops::{Deref, DerefMut},
     slice,
     sync::{
         Arc,
@@ -20,161 +21,127 @@ use std::{
 use diesel::{
     Connection, QueryableByName, RunQueryDsl, SqliteConnection,
     connection::{AnsiTransactionManager, TransactionManager},
-    r2d2::{ConnectionManager, Pool},
     result::Error as QueryError,
     sql_types::BigInt,
 };
+use order_domain::PoolStatus;
 use order_repo_diesel::{
-    CAPACITY, ConnectionUse, Crew, Patience, Queue, Turn, Width, all_fail, only,
+    BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share, SharedWaitBudget,
+    Workers, fail_all, limits::Limit, pool_status,
 };
 
 use crate::{
-    error::{StoreError, is_io_error, is_rolled_back},
+    error::{Outcomes, StoreError, is_io_error, is_rolled_back},
     file::DatabaseFile,
     open::READERS,
-    rows::Outcomes,
     store::Store,
     wal::lacks_last_commit,
 };
 
 /// How long a write waits for the write lock while another process has it.
-pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Manager = ConnectionManager<SqliteConnection>;
-pub(crate) type Connections = Pool<Manager>;
+/// The queue of one kind of request.
+pub(crate) type Queue<R, T> = Batcher<R, T, StoreError>;
 
-/// The queue of one kind of call.
-pub(crate) type Calls<M, T> = Queue<M, T, StoreError>;
-
-/// The connections to read with, and a thread for each.
-pub(crate) struct Readers {
-    crew: Crew,
-    store: Arc<Store>,
+/// A connection in a transaction, and the file that it has open.
+pub(crate) struct Session<'a> {
+    connection: &'a mut SqliteConnection,
+    pub(crate) file: &'a DatabaseFile,
 }
 
-impl Readers {
-    pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { crew: Crew::start("order-read", READERS as usize), store }
-    }
-
-    /// How the connections are used at this moment, while so many calls wait.
-    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
-        let in_use = self.store.in_use();
-        let none = ConnectionUse { waiting, ..ConnectionUse::default() };
-        in_use.opened().map_or(none, |opened| ConnectionUse::of(&opened.readers, waiting))
-    }
-
-    /// A queue for calls that read. The statements of a batch are one transaction, so that they
-    /// see one state of the database. `cap` makes, for each batch, a judge of whether one more
-    /// member still fits.
-    pub(crate) fn queue<M, T, F>(
-        &self,
-        width: usize,
-        cap: impl Fn() -> F + Send + Sync + 'static,
-        work: impl Fn(&mut SqliteConnection, &[M]) -> Result<Outcomes<T>, StoreError>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Calls<M, T>
-    where
-        M: Send + 'static,
-        T: Send + 'static,
-        F: FnMut(&M) -> bool,
-    {
-        self.queue_with_file(width, cap, move |connection, _, members| work(connection, members))
-    }
-
-    /// The same, for calls that also look at the file.
-    pub(crate) fn queue_with_file<M, T, F>(
-        &self,
-        width: usize,
-        cap: impl Fn() -> F + Send + Sync + 'static,
-        work: impl Fn(&mut SqliteConnection, &DatabaseFile, &[M]) -> Result<Outcomes<T>, StoreError>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Calls<M, T>
-    where
-        M: Send + 'static,
-        T: Send + 'static,
-        F: FnMut(&M) -> bool,
-    {
-        let store = Arc::clone(&self.store);
-        let serve = move |turn: Turn<M, T, StoreError>| {
-            turn.give_way();
-            let in_use = store.in_use();
-            let ready = in_use.opened().and_then(|opened| Ok((in_use.reader()?, &opened.file)));
-            let batch = turn.draw(cap());
-            let outcomes = match ready {
-                Ok((mut connection, file)) => each_or_alone(batch.members(), |members| {
-                    connection.transaction(|connection| work(connection, file, members))
-                }),
-                Err(error) => all_fail(batch.members().len(), &error),
-            };
-            batch.answer(outcomes);
-        };
-        Queue::new(&self.crew, Width::of(width), CAPACITY, serve)
-    }
+/// Executes batches in transactions.
+///
+/// There is one connection to write with: requests of one process queue up and do not compete for
+/// SQLite's lock, which is waited for by sleeping, and unfairly.
+pub(crate) struct Executor {
+    store: Arc<Store>,
+    writing: Arc<Writing>,
+    workers: Workers,
 }
 
-/// The connection to write with, and its thread: calls of one process queue up and do not fight
-/// over SQLite's lock, whose waiting is by sleeping and unfair.
-pub(crate) struct Writer {
-    crew: Crew,
-    store: Arc<Store>,
-    /// Runs out while another process sits on the lock.
-    patience: Arc<Patience>,
+struct Writing {
+    /// Runs out while another process holds the lock.
+    lock_budget: SharedWaitBudget,
     /// The last transaction failed because the database rejects changes.
-    is_rejecting: Arc<AtomicBool>,
+    is_rejecting: AtomicBool,
 }
 
-impl Writer {
+impl Executor {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        let patience = Arc::new(Patience::new(LOCK_PATIENCE));
-        let crew = Crew::start("order-write", 1);
-        Self { crew, store, patience, is_rejecting: Arc::default() }
+        let lock_budget = SharedWaitBudget::new(LOCK_TIMEOUT);
+        let writing = Arc::new(Writing { lock_budget, is_rejecting: AtomicBool::new(false) });
+        Self { store, writing, workers: Workers::default() }
     }
 
     /// Whether the last transaction failed for a reason that would fail every other, such as a full
     /// disk.
     pub(crate) fn is_rejecting(&self) -> bool {
-        self.is_rejecting.load(Ordering::Relaxed)
+        self.writing.is_rejecting.load(Ordering::Relaxed)
     }
 
-    /// How the connection is used at this moment, while so many calls wait.
-    pub(crate) fn connections(&self, waiting: usize) -> ConnectionUse {
+    /// How the connections are used at this moment, while this many requests wait.
+    pub(crate) fn status(&self, queued: usize) -> PoolStatus {
         let in_use = self.store.in_use();
-        let none = ConnectionUse { waiting, ..ConnectionUse::default() };
-        in_use.opened().map_or(none, |opened| ConnectionUse::of(&opened.writer, waiting))
+        let opened = in_use.opened().ok().into_iter();
+        pool_status(opened.flat_map(|opened| [&opened.readers, &opened.writer]), queued)
     }
 
-    /// A queue for calls that write. A batch is one transaction, which has the write lock from the
-    /// beginning.
-    ///
-    /// While another process sits on the lock, those who queue here share the wait: each gives up
-    /// after [`LOCK_PATIENCE`] in all, not after that time for everyone before it.
-    pub(crate) fn queue<M, T, F>(
+    /// Starts the queue of requests that change nothing. Equal ones share an outcome. The statements
+    /// of a batch are one transaction, so that they see one state of the database.
+    pub(crate) fn read<R, T>(
         &self,
-        cap: impl Fn() -> F + Send + Sync + 'static,
-        work: impl Fn(&mut SqliteConnection, &[M]) -> Result<Outcomes<T>, StoreError>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Calls<M, T>
+        kind: Kind,
+        limit: fn() -> Limit<R>,
+        run: impl Fn(&mut Session<'_>, &[R]) -> Result<Outcomes<T>, StoreError> + Send + Sync + 'static,
+    ) -> Queue<R, T>
     where
-        M: Send + 'static,
-        T: Send + 'static,
-        F: FnMut(&M) -> bool,
+        R: Clone + Eq + Hash + Send + 'static,
+        T: Clone + Send + 'static,
     {
         let store = Arc::clone(&self.store);
-        let patience = Arc::clone(&self.patience);
-        let is_rejecting = Arc::clone(&self.is_rejecting);
-        let serve = move |turn: Turn<M, T, StoreError>| {
-            let came = turn.oldest();
+        self.start(kind, move |permit| {
+            permit.yield_to_callers();
+            let in_use = store.in_use();
+            let ready = in_use.opened().and_then(|opened| Ok((in_use.reader()?, &opened.file)));
+            let batch = permit.take_batch(limit());
+            let outcomes = match ready {
+                Ok((mut connection, file)) => all_or_each(batch.requests(), |requests| {
+                    let requests = Deduplicated::new(requests);
+                    let outcomes = connection.transaction(|connection| {
+                        run(&mut Session { connection, file }, requests.unique())
+                    })?;
+                    Ok(requests.fan_out(outcomes))
+                }),
+                Err(failure) => fail_all(batch.requests().len(), &failure),
+            };
+            batch.complete(outcomes);
+        })
+    }
+
+    /// Starts the queue of requests that change something. A batch is one transaction, which has the
+    /// write lock from the beginning.
+    ///
+    /// While another process holds the lock, the queued requests share the wait: each fails after
+    /// [`LOCK_TIMEOUT`] in all, not after that time for each request before it.
+    pub(crate) fn write<R, T>(
+        &self,
+        kind: Kind,
+        limit: fn() -> Limit<R>,
+        run: impl Fn(&mut Session<'_>, &[R]) -> Result<Outcomes<T>, StoreError> + Send + Sync + 'static,
+    ) -> Queue<R, T>
+    where
+        R: Send + 'static,
+        T: Send + 'static,
+    {
+        let store = Arc::clone(&self.store);
+        let writing = Arc::clone(&self.writing);
+        self.start(kind, move |permit| {
+            let oldest = permit.oldest();
             let begin = |connection: &mut _| {
-                let begun = begin(connection, patience.left(came));
-                patience.waited(matches!(begun, Err(StoreError::Locked(_))));
-                begun.inspect_err(|error| note_rejection(&is_rejecting, error))
+                let begun = begin(connection, writing.lock_budget.remaining(oldest));
+                writing.lock_budget.record_wait(matches!(begun, Err(StoreError::Locked(_))));
+                begun.inspect_err(|error| writing.note_rejection(error))
             };
             let in_use = store.in_use();
             let ready = in_use.opened().and_then(|opened| {
@@ -185,60 +152,95 @@ impl Writer {
             let (mut connection, file) = match ready {
                 Ok(ready) => ready,
                 Err(failure @ StoreError::Locked(_)) => {
-                    return turn.give_up(LOCK_PATIENCE, &failure);
+                    return permit.fail_queued(LOCK_TIMEOUT, &failure);
                 }
-                Err(failure) => return turn.give_up(Duration::ZERO, &failure),
+                Err(failure) => return permit.fail_queued(Duration::ZERO, &failure),
             };
-            // Who came until the lock was had is in, too.
-            let batch = turn.draw(cap());
-            let mut is_open = true;
-            let outcomes = each_or_alone(batch.members(), |members| {
-                if !take(&mut is_open) {
+            // Requests that arrived while the lock was waited for join this batch.
+            let batch = permit.take_batch(limit());
+            let mut is_begun = true;
+            let outcomes = all_or_each(batch.requests(), |requests| {
+                if !take(&mut is_begun) {
                     begin(&mut connection)?;
                 }
-                let outcomes = end(&mut connection, file, |connection| work(connection, members))
-                    .inspect_err(|error| note_rejection(&is_rejecting, error))?;
-                is_rejecting.store(false, Ordering::Relaxed);
+                let outcomes = end(&mut connection, file, |connection| {
+                    run(&mut Session { connection, file }, requests)
+                });
+                let outcomes = outcomes.inspect_err(|error| writing.note_rejection(error))?;
+                writing.is_rejecting.store(false, Ordering::Relaxed);
                 Ok(outcomes)
             });
-            batch.answer(outcomes);
+            batch.complete(outcomes);
+        })
+    }
+
+    fn start<R, T>(
+        &self,
+        kind: Kind,
+        serve: impl Fn(BatchPermit<'_, R, T, StoreError>) + Send + Sync + 'static,
+    ) -> Queue<R, T>
+    where
+        R: Send + 'static,
+        T: Send + 'static,
+    {
+        // One for each connection: some may be held up while others go on.
+        let threads = match kind.share {
+            Share::Reads => READERS as usize,
+            Share::Writes => 1,
         };
-        Queue::new(&self.crew, Width::of(1), CAPACITY, serve)
+        let concurrency = Concurrency { max_in_flight: kind.in_flight, min_queued: 1 };
+        Batcher::start(&self.workers, kind.name, threads, concurrency, MAX_QUEUED, serve)
     }
 }
 
-/// The outcomes of one transaction for all, or where that fails for what may be one member's
-/// fault, of one for each.
-fn each_or_alone<M, T>(
-    members: &[M],
-    mut transaction: impl FnMut(&[M]) -> Result<Outcomes<T>, StoreError>,
-) -> Outcomes<T> {
-    match transaction(members) {
-        Ok(outcomes) => outcomes,
-        Err(StoreError::Query(_)) if members.len() > 1 => {
-            let alone = |member| only(transaction(slice::from_ref(member))?);
-            members.iter().map(alone).collect()
+impl Writing {
+    fn note_rejection(&self, error: &StoreError) {
+        if error.is_rejection() {
+            self.is_rejecting.store(true, Ordering::Relaxed);
         }
-        Err(failure) => all_fail(members.len(), &failure),
     }
 }
 
-/// Takes the write lock first: a transaction that reads before it writes can fail in the middle.
-fn begin(connection: &mut SqliteConnection, patience: Duration) -> Result<(), StoreError> {
-    let patience = patience.as_millis();
-    let sql = format!("PRAGMA busy_timeout = {patience}; BEGIN IMMEDIATE");
+impl Deref for Session<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        self.connection
+    }
+}
+
+impl DerefMut for Session<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        self.connection
+    }
+}
+
+/// The outcomes of one transaction for all requests, or if that fails for what may concern one
+/// request only, of one transaction for each.
+fn all_or_each<R, T>(
+    requests: &[R],
+    mut transaction: impl FnMut(&[R]) -> Result<Outcomes<T>, StoreError>,
+) -> Outcomes<T> {
+    match transaction(requests) {
+        Ok(outcomes) => outcomes,
+        Err(StoreError::Query(_)) if requests.len() > 1 => {
+            let alone = |request| transaction(slice::from_ref(request))?.remove(0);
+            requests.iter().map(alone).collect()
+        }
+        Err(failure) => fail_all(requests.len(), &failure),
+    }
+}
+
+/// Acquires the write lock first: a transaction that reads before it writes can fail in the middle.
+fn begin(connection: &mut SqliteConnection, timeout: Duration) -> Result<(), StoreError> {
+    let timeout = timeout.as_millis();
+    let sql = format!("PRAGMA busy_timeout = {timeout}; BEGIN IMMEDIATE");
     AnsiTransactionManager::begin_transaction_sql(connection, &sql).map_err(StoreError::at_begin)
 }
 
-fn note_rejection(is_rejecting: &AtomicBool, error: &StoreError) {
-    if error.is_rejection() {
-        is_rejecting.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Does the work of a transaction that has begun, and ends it. diesel's `immediate_transaction`
-/// does not tell a failing commit from a failing statement, and hides a statement's error behind
-/// that of the rollback after it.
+/// does not distinguish a commit that fails from a statement that fails, and hides a statement's
+/// error behind that of the rollback after it.
 fn end<T>(
     connection: &mut SqliteConnection,
     file: &DatabaseFile,
@@ -253,7 +255,7 @@ fn end<T>(
         }
         Err(error) => {
             // If this fails too, SQLite has rolled back already, or the pool finds the connection
-            // broken and drops it. The first error tells more.
+            // broken and drops it. The first error says more.
             let _ = AnsiTransactionManager::rollback_transaction(connection);
             Err(error)
         }
@@ -306,15 +308,14 @@ mod tests {
         sql_types::{Integer, Nullable},
     };
     use order_domain::RepoError;
-    use order_repo_diesel::cap::few;
+    use order_repo_diesel::limits::limit_batch_size;
     use tempfile::TempDir;
 
     use super::*;
     use crate::open::Database;
 
     struct Fixture {
-        readers: Readers,
-        writer: Writer,
+        executor: Executor,
         store: Arc<Store>,
         directory: TempDir,
     }
@@ -323,9 +324,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::migrated(&directory.path().join("orders.db")).unwrap();
         let store = Store::open(database).unwrap();
-        let readers = Readers::new(Arc::clone(&store));
-        let writer = Writer::new(Arc::clone(&store));
-        Fixture { readers, writer, store, directory }
+        Fixture { executor: Executor::new(Arc::clone(&store)), store, directory }
     }
 
     #[derive(QueryableByName)]
@@ -348,69 +347,72 @@ mod tests {
         [found.synchronous, found.foreign_keys, found.timeout, found.query_only]
     }
 
-    /// A queue for calls without arguments, which all do the same.
+    const READ: Kind = Kind { name: "read", share: Share::Reads, in_flight: 1 };
+    const WRITE: Kind = Kind { name: "write", share: Share::Writes, in_flight: 1 };
+
+    /// A queue for requests without arguments, which all do the same.
     fn writes<T: Send + 'static>(
-        writer: &Writer,
+        executor: &Executor,
         work: impl Fn(&mut SqliteConnection) -> Result<T, StoreError> + Send + Sync + 'static,
-    ) -> Calls<(), T> {
-        writer.queue(few, move |connection, members: &[()]| {
-            members.iter().map(|()| Ok(Ok(work(connection)?))).collect()
+    ) -> Queue<(), T> {
+        executor.write(WRITE, limit_batch_size, move |session, requests: &[()]| {
+            requests.iter().map(|()| Ok(Ok(work(session)?))).collect()
         })
     }
 
-    fn reads<T: Send + 'static>(
-        readers: &Readers,
+    fn reads<T: Clone + Send + 'static>(
+        executor: &Executor,
         work: impl Fn(&mut SqliteConnection) -> Result<T, StoreError> + Send + Sync + 'static,
-    ) -> Calls<(), T> {
-        readers.queue(1, few, move |connection, members: &[()]| {
-            members.iter().map(|()| Ok(Ok(work(connection)?))).collect()
+    ) -> Queue<(), T> {
+        executor.read(READ, limit_batch_size, move |session, requests: &[()]| {
+            requests.iter().map(|()| Ok(Ok(work(session)?))).collect()
         })
     }
 
     #[tokio::test]
     async fn every_connection_is_prepared() {
-        let Fixture { readers, writer, .. } = &database();
+        let Fixture { executor, .. } = &database();
         let full = 2;
-        let found = writes(writer, |connection| Ok(settings(connection))).ask(()).await;
+        let found = writes(executor, |connection| Ok(settings(connection))).submit(()).await;
         assert_eq!(found.unwrap(), [full, 1, 2_000, 0]);
-        let found = reads(readers, |connection| Ok(settings(connection))).ask(()).await;
+        let found = reads(executor, |connection| Ok(settings(connection))).submit(()).await;
         assert_eq!(found.unwrap(), [full, 1, 2_000, 1]);
     }
 
     #[tokio::test]
-    async fn a_commit_that_fails_leaves_the_outcome_of_each_member_unknown() {
+    async fn failed_commit_leaves_the_outcome_of_each_request_unknown() {
         let database = database();
-        let writer = &database.writer;
+        let executor = &database.executor;
         // It commits by itself, so that the commit after it finds no transaction.
-        let hasty = writes(writer, |connection| {
+        let hasty = writes(executor, |connection| {
             Ok(connection.batch_execute("DELETE FROM placement_keys; COMMIT")?)
         });
-        let outcomes = tokio::join!(hasty.ask(()), hasty.ask(()), hasty.ask(()));
+        let outcomes = tokio::join!(hasty.submit(()), hasty.submit(()), hasty.submit(()));
         for outcome in [outcomes.0, outcomes.1, outcomes.2] {
             let error = RepoError::from(outcome.unwrap_err());
             assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
         }
-        writes(writer, |_| Ok(())).ask(()).await.unwrap();
+        writes(executor, |_| Ok(())).submit(()).await.unwrap();
     }
 
     #[tokio::test]
-    async fn commit_that_sqlite_refuses_changes_nothing() {
+    async fn commit_that_sqlite_rejects_changes_nothing() {
         let database = database();
-        let writer = &database.writer;
-        let stray = writes(writer, |connection| {
+        let executor = &database.executor;
+        let stray = writes(executor, |connection| {
             // The stray key is found when the transaction ends, not before.
             Ok(connection.batch_execute(
                 "PRAGMA defer_foreign_keys = ON; \
                  INSERT INTO placement_keys (key, order_id, created_at) VALUES ('k', 4711, 0)",
             )?)
         });
-        let error = RepoError::from(stray.ask(()).await.unwrap_err());
+        let error = RepoError::from(stray.submit(()).await.unwrap_err());
         assert!(matches!(error, RepoError::Refused(_)), "{error:?}");
-        let count = reads(&database.readers, |connection| {
+        let count = reads(executor, |connection| {
             let count = diesel::dsl::sql::<BigInt>("SELECT count(*) FROM placement_keys");
             Ok(count.get_result::<i64>(connection)?)
         });
-        assert_eq!(count.ask(()).await.unwrap(), 0);
+        assert_eq!(count.submit(()).await.unwrap(), 0);
     }
 
     /// What SQLite reports where the last write of a transaction finds no space. No setting of
@@ -432,7 +434,7 @@ mod tests {
         let database = database();
         let [file, other] =
             ["orders.db", "other.db"].map(|name| database.directory.path().join(name));
-        let rename = writes(&database.writer, {
+        let rename = writes(&database.executor, {
             let (file, other) = (file.clone(), other.clone());
             move |connection| {
                 connection.batch_execute("CREATE TABLE late (x)")?;
@@ -440,106 +442,103 @@ mod tests {
                 Ok(())
             }
         });
-        let error = RepoError::from(rename.ask(()).await.unwrap_err());
+        let error = RepoError::from(rename.submit(()).await.unwrap_err());
         assert!(matches!(error, RepoError::OutcomeUnknown(_)), "{error:?}");
 
-        let nothing = writes(&database.writer, |_| Ok(()));
-        let error = RepoError::from(nothing.ask(()).await.unwrap_err());
+        let nothing = writes(&database.executor, |_| Ok(()));
+        let error = RepoError::from(nothing.submit(()).await.unwrap_err());
         assert!(matches!(error, RepoError::Unavailable(_)), "{error:?}");
 
         fs::rename(&other, &file).unwrap();
-        nothing.ask(()).await.unwrap();
+        nothing.submit(()).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_full_disk_refuses_and_changes_nothing() {
+    async fn full_disk_rejects_and_changes_nothing() {
         let database = database();
-        let writer = &database.writer;
+        let executor = &database.executor;
         // SQLite ends the transaction by itself then, so that a rollback finds none.
-        let fill = writes(writer, |connection| {
+        let fill = writes(executor, |connection| {
             connection.batch_execute("PRAGMA max_page_count = 1; CREATE TABLE big (x)")?;
             let fill = "INSERT INTO big SELECT zeroblob(100000)";
             Ok(connection.batch_execute(fill)?)
         });
-        let error = fill.ask(()).await.unwrap_err();
+        let error = fill.submit(()).await.unwrap_err();
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
-        writes(writer, |_| Ok(())).ask(()).await.unwrap();
+        writes(executor, |_| Ok(())).submit(()).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_reader_cannot_write() {
+    async fn reading_connection_cannot_write() {
         let database = database();
-        let readers = &database.readers;
-        let delete =
-            reads(
-                readers,
-                |connection| Ok(connection.batch_execute("DELETE FROM placement_keys")?),
-            );
-        let error = delete.ask(()).await.unwrap_err();
+        let executor = &database.executor;
+        let delete = reads(executor, |connection| {
+            Ok(connection.batch_execute("DELETE FROM placement_keys")?)
+        });
+        let error = delete.submit(()).await.unwrap_err();
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
     }
 
     #[tokio::test]
-    async fn a_panic_goes_on_in_the_caller_and_spoils_nothing() {
+    async fn panic_reaches_the_caller_and_corrupts_nothing() {
         let database = database();
-        let writer = &database.writer;
-        let half = writes(writer, |connection| -> Result<(), StoreError> {
+        let executor = &database.executor;
+        let half = writes(executor, |connection| -> Result<(), StoreError> {
             connection.batch_execute("CREATE TABLE half_done (x)")?;
             panic!("a defect");
         });
-        let panicking = tokio::spawn(async move { half.ask(()).await });
+        let panicking = tokio::spawn(async move { half.submit(()).await });
         assert!(panicking.await.unwrap_err().is_panic());
-        let whole =
-            writes(
-                writer,
-                |connection| Ok(connection.batch_execute("CREATE TABLE half_done (x)")?),
-            );
-        whole.ask(()).await.unwrap();
+        let whole = writes(executor, |connection| {
+            Ok(connection.batch_execute("CREATE TABLE half_done (x)")?)
+        });
+        whole.submit(()).await.unwrap();
     }
 
-    /// What fails one member fails the transaction of all. So each has one of its own then.
+    /// What fails one request fails the transaction of all. So each then has its own.
     #[tokio::test]
-    async fn a_member_that_fails_fails_no_other() {
+    async fn failing_request_fails_no_other() {
         let database = database();
-        let writer = &database.writer;
+        let executor = &database.executor;
         let create = |connection: &mut SqliteConnection| {
             Ok(connection.batch_execute("CREATE TABLE it (n INTEGER CHECK (n <> 3))")?)
         };
-        writes(writer, create).ask(()).await.unwrap();
+        writes(executor, create).submit(()).await.unwrap();
         let (release, held) = mpsc::channel::<()>();
         let held = Mutex::new(held);
-        let insert = Arc::new(writer.queue(few, move |connection, members: &[i32]| {
-            if members == [0] {
-                held.lock().unwrap().recv().unwrap();
-            }
-            let insert = |member: &i32| {
-                connection.batch_execute(&format!("INSERT INTO it VALUES ({member})"))?;
-                Ok(Ok(*member))
-            };
-            members.iter().map(insert).collect()
-        }));
-        let ask = |member| {
+        let insert =
+            Arc::new(executor.write(WRITE, limit_batch_size, move |session, requests: &[i32]| {
+                if requests == [0] {
+                    held.lock().unwrap().recv().unwrap();
+                }
+                let insert = |request: &i32| {
+                    session.batch_execute(&format!("INSERT INTO it VALUES ({request})"))?;
+                    Ok(Ok(*request))
+                };
+                requests.iter().map(insert).collect()
+            }));
+        let submit = |request| {
             let insert = Arc::clone(&insert);
-            tokio::spawn(async move { insert.ask(member).await.ok() })
+            tokio::spawn(async move { insert.submit(request).await.ok() })
         };
-        let first = ask(0);
-        let others = [1, 2, 3, 4].map(ask);
-        // The first is being served, or waits; the others wait for it.
-        while insert.len() < 4 {
+        let first = submit(0);
+        let others = [1, 2, 3, 4].map(submit);
+        // The first is in flight, or queued; the others wait for it.
+        while insert.queued() < 4 {
             tokio::task::yield_now().await;
         }
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap(), Some(0));
-        let mut told = vec![];
+        let mut outcomes = vec![];
         for other in others {
-            told.push(other.await.unwrap());
+            outcomes.push(other.await.unwrap());
         }
-        assert_eq!(told, [Some(1), Some(2), None, Some(4)]);
-        let readers = &database.readers;
+        assert_eq!(outcomes, [Some(1), Some(2), None, Some(4)]);
+        let executor = &database.executor;
         let sum = |connection: &mut SqliteConnection| {
             let sum = diesel::dsl::sql::<Nullable<BigInt>>("SELECT sum(n) FROM it");
             Ok(sum.get_result::<Option<i64>>(connection)?)
         };
-        assert_eq!(reads(readers, sum).ask(()).await.unwrap(), Some(1 + 2 + 4));
+        assert_eq!(reads(executor, sum).submit(()).await.unwrap(), Some(1 + 2 + 4));
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, named for this room, and what it means to the port.
+//! What can go wrong in this crate, and what it means to the port.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -7,7 +7,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error as QueryError},
 };
 use order_domain::{BoxError, RepoError};
-use order_repo_diesel::{Full, rows::CorruptRow};
+use order_repo_diesel::{QueueFull, rows::CorruptRow};
 
 /// Why a database file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -20,20 +20,20 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The directory of the file is not there and cannot be made.
+    /// The directory of the file is missing and cannot be created.
     #[error("the directory {path:?} cannot be created")]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: io::Error,
     },
-    /// The file cannot be opened, or is no database.
+    /// The file cannot be opened, or is not a database.
     #[error("the database {path:?} cannot be opened")]
     Connect {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What SQLite reported.
         source: BoxError,
     },
     /// The file is damaged.
@@ -47,7 +47,7 @@ pub enum OpenError {
     /// The write-ahead log beside the file belongs to another database. SQLite would apply it.
     #[error(
         "{wal:?} is not the write-ahead log of the database {path:?}; put the database that it \
-         belongs to back, or remove it and the -shm file beside it, which loses the changes that only it has"
+         belongs to back, or remove it and the -shm file beside it, which loses the changes that only it contains"
     )]
     ForeignWal {
         /// The file.
@@ -60,20 +60,23 @@ pub enum OpenError {
     Migrate {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What SQLite reported.
         source: BoxError,
     },
 }
 
-/// Why a call has no outcome. The variants tell how far it came, because that decides whether
-/// something can have changed. Members of a batch may share one, so it can be cloned.
+/// The outcomes of a batch on SQLite.
+pub(crate) type Outcomes<T> = order_repo_diesel::Outcomes<T, StoreError>;
+
+/// Why a request has no outcome. The variants tell how far it came, because that decides whether
+/// something can have changed. The requests of a batch may share an error, so it can be cloned.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error(transparent)]
-    Full(#[from] Full),
-    #[error("no connection to the database can be had")]
-    Connection(#[source] Arc<PoolError>),
-    #[error("another process kept the write lock for too long")]
+    QueueFull(#[from] QueueFull),
+    #[error("no connection to the database is available")]
+    Connect(#[from] Arc<PoolError>),
+    #[error("another process held the write lock for too long")]
     Locked(#[source] Arc<QueryError>),
     #[error(transparent)]
     Query(Arc<QueryError>),
@@ -93,13 +96,7 @@ pub(crate) enum StoreError {
     #[error("the commit failed")]
     Commit(#[source] Arc<QueryError>),
     #[error(transparent)]
-    Corrupt(Arc<CorruptRow>),
-}
-
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
-        Self::Connection(Arc::new(error))
-    }
+    Corrupt(#[from] CorruptRow),
 }
 
 impl From<QueryError> for StoreError {
@@ -108,52 +105,47 @@ impl From<QueryError> for StoreError {
     }
 }
 
-impl From<CorruptRow> for StoreError {
-    fn from(error: CorruptRow) -> Self {
-        Self::Corrupt(Arc::new(error))
-    }
-}
-
 impl StoreError {
-    /// Sorts out why a transaction could not begin.
+    /// Classifies why a transaction could not begin.
     pub(crate) fn at_begin(error: QueryError) -> Self {
         if is_busy(&error) { Self::Locked(Arc::new(error)) } else { error.into() }
     }
 
-    /// Whether every other change would fail, too, until an operator has helped.
+    /// Whether every other change would fail as well, until an operator helps.
     pub(crate) fn is_rejection(&self) -> bool {
         match self {
             Self::Query(error) | Self::RolledBack(error) | Self::Commit(error) => {
-                is_io_error(error) || has_text(error, &REFUSALS)
+                is_io_error(error) || has_text(error, &PERMISSION_MESSAGES)
             }
             _ => false,
         }
     }
 }
 
-/// diesel hides SQLite's codes, so the text must tell. It comes from `sqlite3_errstr`, one text
-/// for each primary code, and is never translated.
+/// diesel hides SQLite's codes, so the text identifies an error. It comes from `sqlite3_errstr`, one
+/// text for each primary code, and is never translated.
 const BUSY: &str = "database is locked";
 /// `SQLITE_FULL`.
 const FULL: &str = "database or disk is full";
 /// `SQLITE_IOERR`.
 const IO_ERROR: &str = "disk I/O error";
 /// `SQLITE_READONLY`, `SQLITE_FULL`, `SQLITE_CANTOPEN`, `SQLITE_PERM`.
-const REFUSALS: [&str; 4] = [
+const PERMISSION_MESSAGES: [&str; 4] = [
     "attempt to write a readonly database",
     FULL,
     "unable to open database file",
     "access permission denied",
 ];
 /// `SQLITE_CORRUPT`, `SQLITE_NOTADB`.
-const RUINS: [&str; 2] = ["database disk image is malformed", "file is not a database"];
+const CORRUPTION_MESSAGES: [&str; 2] =
+    ["database disk image is malformed", "file is not a database"];
 
-/// Whether SQLite says that the file is damaged.
+/// Whether SQLite reports that the file is damaged.
 pub(crate) fn is_damage(error: &QueryError) -> bool {
-    has_text(error, &RUINS[..1])
+    has_text(error, &CORRUPTION_MESSAGES[..1])
 }
 
-/// Whether somebody else holds a lock that is needed.
+/// Whether another connection holds a lock that is needed.
 pub(crate) fn is_busy(error: &QueryError) -> bool {
     has_text(error, &[BUSY])
 }
@@ -179,18 +171,18 @@ fn has_text(error: &QueryError, texts: &[&str]) -> bool {
 
 impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
-        let named: fn(BoxError) -> Self = match &error {
+        let to_port: fn(BoxError) -> Self = match &error {
             StoreError::Commit(_) | StoreError::ReplacedDuringCommit => Self::OutcomeUnknown,
-            StoreError::Full(_) => return Self::Overloaded,
+            StoreError::QueueFull(_) => return Self::Overloaded,
             StoreError::Corrupt(_) => Self::Corrupt,
-            // The pool keeps only a text, and puts words of its own in front.
-            StoreError::Connection(pool) => by_text(&pool.to_string()),
+            // The pool keeps only the text, behind its own words.
+            StoreError::Connect(pool) => by_text(&pool.to_string()),
             StoreError::Query(error) | StoreError::RolledBack(error) => match &**error {
                 QueryError::DeserializationError(_) => Self::Corrupt,
                 QueryError::DatabaseError(DatabaseErrorKind::Unknown, info) => {
                     by_text(info.message())
                 }
-                // A constraint that the statements cannot break by themselves: ids are used up.
+                // A constraint that the statements alone cannot break: ids are used up.
                 QueryError::DatabaseError(..) => Self::Refused,
                 _ => Self::Unavailable,
             },
@@ -199,15 +191,15 @@ impl From<StoreError> for RepoError {
                 Self::Unavailable
             }
         };
-        named(error.into())
+        to_port(error.into())
     }
 }
 
 fn by_text(text: &str) -> fn(BoxError) -> RepoError {
     let says = |known: &[&str]| known.iter().any(|known| text.contains(known));
-    if says(&REFUSALS) {
+    if says(&PERMISSION_MESSAGES) {
         RepoError::Refused
-    } else if says(&RUINS) {
+    } else if says(&CORRUPTION_MESSAGES) {
         RepoError::Corrupt
     } else {
         RepoError::Unavailable

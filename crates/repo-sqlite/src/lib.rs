@@ -1,21 +1,27 @@
 //! Orders in an embedded SQLite file: the repository that needs no server.
 //!
-//! [`SqliteOrderRepo`] keeps the law of [`OrderRepo`](order_domain::OrderRepo) for any number of
-//! processes on one file. One module for one task:
+//! [`SqliteOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of processes
+//! on one file. A placement takes four steps:
 //!
-//! - `open` makes the file, migrates it and opens the connections, after `integrity` has checked it;
-//! - `store` holds the connections, and opens them again where the file was read-only before;
-//! - `file` tells whether the files at the path are still the ones that are open;
+//! 1. `SqliteOrderRepo::place` (`repo`) submits it to the queue `place`, a row of the table there;
+//! 2. a worker takes a batch from the queue (`order_repo_diesel::Batcher`);
+//! 3. `Executor::write` (`blocking`) executes the batch in a transaction with the write lock;
+//! 4. `place_all` (`placing`) is the statements: many requests in, one outcome each.
+//!
+//! The other modules:
+//!
+//! - `open` creates the file, migrates it and opens the connections, after `integrity` has checked
+//!   it;
+//! - `store` holds the connections, and opens them again if the file was read-only before;
+//! - `file` checks that the files at the path are still the ones that are open;
 //! - `maintenance` keeps the write-ahead log short, and `wal` reads it after a failed commit;
 //! - `backup` makes a consistent copy;
-//! - `blocking` is the only place where diesel runs: on threads of its own, one transaction a batch;
-//! - `placing`, `taking` and `listing` are the statements, batch-shaped: many requests in, one
-//!   outcome each, so that callers can share a transaction;
-//! - `schema` and `rows` are the tables as diesel sees them, and the way into the domain's values;
-//! - `error` names what went wrong, and what that means to the port.
+//! - `taking` and `listing` are the other statements;
+//! - `schema` and `rows` are the tables as diesel sees them;
+//! - `error` lists what can go wrong, and what it means to the port.
 //!
-//! Deliberately absent: any rule about orders (they live in `order-domain`), and any other
-//! database (`order-repo-postgres` is a crate of its own, with the same names of migrations).
+//! Deliberately absent: any rule about orders (they are in `order-domain`), and any other database
+//! (`order-repo-postgres` is its own crate, with migrations of the same names).
 
 mod backup;
 mod blocking;
@@ -37,5 +43,4 @@ mod wal;
 
 pub use backup::BackupError;
 pub use error::OpenError;
-pub use order_repo_diesel::ConnectionUse;
 pub use repo::SqliteOrderRepo;

@@ -12,7 +12,10 @@ use order_repo_diesel::{
     summary_columns,
 };
 
-use crate::{error::StoreError, rows::Outcomes, schema::orders};
+use crate::{
+    error::{Outcomes, StoreError},
+    schema::orders,
+};
 
 /// Lists orders, newest first.
 pub(crate) fn list_all(

@@ -60,7 +60,7 @@ fn maintain(store: &Store) -> Result<(), StoreError> {
         // The log was removed and the file was not. The log is still open, and its content must
         // reach the file.
         Err(_) if file.length_in_place().is_some_and(|length| length > 0) => {
-            let mut connection = writer.get()?;
+            let mut connection = writer.get().map_err(Arc::new)?;
             checkpoint(&mut connection, "PASSIVE")?;
         }
         Ok(()) | Err(_) => {}

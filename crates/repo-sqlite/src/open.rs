@@ -19,7 +19,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use order_domain::BoxError;
 
 use crate::{
-    blocking::{Connections, LOCK_PATIENCE},
+    blocking::LOCK_TIMEOUT,
     error::{OpenError, is_busy},
     file::{DatabaseFile, are_all_writable},
     integrity,
@@ -58,6 +58,8 @@ pub(crate) enum OpenMode {
     ReadWrite,
     ReadWriteCreate,
 }
+
+type Connections = Pool<ConnectionManager<SqliteConnection>>;
 
 /// The connections to a database, and the file that they have open.
 pub(crate) struct Opened {
@@ -126,7 +128,7 @@ impl Database {
             .test_on_check_out(false)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connection_timeout(LOCK_PATIENCE * 2)
+            .connection_timeout(LOCK_TIMEOUT * 2)
             .connection_customizer(Box::new(ConnectionSetup { settings }))
             // A file that was removed is not created again.
             .build(ConnectionManager::new(self.uri(OpenMode::ReadWrite)))
@@ -156,7 +158,7 @@ struct ConnectionSetup {
 impl CustomizeConnection<SqliteConnection, ConnectionError> for ConnectionSetup {
     fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), ConnectionError> {
         // First, because the following statements may need the timeout.
-        set_busy_timeout(connection, LOCK_PATIENCE)?;
+        set_busy_timeout(connection, LOCK_TIMEOUT)?;
         // FULL: a commit that was acknowledged survives the loss of power.
         connection.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
         connection.batch_execute(&self.settings)?;

@@ -8,8 +8,8 @@ use order_repo_diesel::{
 };
 
 use crate::{
-    error::StoreError,
-    rows::{NewOrderRow, Outcomes, now},
+    error::{Outcomes, StoreError},
+    rows::{NewOrderRow, now},
     schema::{orders, placement_keys},
 };
 

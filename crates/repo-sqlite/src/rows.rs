@@ -1,19 +1,13 @@
-//! Rows that only SQLite is given so, and its clock. What comes back is in `order_repo_diesel::rows`.
+//! Rows that are inserted, and the clock of SQLite. Rows that are read are in
+//! `order_repo_diesel::rows`.
 
 use diesel::prelude::*;
 use order_domain::{NewOrder, OrderStatus};
 use order_repo_diesel::rows::RouteRow;
 
-use crate::{
-    error::StoreError,
-    schema::{clock, orders},
-};
+use crate::schema::{clock, orders};
 
-/// What a batch gives: one outcome for each member, in the order of the members. A row that
-/// cannot be spoils the outcome of the member that met it, and no other.
-pub(crate) type Outcomes<T> = Vec<Result<T, StoreError>>;
-
-/// Now, by the clock of the database.
+/// The time by the clock of the database, in microseconds since 1970-01-01T00:00:00Z.
 pub(crate) fn now(connection: &mut SqliteConnection) -> QueryResult<i64> {
     clock::table.select(clock::now).first(connection)
 }

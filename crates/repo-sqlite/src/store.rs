@@ -1,4 +1,4 @@
-//! The connections in use, opened again where that helps.
+//! The open connections, opened again where that helps.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -6,23 +6,25 @@ use diesel::{
     SqliteConnection,
     r2d2::{ConnectionManager, PooledConnection},
 };
+use order_repo_diesel::get_connection;
 
 use crate::{
+    blocking::LOCK_TIMEOUT,
     error::{OpenError, StoreError},
     open::{Database, Opened},
 };
 
 type Connection = PooledConnection<ConnectionManager<SqliteConnection>>;
 
-/// A database that is open.
+/// An open database.
 pub(crate) struct Store {
     database: Database,
-    /// `None` where the connections were closed, and opening others has failed.
+    /// `None` if the connections were closed, and opening others has failed.
     opened: RwLock<Option<Opened>>,
 }
 
-/// The right to use the connections. While there is one, they are not closed. A thread that has one
-/// must not ask for another: it would wait for itself if a third thread closes them.
+/// The right to use the connections. While one exists, they are not closed. A thread that has one
+/// must not acquire another: it would wait for itself if another thread closes the connections.
 pub(crate) struct InUse<'a>(RwLockReadGuard<'a, Option<Opened>>);
 
 impl Store {
@@ -36,8 +38,8 @@ impl Store {
         &self.database
     }
 
-    /// The connections. Those that were opened while the file could not be written are replaced
-    /// once it can be: SQLite does not do that itself.
+    /// The connections. Those that were opened while the file was read-only are replaced once it can
+    /// be written: SQLite does not do that itself.
     pub(crate) fn in_use(&self) -> InUse<'_> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         if !should_reopen(opened.as_ref()) {
@@ -46,7 +48,7 @@ impl Store {
         drop(opened);
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if should_reopen(opened.as_ref()) {
-            // All are closed first, because connections of one process share what they know.
+            // All are closed first, because the connections of a process share their state.
             *opened = None;
             *opened = self.database.open().ok();
         }
@@ -64,17 +66,17 @@ impl InUse<'_> {
         self.0.as_ref().ok_or(StoreError::ReadOnly)
     }
 
-    /// A connection to read with, to the file that is at the path.
+    /// A connection to read with, if the file at the path is the one that is open.
     pub(crate) fn reader(&self) -> Result<Connection, StoreError> {
         let opened = self.opened()?;
         opened.file.check()?;
-        Ok(opened.readers.get()?)
+        Ok(get_connection(&opened.readers, LOCK_TIMEOUT)?)
     }
 
     /// The connection to write with, if the file at the path can be written.
     pub(crate) fn writer(&self) -> Result<Connection, StoreError> {
         let opened = self.opened()?;
         opened.file.check_writable()?;
-        Ok(opened.writer.get()?)
+        Ok(get_connection(&opened.writer, LOCK_TIMEOUT)?)
     }
 }

@@ -5,8 +5,8 @@ use order_domain::{IdempotencyKey, OrderStatus, Take, TakeOutcome};
 use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
-    error::StoreError,
-    rows::{Outcomes, now},
+    error::{Outcomes, StoreError},
+    rows::now,
     schema::{later_of, orders},
 };
 

@@ -17,7 +17,7 @@ pub use order_repo::MockOrderRepo;
 pub use order_repo::{NewOrder, OrderRepo, PlaceOutcome, RepoError, Take, TakeOutcome};
 #[cfg(any(test, feature = "mock"))]
 pub use readiness::MockReadiness;
-pub use readiness::{Readiness, StoreStatus};
+pub use readiness::{PoolStatus, Readiness, StoreStatus};
 
 /// The cause of an adapter's failure. It may name hosts, so it is for logs, never for clients.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -91,7 +91,7 @@ names!(PlaceOutcome {
 });
 
 /// A take: a courier's request to receive an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Take {
     /// The id of the order.
     pub id: OrderId,

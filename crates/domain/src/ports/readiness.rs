@@ -28,3 +28,16 @@ pub enum StoreStatus {
     /// Migrations are missing. An operator has to apply them.
     MigrationsPending,
 }
+
+/// How the connections to a store are used at this moment. For metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Open connections that no request uses.
+    pub idle: usize,
+    /// Open connections that a request uses.
+    pub busy: usize,
+    /// The most connections that may be open.
+    pub max: usize,
+    /// Requests that wait to be served.
+    pub queued: usize,
+}

@@ -7,11 +7,11 @@ use std::{future::pending, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use order_domain::{
     Coordinates, DistanceError, DistanceOutcome, DistanceProvider, Metres, MockDistanceProvider,
-    MockOrderRepo, NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, RepoError, Route, Take,
-    TakeOutcome,
+    MockOrderRepo, NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, PoolStatus, RepoError,
+    Route, Take, TakeOutcome,
 };
 use order_metrics::{
-    ConnectionUse, MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
+    MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
     register_dropped_log_lines,
 };
 use prometheus::TextEncoder;
@@ -146,7 +146,7 @@ fn collectors_read_current_values() {
 
     static DROPPED: AtomicU64 = AtomicU64::new(0);
     let registry = order_metrics::registry("1.2.3");
-    register_connections(&registry, || ConnectionUse { idle: 1, busy: 2, limit: 10, waiting: 4 });
+    register_connections(&registry, || PoolStatus { idle: 1, busy: 2, max: 10, queued: 4 });
     register_dropped_log_lines(&registry, || DROPPED.load(Ordering::Relaxed));
     assert_eq!(count(&registry, "orders_log_lines_dropped_total"), "0");
     DROPPED.store(5, Ordering::Relaxed);

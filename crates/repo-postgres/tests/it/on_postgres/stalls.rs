@@ -151,5 +151,5 @@ async fn one_connection_serves_reads_and_writes() {
     let repo = PgOrderRepo::open(&info, NonZero::new(1).unwrap()).unwrap();
     place(&repo, new_order(1)).await;
     read_everything(&repo).await;
-    assert_eq!(repo.connections().limit, 1);
+    assert_eq!(repo.pool_status().max, 1);
 }

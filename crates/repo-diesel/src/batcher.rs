@@ -1,0 +1,414 @@
+//! Requests that wait together and are served together: natural group commit.
+//!
+//! While a batch is in flight, requests queue; the next batch takes all that wait, up to a limit.
+//! There is no timer: a lone request starts at once.
+//!
+//! A request:
+//!
+//! | state | next | when |
+//! |---|---|---|
+//! | queued | started | a worker takes it into a batch |
+//! | queued | cancelled | its caller stops waiting: it never happens |
+//! | started | completed | the batch is completed: its caller gets its outcome |
+//! | started | abandoned | its caller stops waiting: it happens or not, in full |
+//! | started | panicked | the worker panics: so does its caller |
+//!
+//! The assignment of a queue to its workers. At most one worker is assigned, so requests go on
+//! queuing while it prepares, and a statement starts after each of its requests was submitted:
+//!
+//! | state | next | when |
+//! |---|---|---|
+//! | unassigned | woken | requests wait, and [`Concurrency`] admits another batch |
+//! | woken | preparing | a worker is there: it gets a [`BatchPermit`] |
+//! | preparing | unassigned | the worker takes its [`Batch`], or fails to |
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::reply::{Reply, send_all};
+
+/// How many requests may wait in one queue. At 10,000 requests a second, less than one second's.
+pub const MAX_QUEUED: usize = 8_192;
+
+/// A batch in flight for longer is stalled, most likely by something of its own: a dead connection,
+/// a lock. It no longer counts as in flight, so that other requests do not wait for it.
+const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// How long the end of the workers is waited for. A worker that is held up by a database that does
+/// not respond is left alone.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// Too many requests wait. This one has not started, and does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests wait")]
+pub struct QueueFull;
+
+/// How many batches of a queue may be in flight at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct Concurrency {
+    /// The most batches in flight, not counting stalled ones.
+    pub max_in_flight: usize,
+    /// A batch starts beside another only if this many requests wait for it. With fewer, two small
+    /// batches do what one does for less.
+    pub min_queued: usize,
+}
+
+/// A queue of requests `R` of one kind, and the threads that serve it. Each request has its own
+/// outcome: `T`, or the failure `E`.
+pub struct Batcher<R, T, E> {
+    queue: Arc<Queue<R, T, E>>,
+}
+
+/// The threads of the batchers of a repository. To be dropped after the batchers: it waits for the
+/// batches in flight, so that connections are closed in order.
+pub struct Workers {
+    /// Each thread has a clone.
+    is_alive: Option<mpsc::Sender<()>>,
+    /// Disconnected when the last thread has ended.
+    all_ended: Mutex<mpsc::Receiver<()>>,
+}
+
+struct Queue<R, T, E> {
+    state: Mutex<State<R, T, E>>,
+    /// The assignment became `Woken`, or the queue is closed.
+    wake_worker: Condvar,
+    concurrency: Concurrency,
+    max_queued: usize,
+}
+
+struct State<R, T, E> {
+    queued: VecDeque<Queued<R, T, E>>,
+    assignment: Assignment,
+    /// When each batch in flight started.
+    in_flight: Vec<Instant>,
+    is_closed: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Assignment {
+    Unassigned,
+    Woken,
+    Preparing,
+}
+
+struct Queued<R, T, E> {
+    request: R,
+    submitted_at: Instant,
+    /// Set by the worker that starts the request, or by the caller that stops waiting: the first
+    /// one decides.
+    is_claimed: Arc<AtomicBool>,
+    reply: Reply<Result<T, E>>,
+}
+
+/// The right of a worker to take the next batch of a queue.
+pub struct BatchPermit<'a, R, T, E> {
+    queue: &'a Queue<R, T, E>,
+    oldest: Instant,
+}
+
+/// Requests that are served together. Dropped without outcomes, it panics in their callers.
+pub struct Batch<'a, R, T, E> {
+    queue: &'a Queue<R, T, E>,
+    started_at: Instant,
+    requests: Vec<R>,
+    replies: Vec<Reply<Result<T, E>>>,
+}
+
+impl<R, T, E> Batcher<R, T, E>
+where
+    R: Send + 'static,
+    T: Send + 'static,
+    E: From<QueueFull> + Send + 'static,
+{
+    /// Starts a queue with this many threads. `serve` is called once for each batch; it takes the
+    /// batch and completes it. The system lists the threads under `name`.
+    ///
+    /// # Panics
+    /// When the system cannot start another thread.
+    #[must_use]
+    pub fn start(
+        workers: &Workers,
+        name: &str,
+        threads: usize,
+        concurrency: Concurrency,
+        max_queued: usize,
+        serve: impl Fn(BatchPermit<'_, R, T, E>) + Send + Sync + 'static,
+    ) -> Self {
+        let state = State {
+            queued: VecDeque::new(),
+            assignment: Assignment::Unassigned,
+            in_flight: vec![],
+            is_closed: false,
+        };
+        let (state, wake_worker) = (Mutex::new(state), Condvar::new());
+        let queue = Arc::new(Queue { state, wake_worker, concurrency, max_queued });
+        let serve = Arc::new(serve);
+        for n in 0..threads {
+            let (queue, serve) = (Arc::clone(&queue), Arc::clone(&serve));
+            let is_alive = workers.is_alive.clone();
+            let work = move || {
+                queue.work(&*serve);
+                drop(is_alive);
+            };
+            thread::Builder::new()
+                .name(format!("{name}-{n}"))
+                .spawn(work)
+                .expect("the system has threads for the connections");
+        }
+        Self { queue }
+    }
+
+    /// Waits for the outcome of a request.
+    ///
+    /// # Errors
+    /// The request's own failure, or that the queue is full.
+    ///
+    /// # Panics
+    /// When serving the request panicked.
+    pub async fn submit(&self, request: R) -> Result<T, E> {
+        self.enqueue(request, Arc::default())?.await.unwrap_or_else(|_| panicked())
+    }
+
+    /// Waits for the outcome of a request, but no longer than `limit`. `on_timeout` makes the
+    /// failure of a request that has, or has not, started by then; one that has not never does.
+    ///
+    /// # Errors
+    /// The request's own failure, that of `on_timeout`, or that the queue is full.
+    ///
+    /// # Panics
+    /// When serving the request panicked.
+    pub async fn submit_with_timeout(
+        &self,
+        limit: Duration,
+        request: R,
+        on_timeout: impl FnOnce(bool) -> E,
+    ) -> Result<T, E> {
+        let is_claimed = Arc::new(AtomicBool::new(false));
+        let mut outcome = self.enqueue(request, Arc::clone(&is_claimed))?;
+        match timeout(limit, &mut outcome).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| panicked()),
+            Err(_) if !is_claimed.swap(true, Ordering::Relaxed) => Err(on_timeout(false)),
+            // It may have been completed in this moment.
+            Err(_) => outcome.try_recv().unwrap_or_else(|_| Err(on_timeout(true))),
+        }
+    }
+
+    fn enqueue(
+        &self,
+        request: R,
+        is_claimed: Arc<AtomicBool>,
+    ) -> Result<oneshot::Receiver<Result<T, E>>, QueueFull> {
+        let (reply, outcome) = Reply::channel();
+        let mut state = self.queue.state();
+        if state.queued.len() >= self.queue.max_queued {
+            // The callers of the oldest requests are the first that stop waiting.
+            while state.queued.pop_front_if(|queued| queued.reply.is_closed()).is_some() {}
+            if state.queued.len() >= self.queue.max_queued {
+                return Err(QueueFull);
+            }
+        }
+        let submitted_at = Instant::now();
+        state.queued.push_back(Queued { request, submitted_at, is_claimed, reply });
+        self.queue.wake_if_admitted(state);
+        Ok(outcome)
+    }
+}
+
+fn panicked() -> ! {
+    panic!("serving this request panicked; the panic itself is logged before this one")
+}
+
+impl<R, T, E> Batcher<R, T, E> {
+    /// How many requests wait at this moment.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.state().queued.len()
+    }
+}
+
+/// Lets the workers end after the batches in flight. Requests that are still queued never happen.
+impl<R, T, E> Drop for Batcher<R, T, E> {
+    fn drop(&mut self) {
+        self.queue.state().is_closed = true;
+        self.queue.wake_worker.notify_all();
+    }
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        let (is_alive, all_ended) = mpsc::channel();
+        Self { is_alive: Some(is_alive), all_ended: Mutex::new(all_ended) }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.is_alive = None;
+        let all_ended = self.all_ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is sent: either all have ended, or the time is over.
+        let _ = all_ended.recv_timeout(SHUTDOWN_GRACE);
+    }
+}
+
+impl<R, T, E> Queue<R, T, E> {
+    fn state(&self) -> MutexGuard<'_, State<R, T, E>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_if_admitted(&self, mut state: MutexGuard<'_, State<R, T, E>>) {
+        if state.assignment == Assignment::Unassigned && state.admits(self.concurrency) {
+            state.assignment = Assignment::Woken;
+            drop(state);
+            self.wake_worker.notify_one();
+        }
+    }
+
+    fn work(&self, serve: &impl Fn(BatchPermit<'_, R, T, E>)) {
+        while let Some(permit) = self.next_permit() {
+            // The callers of this batch panic as well; later ones must not suffer.
+            let _ = catch_unwind(AssertUnwindSafe(|| serve(permit)));
+        }
+    }
+
+    /// Waits until a batch may start. `None` when the queue is closed.
+    fn next_permit(&self) -> Option<BatchPermit<'_, R, T, E>> {
+        let mut state = self.state();
+        while !state.is_closed {
+            let may_start = match state.assignment {
+                Assignment::Unassigned => state.admits(self.concurrency),
+                Assignment::Woken => true,
+                Assignment::Preparing => false,
+            };
+            if may_start {
+                let oldest = state.queued.front().map(|queued| queued.submitted_at);
+                state.assignment = match oldest {
+                    Some(_) => Assignment::Preparing,
+                    None => Assignment::Unassigned,
+                };
+                if let Some(oldest) = oldest {
+                    return Some(BatchPermit { queue: self, oldest });
+                }
+            }
+            state = self.wake_worker.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+}
+
+impl<R, T, E> State<R, T, E> {
+    /// Whether requests wait, and may be served beside the batches in flight.
+    fn admits(&self, concurrency: Concurrency) -> bool {
+        let in_flight =
+            self.in_flight.iter().filter(|started| started.elapsed() < STALLED_AFTER).count();
+        let min_queued = if in_flight == 0 { 1 } else { concurrency.min_queued };
+        in_flight < concurrency.max_in_flight && self.queued.len() >= min_queued
+    }
+}
+
+impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
+    /// When the oldest of the requests that wait was submitted.
+    #[must_use]
+    pub fn oldest(&self) -> Instant {
+        self.oldest
+    }
+
+    /// Lets callers that are about to submit go first, where the processor is all that they wait
+    /// for. If there are none, it costs next to nothing. It is of use where a batch costs as much
+    /// for many requests as for one, and where the disk has no part.
+    pub fn yield_to_callers(&self) {
+        thread::yield_now();
+    }
+
+    /// Takes the requests that wait, in the order of their arrival: the first, and the next ones as
+    /// long as each `fits`. Cancelled requests are left out, so the batch may be empty.
+    #[must_use]
+    pub fn take_batch(self, mut fits: impl FnMut(&R) -> bool) -> Batch<'a, R, T, E> {
+        let queue = self.queue;
+        let started_at = Instant::now();
+        let mut batch = Batch { queue, started_at, requests: vec![], replies: vec![] };
+        let mut state = queue.state();
+        state.in_flight.push(started_at);
+        while let Some(queued) = state.queued.pop_front() {
+            if !fits(&queued.request) && !batch.requests.is_empty() {
+                state.queued.push_front(queued);
+                break;
+            }
+            if !queued.reply.is_closed() && !queued.is_claimed.swap(true, Ordering::Relaxed) {
+                batch.requests.push(queued.request);
+                batch.replies.push(queued.reply);
+            }
+        }
+        batch
+    }
+
+    /// Starts no batch. Requests that have waited for `limit` get this failure.
+    pub fn fail_queued(self, limit: Duration, failure: &E)
+    where
+        T: Send + 'static,
+        E: Clone + Send + 'static,
+    {
+        let mut state = self.queue.state();
+        let mut failed = vec![];
+        while let Some(queued) = state.queued.pop_front_if(|queued| {
+            queued.submitted_at <= self.oldest || queued.submitted_at.elapsed() >= limit
+        }) {
+            failed.push((queued.reply, Err(failure.clone())));
+        }
+        drop(state);
+        send_all(failed);
+    }
+}
+
+/// The worker has taken its batch, has failed to, or has panicked.
+impl<R, T, E> Drop for BatchPermit<'_, R, T, E> {
+    fn drop(&mut self) {
+        let mut state = self.queue.state();
+        state.assignment = Assignment::Unassigned;
+        if thread::panicking() {
+            // No batch was taken: the callers must not wait forever, so they panic as well.
+            state.queued.clear();
+        }
+        self.queue.wake_if_admitted(state);
+    }
+}
+
+impl<R, T, E> Batch<'_, R, T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    /// The requests of the batch.
+    #[must_use]
+    pub fn requests(&self) -> &[R] {
+        &self.requests
+    }
+
+    /// Gives each request its outcome, in the order of [`requests`](Self::requests).
+    ///
+    /// # Panics
+    /// When there are not as many outcomes as requests.
+    pub fn complete(mut self, outcomes: Vec<Result<T, E>>) {
+        assert_eq!(outcomes.len(), self.requests.len(), "each request has its outcome");
+        send_all(self.replies.drain(..).zip(outcomes));
+    }
+}
+
+impl<R, T, E> Drop for Batch<'_, R, T, E> {
+    fn drop(&mut self) {
+        let in_flight = &mut self.queue.state().in_flight;
+        if let Some(at) = in_flight.iter().position(|started| *started == self.started_at) {
+            in_flight.swap_remove(at);
+        }
+    }
+}
