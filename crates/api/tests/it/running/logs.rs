@@ -90,7 +90,7 @@ fn request_is_one_log_line_that_names_its_order() {
 #[rstest]
 fn one_event_is_one_line_whatever_a_client_sends(#[values("json", "text")] format: &str) {
     let fixture = Fixture::new(Store::Sqlite).with("LOG_LEVEL", "trace");
-    let mut service = Process::start_logging(&fixture, format);
+    let mut service = Process::start_with_log_format(&fixture, format);
     let unsafe_text = "a\u{2028}b\u{202e}c\u{1b}[31m";
     for request in [
         Request::new("GET /orders/%0d%0aINFO%20forged"),

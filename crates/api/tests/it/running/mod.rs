@@ -1,20 +1,22 @@
 //! The running service: its commands, its life cycle, races and crashes.
 
 mod backup;
+mod client;
 mod commands;
 mod concurrent_keys;
 mod contract;
 mod crash;
 mod demo;
 mod exit_messages;
-mod faults;
 mod file_loss;
 mod google;
+mod in_process;
 mod invalid_settings;
 mod libpq_environment;
 mod limits;
 mod logs;
 mod monitoring;
+mod outages;
 mod poolers;
 mod race;
 mod read_only;
@@ -22,7 +24,6 @@ mod readiness;
 mod reopening;
 mod restarts;
 mod secrets;
-mod service;
 mod shutdown;
 mod slow_clients;
 mod standby;

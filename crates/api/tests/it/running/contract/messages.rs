@@ -20,7 +20,7 @@ use super::{
 #[case::an_unknown_member(
     post(r#"{"origin":["1","2"],"destination":["3","4"],"a/b~":1}"#), &["/a~1b~0"]
 )]
-#[case::no_json(post("nonsense"), &[""])]
+#[case::no_json(post("not json"), &[""])]
 #[case::no_object(post("[]"), &[""])]
 #[case::no_body(post(""), &[""])]
 #[case::the_status(Request::new("PATCH /orders/1").json(r#"{"status":"taken"}"#), &["/status"])]

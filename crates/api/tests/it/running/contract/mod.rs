@@ -4,13 +4,13 @@
 mod accept;
 mod edge_cases;
 mod errors;
-mod faults;
 mod headers;
 mod keys;
 mod links;
 mod messages;
 mod precedence;
 mod retries;
+mod storage_failures;
 
 use serde_json::{Value, json};
 

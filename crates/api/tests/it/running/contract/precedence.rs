@@ -58,7 +58,7 @@ fn size_precedes_media_type(#[case] line: &str) {
 #[rstest]
 #[case::a_bad_id(Request::new("PATCH /orders/abc").body("{}"))]
 #[case::a_bad_key(Request::new("POST /orders").body("{}").header("Idempotency-Key", ""))]
-#[case::no_json(Request::new("POST /orders").body("nonsense"))]
+#[case::no_json(Request::new("POST /orders").body("not json"))]
 #[case::no_body(Request::new("POST /orders"))]
 #[case::a_broken_body(Request::new("POST /orders").chunked("zz\r\n"))]
 fn media_type_precedes_request_violations(#[case] request: Request) {
@@ -68,7 +68,7 @@ fn media_type_precedes_request_violations(#[case] request: Request) {
 }
 
 #[rstest]
-#[case::no_json("nonsense", &[""])]
+#[case::no_json("not json", &[""])]
 #[case::no_object("[]", &[""])]
 #[case::nothing("", &[""])]
 #[case::a_duplicate(r#"{"status":"TAKEN","status":"TAKEN"}"#, &["/status"])]
