@@ -1,26 +1,23 @@
-//! Running clauses, and calls at the same time. What the clauses say lives in the neighbours.
+//! Runs clauses, and calls concurrently.
 
 use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 
 use tokio::{runtime::Builder, sync::Barrier, time::timeout};
 
-/// No clause takes a tenth of this. A call that never answers must fail, not hang.
+/// More than ten times as long as any clause takes. A call that never ends must fail, not hang.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Runs one clause on threads of its own.
-///
-/// The macros stamp `#[test]` and this instead of `#[tokio::test]`, so that an adapter's tests
-/// need no runtime of their own.
+/// Runs one clause in a new runtime. The macros use this instead of `#[tokio::test]`, so that the
+/// adapters do not need tokio for it.
 pub fn run(clause: impl Future<Output = ()>) {
     let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let ended = runtime.block_on(async { timeout(TIMEOUT, clause).await });
-    // A call that hangs must not hang the end of the test too.
+    // A call that hangs must not block the end of the test.
     runtime.shutdown_timeout(Duration::from_secs(5));
-    assert!(ended.is_ok(), "a call did not answer within {TIMEOUT:?}");
+    assert!(ended.is_ok(), "a call did not end within {TIMEOUT:?}");
 }
 
-/// Starts all calls at the same moment, each on a task of its own, and gives their answers in
-/// the order of the calls.
+/// Starts all calls at the same moment, each in a new task, and returns their results in order.
 pub(crate) async fn at_once<C>(calls: impl IntoIterator<Item = C>) -> Vec<C::Output>
 where
     C: Future<Output: Send> + Send + 'static,
@@ -37,27 +34,27 @@ where
             })
         })
         .collect();
-    let mut answers = Vec::with_capacity(tasks.len());
+    let mut results = Vec::with_capacity(tasks.len());
     for task in tasks {
-        answers.push(task.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+        results.push(task.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
     }
-    answers
+    results
 }
 
-/// Polls a call for a while and drops it, unless it answers earlier. Small patiences are counted
-/// in polls, because a timer is too coarse to hit the middle of a fast call.
-pub(crate) async fn drop_after<T>(patience: u32, call: impl Future<Output = T>) -> Option<T> {
-    let impatience = async {
-        for _ in 0..(patience % 8) {
+/// Polls a call and drops it after a delay, unless it ends earlier. Small delays are numbers of
+/// polls, because a timer is too coarse to expire in the middle of a fast call.
+pub(crate) async fn drop_after<T>(delay: u32, call: impl Future<Output = T>) -> Option<T> {
+    let expiry = async {
+        for _ in 0..(delay % 8) {
             tokio::task::yield_now().await;
         }
-        if patience >= 8 {
-            tokio::time::sleep(Duration::from_micros(u64::from(patience) * 100)).await;
+        if delay >= 8 {
+            tokio::time::sleep(Duration::from_micros(u64::from(delay) * 100)).await;
         }
     };
     tokio::select! {
         biased;
-        answer = call => Some(answer),
-        () = impatience => None,
+        result = call => Some(result),
+        () = expiry => None,
     }
 }

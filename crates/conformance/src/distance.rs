@@ -1,7 +1,6 @@
 //! The clauses of [`DistanceProvider`].
 //!
-//! Which errors an adapter gives on which failure is not here: only the adapter can stage its
-//! failures.
+//! Deliberately absent: the errors for each failure, which only the tests of an adapter can cause.
 
 use std::sync::Arc;
 
@@ -9,13 +8,13 @@ use order_domain::{Coordinates, DistanceOutcome, DistanceProvider, Route};
 
 use crate::concurrency::{at_once, drop_after};
 
-/// Stamps one test for each clause of [`DistanceProvider`].
+/// Generates one test for each clause of [`DistanceProvider`].
 ///
-/// The argument is the path of an `async fn() -> Arc<dyn DistanceProvider>`. It is called once a
-/// test; what must live as long as the provider (a stub server) is held by the provider given.
+/// The argument is the path of an `async fn() -> Arc<dyn DistanceProvider>`. Each test calls it
+/// once. The provider must own what has to live as long, such as a stub server.
 #[macro_export]
 macro_rules! distance_provider_clauses {
-    // The one list of clauses. A clause that is missing here is dead code, and a warning.
+    // The list of clauses. A clause that is missing here is dead code, which is a warning.
     (@each $action:ident $argument:tt) => {
         $crate::distance_provider_clauses! { @$action $argument
             distance_from_a_point_to_itself_is_zero,
@@ -57,56 +56,58 @@ mod clauses {
         route((50.0, 8.0), (50.0 + f64::from(n) / 100.0, 8.0))
     }
 
-    async fn answer(provider: &Provider, route: Route) -> DistanceOutcome {
+    async fn outcome(provider: &Provider, route: Route) -> DistanceOutcome {
         provider.distance(&route).await.unwrap()
     }
 
     async fn metres(provider: &Provider, route: Route) -> i64 {
-        match answer(provider, route).await {
+        match outcome(provider, route).await {
             DistanceOutcome::Found(distance) => distance.get(),
-            DistanceOutcome::NoRoute => panic!("no way leads along {route:?}"),
+            DistanceOutcome::NoRoute => panic!("no route for {route:?}"),
         }
     }
 
-    /// Broken by who takes a distance of zero for no answer.
+    /// Catches implementations that treat a distance of zero as a failure.
     pub async fn distance_from_a_point_to_itself_is_zero(provider: Provider) {
         let here = (50.456_399, 12.707_58);
         assert_eq!(metres(&provider, route(here, here)).await, 0);
     }
 
-    /// Broken by who swaps latitude and longitude, or answers in another unit.
+    /// Catches implementations that swap latitude and longitude, or return another unit.
     pub async fn sample_route_has_a_plausible_distance(provider: Provider) {
         let sample = route((50.456_399, 12.707_580), (59.436_487, 24.747_193));
         let metres = metres(&provider, sample).await;
         assert!((1_000_000..2_500_000).contains(&metres), "{metres} m");
     }
 
-    /// Broken by who shares an answer between routes that are not equal.
+    /// Catches implementations that share a result between routes that are not equal.
     pub async fn concurrent_calls_each_receive_their_own_distance(provider: Provider) {
-        let mut alone = vec![];
+        let mut sequential = vec![];
         for n in 0..48 {
-            alone.push(answer(&provider, growing(n)).await);
+            sequential.push(outcome(&provider, growing(n)).await);
         }
-        let together = at_once((0..48).map(|n| {
+        let concurrent = at_once((0..48).map(|n| {
             let provider = Arc::clone(&provider);
-            async move { answer(&provider, growing(n)).await }
+            async move { outcome(&provider, growing(n)).await }
         }));
-        assert_eq!(together.await, alone);
-        assert_ne!(alone[1], alone[47], "these two differ in length");
+        assert_eq!(concurrent.await, sequential);
+        assert_ne!(sequential[1], sequential[47], "these two differ in length");
     }
 
-    /// Broken by who shares one question among callers and loses it with the first of them.
+    /// Catches implementations that share a request among callers and drop it with the first
+    /// caller.
     pub async fn dropped_call_does_not_affect_other_calls(provider: Provider) {
-        let expected = answer(&provider, growing(7)).await;
+        let expected = outcome(&provider, growing(7)).await;
         let calls = at_once((0..48).map(|n| {
             let provider = Arc::clone(&provider);
             async move {
-                let call = answer(&provider, growing(7));
+                let call = outcome(&provider, growing(7));
                 if n % 2 == 0 { drop_after(n / 2, call).await } else { Some(call.await) }
             }
         }));
-        for (n, told) in calls.await.into_iter().enumerate() {
-            assert!(told == Some(expected) || (n % 2 == 0 && told.is_none()), "call {n}: {told:?}");
+        for (n, result) in calls.await.into_iter().enumerate() {
+            let is_dropped = n % 2 == 0 && result.is_none();
+            assert!(is_dropped || result == Some(expected), "call {n}: {result:?}");
         }
     }
 }

@@ -4,8 +4,9 @@
 //! [`DistanceProvider`](order_domain::DistanceProvider). An adapter generates a test for each with
 //! one line: [`order_repo_clauses!`], [`sql_repo_clauses!`] or [`distance_provider_clauses!`].
 //!
-//! The contracts in words are the documentation of the ports in `order-domain`. Deliberately absent:
-//! behaviour of one adapter only, such as its kinds of locks. Tests of the adapter check that.
+//! The contracts in words are the documentation of the ports in `order-domain`. Deliberately
+//! absent: behaviour of one adapter only, such as its kinds of locks. Tests of the adapter check
+//! that.
 
 #![expect(clippy::missing_panics_doc, reason = "a broken clause panics")]
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]

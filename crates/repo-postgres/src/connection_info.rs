@@ -132,7 +132,8 @@ impl ConnectionInfo {
     /// Makes an address of its parts.
     ///
     /// # Errors
-    /// When the name of the database is empty or too long, or a part begins or ends with white space.
+    /// When the name of the database is empty or too long, or a part begins or ends with white
+    /// space.
     pub fn from_parts(parts: Parts) -> Result<Self, InvalidUrl> {
         let parameters = [
             ("host", Some(parts.host)),

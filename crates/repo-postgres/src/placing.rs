@@ -30,8 +30,8 @@ statement! {
     /// that transaction. Keys are inserted in order, which prevents deadlocks between batches. An
     /// expired key is reassigned to its new order.
     ///
-    /// Each key deletes up to four expired keys, except for those that are in use: more than one, so
-    /// that the table shrinks, and few, so that no request waits for the deletion. The locking
+    /// Each key deletes up to four expired keys, except for those that are in use: more than one,
+    /// so that the table shrinks, and few, so that no request waits for the deletion. The locking
     /// subselect is a separate CTE, so that it runs once in any plan.
     PlaceOrders {
         origin_latitudes: Double => f64,

@@ -154,8 +154,8 @@ mod on_postgres {
         ]
     }
 
-    /// A database with this history, in which statistics are gathered only when a step says so. Rows
-    /// are not checked against each other, which would take most of the time.
+    /// A database with this history, in which statistics are gathered only when a step says so.
+    /// Rows are not checked against each other, which would take most of the time.
     fn database_with(history: &[Step]) -> (TestDb, Session) {
         let (database, mut session) = database();
         session.execute(

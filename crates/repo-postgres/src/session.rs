@@ -2,8 +2,9 @@
 //!
 //! A connection pooler in transaction or statement mode assigns a session of the server to a
 //! connection for one transaction. Settings and prepared statements remain in that session, and the
-//! next transaction may use those of another connection: commits are less durable than promised, and
-//! a prepared statement returns the rows of another one. Such a connection must not serve a request.
+//! next transaction may use those of another connection: commits are less durable than promised,
+//! and a prepared statement returns the rows of another one. Such a connection must not serve a
+//! request.
 //!
 //! A notification that the server sends while the connection is idle detects such a pooler: between
 //! transactions it has no connection to deliver the notification to.
@@ -76,8 +77,8 @@ impl SessionMarker {
 
 /// Opens a session that belongs to the connection alone.
 ///
-/// Each attempt needs a second connection for a moment. Attempts with the same `lock` take turns, so
-/// that they cannot exhaust the sessions that a pooler allows and wait for each other.
+/// Each attempt needs a second connection for a moment. Attempts with the same `lock` take turns,
+/// so that they cannot exhaust the sessions that a pooler allows and wait for each other.
 ///
 /// # Errors
 /// When the server cannot be reached, or a pooler shares its sessions.

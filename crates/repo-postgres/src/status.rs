@@ -17,12 +17,12 @@ use crate::{
 
 statement! {
     /// Reports whether all known migrations are applied, whether this session is read-only, whether
-    /// a new session is, and whether the role has the privileges that the statements need. No policy
-    /// of row security may apply, because one can hide any row and reject any change.
+    /// a new session is, and whether the role has the privileges that the statements need. No
+    /// policy of row security may apply, because one can hide any row and reject any change.
     ///
     /// A session keeps the settings of its database and its role from the time when it began, so
-    /// only the catalog shows what a new session receives. The column is null if this session cannot
-    /// read it. A setting in the connection's address takes precedence over both.
+    /// only the catalog shows what a new session receives. The column is null if this session
+    /// cannot read it. A setting in the connection's address takes precedence over both.
     ///
     /// The statement reads catalogs only, so it does not wait for locks on the tables of orders.
     ReportStatus {

@@ -16,9 +16,9 @@ use crate::{
 };
 
 statement! {
-    /// Takes the orders that are unassigned and not locked. Returns for each request its number, the
-    /// order that its key has taken before, the number of the request that takes its order now, and
-    /// if both are null, the status of its order.
+    /// Takes the orders that are unassigned and not locked. Returns for each request its number,
+    /// the order that its key has taken before, the number of the request that takes its order now,
+    /// and if both are null, the status of its order.
     ///
     /// The row lock decides the winner: its holder sees the newest version of the row, whose status
     /// is checked again once it is locked. The statement never waits for a row: a row that another

@@ -81,7 +81,8 @@ pub(crate) fn backup(path: &Path, target: &Path) -> Result<(), BackupError> {
 /// Fills an empty file, and waits until its content is on the disk.
 fn write_copy(database: &Database, copy: &Path) -> Result<(), BoxError> {
     let name = copy.to_str().ok_or("its path is not UTF-8")?;
-    // The connection may write, because the last one to close removes the files beside the database.
+    // The connection may write, because the last one to close removes the files beside the
+    // database.
     let mut connection = database.connect(OpenMode::ReadWrite)?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(name).execute(&mut connection)?;
     fs::set_permissions(copy, fs::metadata(&database.absolute)?.permissions())?;

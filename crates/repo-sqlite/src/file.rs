@@ -1,4 +1,5 @@
-//! Detects through the file system that the database file was replaced, truncated or made read-only.
+//! Detects through the file system that the database file was replaced, truncated or made
+//! read-only.
 
 use std::{
     ffi::OsString,
@@ -97,8 +98,8 @@ impl DatabaseFile {
         }
     }
 
-    /// Checks in addition that this process may write the files. An open connection could write them
-    /// even if a restart could not.
+    /// Checks in addition that this process may write the files. An open connection could write
+    /// them even if a restart could not.
     pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
         self.check()?;
         if self.is_opened_read_only || !is_writable(&self.resolved) {

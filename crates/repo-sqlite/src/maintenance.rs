@@ -24,8 +24,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a restart of the log waits for readers. Writes wait during this time.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// If more frames of the log are not yet in the file, a long-running reader still uses them, and the
-/// log cannot be restarted.
+/// If more frames of the log are not yet in the file, a long-running reader still uses them, and
+/// the log cannot be restarted.
 const MAX_PENDING_FRAMES: i64 = 1_000;
 
 /// A thread that maintains the files until this is dropped.

@@ -177,9 +177,9 @@ struct JournalMode {
     journal_mode: String,
 }
 
-/// Switches the file to a write-ahead log, so that readers and the writer do not wait for each other.
-/// The file stores the mode. If several processes do this at once, SQLite returns "busy" to some
-/// without waiting for the busy timeout, so this function retries.
+/// Switches the file to a write-ahead log, so that readers and the writer do not wait for each
+/// other. The file stores the mode. If several processes do this at once, SQLite returns "busy" to
+/// some without waiting for the busy timeout, so this function retries.
 fn enable_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     set_busy_timeout(connection, MIGRATION_LOCK_TIMEOUT)?;
     let deadline = Instant::now() + MIGRATION_LOCK_TIMEOUT;

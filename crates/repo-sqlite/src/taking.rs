@@ -18,7 +18,8 @@ pub(crate) fn take_all(
     let now = now(connection)?;
     let mut outcomes = Vec::with_capacity(requests.len());
     for take in requests {
-        // Each request sees the effect of those before it: the first of two takes of one order wins.
+        // Each request sees the effect of those before it: the first of two takes of one order
+        // wins.
         outcomes.push(match settled_outcome(connection, take)? {
             Ok(None) => Ok(mark_taken(connection, take, now)?),
             Ok(Some(outcome)) => Ok(outcome),
@@ -28,9 +29,9 @@ pub(crate) fn take_all(
     Ok(outcomes)
 }
 
-/// The outcomes that no later take can change, because a taken order stays taken and a key stays with
-/// its order. `None` if the order is unassigned. To be run in a transaction: the lookups of the key
-/// and of the order must see one state, or the winner's repeated take is reported as lost.
+/// The outcomes that no later take can change, because a taken order stays taken and a key stays
+/// with its order. `None` if the order is unassigned. To be run in a transaction: the lookups of
+/// the key and of the order must see one state, or the winner's repeated take is reported as lost.
 pub(crate) fn settled_outcomes(
     connection: &mut SqliteConnection,
     requests: &[Take],

@@ -1,4 +1,4 @@
-//! A call that is dropped before it answers happens in full or not at all, and leaves no mess.
+//! A call that is dropped before it ends happens in full or not at all, and leaves nothing behind.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::concurrency::{at_once, drop_after};
 
 const CALLS: u16 = 48;
 
-/// Broken by who keeps the order and its key in two steps.
+/// Catches implementations that store the order and its key in separate steps.
 pub async fn dropped_placement_is_all_or_nothing(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let text = |n| format!("key-{n}");
@@ -24,7 +24,8 @@ pub async fn dropped_placement_is_all_or_nothing(fixture: &dyn RepoFixture) {
         async move { drop_after(n.into(), repo.place(keyed(n, &text(n)))).await }
     }))
     .await;
-    // Some may still be under way: what the list shows now must be known by its key from now on.
+    // Some calls may still be in flight. An order that is listed now must be known by its key from
+    // now on.
     for order in everything(&repos[1]).await {
         let n = (0..CALLS).find(|n| distance(*n) == order.distance).unwrap();
         let by_key = repos[1].find_placement(&key(&text(n))).await.unwrap();
@@ -34,7 +35,7 @@ pub async fn dropped_placement_is_all_or_nothing(fixture: &dyn RepoFixture) {
         if let Some(placed) = repos[1].find_placement(&key(&text(n))).await.unwrap() {
             assert_eq!(find(&repos[1], placed.id).await.route, placed.route);
         }
-        // The client comes back: whatever had happened, now there is one order.
+        // The client retries: exactly one order exists then.
         let (PlaceOutcome::Placed(placed) | PlaceOutcome::KeyUsed(placed)) =
             repos[1].place(keyed(n, &text(n))).await.unwrap();
         assert_eq!(placed.route, keyed(n, "k").route);
@@ -47,7 +48,7 @@ pub async fn dropped_placement_is_all_or_nothing(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Broken by who takes the order and keeps the winner's key in two steps.
+/// Catches implementations that take the order and store the winner's key in separate steps.
 pub async fn dropped_take_is_all_or_nothing(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], CALLS).await;
@@ -66,7 +67,7 @@ pub async fn dropped_take_is_all_or_nothing(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Broken by who loses a connection, or a place in a queue, with every call that is dropped.
+/// Catches implementations that lose a connection or a place in a queue with each dropped call.
 pub async fn dropped_reads_free_their_place(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let id = place(&repo, keyed(1, "key")).await.id;
@@ -84,20 +85,20 @@ pub async fn dropped_reads_free_their_place(fixture: &dyn RepoFixture) {
     assert_eq!(find(&repo, id).await.id, id);
 }
 
-/// Broken by who gives up a batch with one of its callers, or lets one caller wake the others and
-/// loses it.
+/// Catches implementations that abandon a batch with one of its callers, or let one caller wake the
+/// others and lose it.
 pub async fn dropped_call_fails_no_other_call(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
-    let free = place_many(&repo, CALLS).await;
+    let ids = place_many(&repo, CALLS).await;
     for round in 0..4_u16 {
         let at = move |n: u16| 1_000 * (round + 1) + n;
-        let calls = free.iter().zip(0..).map(|(&id, n)| {
+        let calls = ids.iter().zip(0..).map(|(&id, n)| {
             let repo = Arc::clone(&repo);
             async move {
                 if (n + round) % 3 == 0 {
-                    let patience = u32::from(n + 5 * round);
-                    drop_after(patience, repo.place(new_order(at(n)))).await;
-                    drop_after(patience, repo.find(id)).await;
+                    let delay = u32::from(n + 5 * round);
+                    drop_after(delay, repo.place(new_order(at(n)))).await;
+                    drop_after(delay, repo.find(id)).await;
                 } else {
                     place(&repo, new_order(at(n))).await;
                     assert_eq!(find(&repo, id).await.id, id);

@@ -1,4 +1,4 @@
-//! Calls that an adapter may put together in one transaction stay calls of their own.
+//! Calls that an adapter may combine in one transaction have independent outcomes.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -22,7 +22,8 @@ where
     Box::pin(call(Arc::clone(repo)))
 }
 
-/// Broken by who gives a member of a batch another's answer, or all of them the worst one.
+/// Catches implementations that assign an outcome to the wrong request of a batch, or the worst one
+/// to all.
 pub async fn concurrent_calls_each_receive_their_own_outcome(fixture: &dyn RepoFixture) {
     const EACH: u16 = 12;
     let repo = fixture.repo().await;
@@ -30,7 +31,7 @@ pub async fn concurrent_calls_each_receive_their_own_outcome(fixture: &dyn RepoF
     for n in 0..EACH {
         let text = format!("key-{n}");
         let first = place(&repo, keyed(n, &text)).await;
-        let free = place(&repo, new_order(100 + n)).await.id;
+        let unassigned = place(&repo, new_order(100 + n)).await.id;
         let taken = place(&repo, new_order(200 + n)).await.id;
         assert_eq!(take_keyed(&repo, taken, &text).await, TakeOutcome::Taken);
         let unknown = id(i64::MAX - i64::from(n));
@@ -46,7 +47,7 @@ pub async fn concurrent_calls_each_receive_their_own_outcome(fixture: &dyn RepoF
             assert_eq!(repo.place(again).await.unwrap(), PlaceOutcome::KeyUsed(first));
         }));
         calls.push(call(&repo, |repo| async move {
-            assert_eq!(take(&repo, free).await, TakeOutcome::Taken);
+            assert_eq!(take(&repo, unassigned).await, TakeOutcome::Taken);
         }));
         calls.push(call(&repo, |repo| async move {
             assert_eq!(take(&repo, unknown).await, TakeOutcome::NotFound);
@@ -76,7 +77,7 @@ pub async fn concurrent_calls_each_receive_their_own_outcome(fixture: &dyn RepoF
     assert_eq!(taken.len(), usize::from(EACH) * 2);
 }
 
-/// Broken by who fails a whole batch for one of its members, or repeats the others.
+/// Catches implementations that fail a whole batch for one request, or repeat the others.
 pub async fn conflicting_call_fails_no_other_call(fixture: &dyn RepoFixture) {
     const EACH: u16 = 30;
     let repo = fixture.repo().await;
@@ -89,7 +90,7 @@ pub async fn conflicting_call_fails_no_other_call(fixture: &dyn RepoFixture) {
             ids.push(place(&repo, new_order(number(n))).await.id);
         }
         let before = everything(&repo).await.len();
-        let free = ids.pop().unwrap();
+        let unassigned = ids.pop().unwrap();
         let mut calls: Vec<Call> = vec![];
         for (n, id) in (0..EACH).zip(ids) {
             calls.push(call(&repo, |repo| async move {
@@ -105,18 +106,18 @@ pub async fn conflicting_call_fails_no_other_call(fixture: &dyn RepoFixture) {
                     assert_eq!(outcome, PlaceOutcome::KeyUsed(first));
                 }));
                 calls.push(call(&repo, |repo| async move {
-                    let outcome = take_keyed(&repo, free, "used").await;
+                    let outcome = take_keyed(&repo, unassigned, "used").await;
                     assert_eq!(outcome, TakeOutcome::KeyUsedElsewhere);
                 }));
             }
         }
         at_once(calls).await;
         assert_eq!(everything(&repo).await.len(), before + usize::from(EACH - 1));
-        assert_eq!(find(&repo, free).await.status(), OrderStatus::Unassigned);
+        assert_eq!(find(&repo, unassigned).await.status(), OrderStatus::Unassigned);
     }
 }
 
-/// Broken by who answers a call by what was read before the call began.
+/// Catches implementations that answer a call with data that was read before it started.
 pub async fn reads_include_every_acknowledged_change(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let reading = (0..24_u16).map(|n| {

@@ -1,6 +1,7 @@
-//! What is told of calls whose connection dies while they are served, and how they are settled.
+//! The outcome of a call whose connection is lost is unknown, and a retry with its key settles it.
 //!
-//! For stores at the other end of a connection. What dies with the process is tried by killing it.
+//! These clauses are for stores that are reached over connections. Stores in the process are tested
+//! by killing it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,32 +13,32 @@ use super::{
     fixtures::{everything, keyed, place_many, take_with_key},
 };
 
-/// A store whose connections can be cut off.
+/// A store whose connections a test can close.
 pub trait DisconnectableFixture: RepoFixture {
-    /// Lets no change of an order be done until [`release`](Self::release).
-    fn hold(&self);
+    /// Blocks all changes of orders until [`release`](Self::release).
+    fn block(&self);
 
-    /// Cuts off each connection on which a change waits for that. Says how many there were.
-    fn cut(&self) -> usize;
+    /// Closes each connection on which a change is blocked. Returns their number.
+    fn disconnect_blocked(&self) -> usize;
 
-    /// The end of [`hold`](Self::hold).
+    /// Ends [`block`](Self::block).
     fn release(&self);
 }
 
-/// More than are under way one by one, so that some are in a batch with others.
+/// More calls than connections, so that some share a batch.
 const CALLS: u16 = 40;
 
-/// Runs all calls to their end, each of which is cut off. Fewer connections than calls: so members
-/// of one batch were cut off together.
-async fn cut_all<T: Send + 'static>(
+/// Runs all calls to their end, and disconnects each. Fewer connections than calls are closed, so
+/// requests of one batch were disconnected together.
+async fn disconnect_all<T: Send + 'static>(
     fixture: &dyn DisconnectableFixture,
     calls: impl IntoIterator<Item = impl Future<Output = Result<T, RepoError>> + Send + 'static>,
 ) {
-    fixture.hold();
+    fixture.block();
     let mut calls: JoinSet<_> = calls.into_iter().collect();
-    let mut cut = 0;
+    let mut disconnected = 0;
     while !calls.is_empty() {
-        cut += fixture.cut();
+        disconnected += fixture.disconnect_blocked();
         sleep(Duration::from_millis(5)).await;
         while let Some(outcome) = calls.try_join_next() {
             let outcome = outcome.unwrap().map(drop);
@@ -45,17 +46,17 @@ async fn cut_all<T: Send + 'static>(
         }
     }
     fixture.release();
-    assert!(cut < usize::from(CALLS), "{cut} batches");
+    assert!(disconnected < usize::from(CALLS), "{disconnected} batches");
 }
 
-/// Broken by who tells a member of a batch that nothing has happened when nobody knows, or places
-/// again by itself.
+/// Catches implementations that report an unknown outcome as a failure, or repeat a placement that
+/// may have happened.
 pub async fn disconnected_placements_are_unknown_and_settled_by_key(
     fixture: &dyn DisconnectableFixture,
 ) {
     let repo = fixture.repo().await;
     let order = |n: u16| keyed(n, &format!("key-{n}"));
-    cut_all(
+    disconnect_all(
         fixture,
         (0..CALLS).map(|n| {
             let repo = Arc::clone(&repo);
@@ -71,7 +72,8 @@ pub async fn disconnected_placements_are_unknown_and_settled_by_key(
     assert_eq!(everything(&repo).await.len(), usize::from(CALLS));
 }
 
-/// The same of takes.
+/// Catches implementations that report an unknown outcome as a failure, or repeat a take that may
+/// have happened.
 pub async fn disconnected_takes_are_unknown_and_settled_by_key(
     fixture: &dyn DisconnectableFixture,
 ) {
@@ -82,7 +84,7 @@ pub async fn disconnected_takes_are_unknown_and_settled_by_key(
         let repo = Arc::clone(&repo);
         async move { repo.take(take(id)).await }
     });
-    cut_all(fixture, calls).await;
+    disconnect_all(fixture, calls).await;
     for id in ids {
         let outcome = repo.take(take(id)).await.unwrap();
         assert!(matches!(outcome, TakeOutcome::Taken | TakeOutcome::Replayed), "{outcome:?}");

@@ -1,5 +1,4 @@
-//! What clauses start from: values that are right, and calls that must succeed. An adapter's own
-//! tests start from the same values.
+//! Valid values and calls that must succeed, for clauses and for the tests of an adapter.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::RepoFixture;
 
 pub(super) type Repo = Arc<dyn OrderRepo>;
 
-/// Several repositories on the store of `world`.
+/// Opens several repositories on one store.
 pub(super) async fn repos(fixture: &dyn RepoFixture, count: usize) -> Vec<Repo> {
     let mut repos = vec![];
     for _ in 0..count {
@@ -45,7 +44,7 @@ pub(super) fn route(n: u16) -> Route {
     }
 }
 
-/// The `n`th of many different orders; its distance differs from all others' too.
+/// The `n`th of many orders with different routes and distances.
 #[must_use]
 pub fn new_order(n: u16) -> NewOrder {
     NewOrder { route: route(n), distance: distance(n), key: None }
@@ -55,24 +54,24 @@ pub(super) fn distance(n: u16) -> Metres {
     metres(1_000 + i64::from(n))
 }
 
-/// The same, to be placed under a key.
+/// The `n`th order, with a key.
 #[must_use]
 pub fn keyed(n: u16, text: &str) -> NewOrder {
     NewOrder { key: Some(key(text)), ..new_order(n) }
 }
 
-/// Places what must be placeable, and holds the answer against what was wanted.
+/// Places an order, which must succeed, and compares the result with the request.
 pub(super) async fn place(repo: &Repo, order: NewOrder) -> PlacedOrder {
     match repo.place(order.clone()).await.unwrap() {
         PlaceOutcome::Placed(placed) => {
             assert_eq!((placed.route, placed.distance), (order.route, order.distance));
             placed
         }
-        PlaceOutcome::KeyUsed(earlier) => panic!("its key had already made {earlier:?}"),
+        PlaceOutcome::KeyUsed(earlier) => panic!("the key was used for {earlier:?}"),
     }
 }
 
-/// Places the first so many of many different orders; gives their ids.
+/// Places the first `count` orders, and returns their ids.
 pub(super) async fn place_many(repo: &Repo, count: u16) -> Vec<OrderId> {
     let mut ids = vec![];
     for n in 0..count {
@@ -129,7 +128,7 @@ pub(super) async fn take_keyed(repo: &Repo, id: OrderId, text: &str) -> TakeOutc
     repo.take(take_with_key(id, text)).await.unwrap()
 }
 
-/// Takes until it is known who won.
+/// Takes an order, and repeats the take while the order is busy.
 pub(super) async fn take_until_known(repo: &Repo, take: Take) -> TakeOutcome {
     loop {
         match repo.take(take.clone()).await.unwrap() {
@@ -154,20 +153,20 @@ pub(super) fn limit(limit: u16) -> Limit {
     Limit::parse(&limit.to_string()).unwrap()
 }
 
-/// A page by its number, from 1.
+/// A page by its number, which starts at 1.
 #[must_use]
 pub fn page(number: i64, per_page: u16) -> Window {
     let number = PageNumber::parse(&number.to_string()).unwrap();
     Window::Page(Page { number, limit: limit(per_page) })
 }
 
-/// The ten newest orders, whatever their status.
+/// The ten newest orders of any status.
 #[must_use]
 pub fn newest() -> ListQuery {
     ListQuery { window: page(1, 10), status: None }
 }
 
-/// The newest orders with smaller ids.
+/// The newest orders with ids smaller than `before`.
 #[must_use]
 pub fn before(before: i64, at_most: u16) -> Window {
     Window::Before(Cursor { before: id(before), limit: limit(at_most) })
@@ -189,7 +188,7 @@ pub(super) async fn listed_ids(
     list(repo, window, status).await.iter().map(|order| order.id).collect()
 }
 
-/// The whole list. No clause places a thousand orders.
+/// All orders. No clause places a thousand.
 pub(super) async fn everything(repo: &Repo) -> Vec<OrderSummary> {
     let all = list(repo, page(1, 1000), None).await;
     assert!(all.len() < 1000, "the list is longer than one page");

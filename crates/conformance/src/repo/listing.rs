@@ -1,4 +1,4 @@
-//! The list is newest first, in parts that fit together.
+//! The list is newest first, and its pages neither overlap nor leave gaps.
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,7 @@ use super::{
     fixtures::{Repo, before, list, listed_ids, new_order, page, place, place_many, repos, take},
 };
 
-/// Follows the cursor to the end, as a client follows links.
+/// Follows the cursor to the end, as clients follow links.
 async fn follow(repo: &Repo, limit: u16, status: Option<OrderStatus>) -> Vec<OrderId> {
     let mut query = ListQuery { window: page(1, limit), status };
     let mut seen = vec![];
@@ -30,7 +30,7 @@ async fn follow(repo: &Repo, limit: u16, status: Option<OrderStatus>) -> Vec<Ord
     }
 }
 
-/// Broken by who sorts otherwise, counts pages from 0, or includes the cursor itself.
+/// Catches implementations that sort differently, count pages from 0, or include the cursor itself.
 pub async fn list_is_newest_first(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let mut newest_first = place_many(&repo, 25).await;
@@ -50,7 +50,7 @@ pub async fn list_is_newest_first(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Broken by who lets large numbers overflow, or refuses what lies past the end.
+/// Catches implementations that overflow, or reject pages past the end.
 pub async fn list_past_the_end_is_empty(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let statuses = [None, Some(OrderStatus::Unassigned), Some(OrderStatus::Taken)];
@@ -70,19 +70,19 @@ pub async fn list_past_the_end_is_empty(fixture: &dyn RepoFixture) {
     assert_eq!(listed_ids(&repo, before(i64::MAX, 1000), None).await, all);
 }
 
-/// Broken by who filters a page after it was cut.
+/// Catches implementations that filter a page after they have selected it.
 pub async fn status_filter_lists_only_that_status(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
-    let (mut taken, mut free) = (vec![], vec![]);
+    let (mut taken, mut unassigned) = (vec![], vec![]);
     for (n, id) in place_many(&repo, 20).await.into_iter().enumerate() {
         if n % 3 == 0 {
             assert_eq!(take(&repo, id).await, TakeOutcome::Taken);
             taken.insert(0, id);
         } else {
-            free.insert(0, id);
+            unassigned.insert(0, id);
         }
     }
-    for (status, expected) in [(OrderStatus::Taken, taken), (OrderStatus::Unassigned, free)] {
+    for (status, expected) in [(OrderStatus::Taken, taken), (OrderStatus::Unassigned, unassigned)] {
         let filter = Some(status);
         let shown = list(&repo, page(1, 1000), filter).await;
         assert!(shown.iter().all(|order| order.status == status), "{shown:?}");
@@ -96,23 +96,23 @@ pub async fn status_filter_lists_only_that_status(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Broken by who keeps the free orders apart and forgets to move one.
+/// Catches implementations that store unassigned orders separately and do not move one.
 pub async fn status_filter_reflects_a_take(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], 3).await;
     for (n, &id) in ids.iter().enumerate() {
-        let free = Some(OrderStatus::Unassigned);
+        let unassigned = Some(OrderStatus::Unassigned);
         let taken = Some(OrderStatus::Taken);
-        assert!(listed_ids(&repos[1], page(1, 9), free).await.contains(&id));
+        assert!(listed_ids(&repos[1], page(1, 9), unassigned).await.contains(&id));
         assert!(!listed_ids(&repos[1], page(1, 9), taken).await.contains(&id));
         assert_eq!(take(&repos[0], id).await, TakeOutcome::Taken);
-        assert!(!listed_ids(&repos[1], page(1, 9), free).await.contains(&id));
+        assert!(!listed_ids(&repos[1], page(1, 9), unassigned).await.contains(&id));
         assert_eq!(listed_ids(&repos[1], page(1, 1), taken).await, [id]);
-        assert_eq!(listed_ids(&repos[1], page(1, 9), free).await.len(), 2 - n);
+        assert_eq!(listed_ids(&repos[1], page(1, 9), unassigned).await.len(), 2 - n);
     }
 }
 
-/// Broken by who lets new orders push old ones over the edge of a page, or shows one twice.
+/// Catches implementations that shift pages when orders are placed, and so skip or repeat orders.
 pub async fn cursor_lists_every_order_once_during_placements(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let mut there = place_many(&repos[0], 40).await;
@@ -138,7 +138,7 @@ pub async fn cursor_lists_every_order_once_during_placements(fixture: &dyn RepoF
             query.next(&part)
         } {
             query.window = Window::Before(cursor);
-            // At least one newer order between any two parts.
+            // At least one newer order between two pages.
             place(&repos[0], new_order(0)).await;
         }
         assert!(seen.is_sorted_by(|newer, older| newer > older), "{limit} at a time: {seen:?}");

@@ -1,4 +1,4 @@
-//! A key makes one order, whoever repeats it and wherever.
+//! A key places one order, however often and through whichever repository it is repeated.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,8 @@ use super::{
     },
 };
 
-/// Broken by who forgets a key, keeps it in the process, or tells the order as it is now.
+/// Catches implementations that lose a key, keep it in the process, or return the current state of
+/// the order.
 pub async fn placement_key_replays_its_placement(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let placed = place(&repos[0], keyed(1, "key")).await;
@@ -36,7 +37,7 @@ pub async fn placement_key_replays_its_placement(fixture: &dyn RepoFixture) {
     assert_eq!(ids, [placed.id]);
 }
 
-/// Broken by who echoes the request instead of telling what the key made.
+/// Catches implementations that return the request instead of the order that the key placed.
 pub async fn placement_key_with_another_route_returns_the_first_order(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let first = place(&repo, keyed(1, "key")).await;
@@ -47,7 +48,7 @@ pub async fn placement_key_with_another_route_returns_the_first_order(fixture: &
     assert_eq!(everything(&repo).await.len(), 2);
 }
 
-/// Broken by who ignores case, cuts long keys, or lets a key be a pattern.
+/// Catches implementations that ignore case, truncate long keys, or use a key as a pattern.
 pub async fn placement_keys_are_compared_exactly(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let long = "k".repeat(254);
@@ -63,7 +64,7 @@ pub async fn placement_keys_are_compared_exactly(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Answers by a script.
+/// Returns prepared outcomes.
 struct ScriptedDistanceProvider(Mutex<VecDeque<Result<DistanceOutcome, DistanceError>>>);
 
 #[async_trait]
@@ -73,7 +74,7 @@ impl DistanceProvider for ScriptedDistanceProvider {
     }
 }
 
-/// Broken by who reserves a key before the order is kept.
+/// Catches implementations that reserve a key before the order is stored.
 pub async fn failed_placement_leaves_its_key_free(fixture: &dyn RepoFixture) {
     let script = ScriptedDistanceProvider(Mutex::new(VecDeque::from([
         Err(DistanceError::Unavailable("down".into())),
@@ -94,20 +95,20 @@ pub async fn failed_placement_leaves_its_key_free(fixture: &dyn RepoFixture) {
     assert_eq!(
         place_again().await.unwrap(),
         PlaceOrderOutcome::Replayed(placed),
-        "the script is at its end"
+        "no outcome is left"
     );
 }
 
-/// Broken by who keeps both kinds of keys in one place.
+/// Catches implementations that store both kinds of keys together.
 pub async fn placement_keys_and_take_keys_are_independent(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let first = place(&repo, keyed(1, "first")).await;
     let second = place(&repo, keyed(2, "second")).await;
-    // Each key takes the order that the other has made.
+    // Each key takes the order that the other one placed.
     assert_eq!(take_keyed(&repo, first.id, "second").await, TakeOutcome::Taken);
     assert_eq!(take_keyed(&repo, second.id, "first").await, TakeOutcome::Taken);
     assert_eq!(repo.find_placement(&key("first")).await.unwrap(), Some(first));
-    // A key of a take makes an order.
+    // The key of a take places an order.
     let third = place(&repo, new_order(3)).await;
     assert_eq!(take_keyed(&repo, third.id, "take").await, TakeOutcome::Taken);
     assert_eq!(repo.find_placement(&key("take")).await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! What is placed is kept, exactly, under a new id.
+//! A placement stores the order exactly, with a new id.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,8 +24,8 @@ fn bits(route: &Route) -> [u64; 4] {
     .map(f64::to_bits)
 }
 
-/// Broken by who keeps coordinates as decimals, as `f32` or as text, swaps two of them, or
-/// shortens a large distance.
+/// Catches implementations that store coordinates as decimals, `f32` or text, swap two of them, or
+/// truncate a large distance.
 pub async fn order_reads_back_exactly(fixture: &dyn RepoFixture) {
     let awkward = [
         (50.456_399, 12.707_58, 59.436_487, 24.747_193, 1_728_057),
@@ -60,7 +60,8 @@ pub async fn order_reads_back_exactly(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Broken by who hands out blocks of ids to processes, or counts from the largest id it has seen.
+/// Catches implementations that assign blocks of ids to processes, or the largest known id plus
+/// one.
 pub async fn later_order_has_the_larger_id(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 3).await;
     let mut last = 0;
@@ -71,7 +72,7 @@ pub async fn later_order_has_the_larger_id(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Broken by who takes equal orders for one.
+/// Catches implementations that treat equal orders as one.
 pub async fn equal_placements_without_a_key_create_different_orders(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let first = place(&repo, new_order(1)).await;
@@ -80,7 +81,7 @@ pub async fn equal_placements_without_a_key_create_different_orders(fixture: &dy
     assert_eq!(everything(&repo).await.len(), 2);
 }
 
-/// Broken by who answers for an order that is not there, or makes one by taking it.
+/// Catches implementations that return an order that does not exist, or create one by a take.
 pub async fn unknown_order_is_not_found(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     for unknown in [1, 2, i64::MAX] {
@@ -97,8 +98,8 @@ pub async fn unknown_order_is_not_found(fixture: &dyn RepoFixture) {
     assert_eq!(find(&repo, only).await.state, OrderState::Unassigned);
 }
 
-/// Broken by who counts seconds or milliseconds, or keeps local time. A day's difference between
-/// the clocks of the database and of the test is forgiven.
+/// Catches implementations that count seconds or milliseconds, or store local time. The clocks of
+/// the database and of the test may differ by a day.
 pub async fn times_are_microseconds_since_the_epoch(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let id = place(&repo, new_order(1)).await.id;

@@ -1,4 +1,4 @@
-//! The winner's key repeats the take, and takes nothing else.
+//! The winner's key replays the take, and takes no other order.
 
 use order_domain::{OrderState, TakeOutcome};
 
@@ -7,7 +7,8 @@ use super::{
     fixtures::{find, id, new_order, place, place_many, repos, take, take_keyed, taken_at},
 };
 
-/// Broken by who forgets the winner's key, keeps it in the process, or lets any key repeat.
+/// Catches implementations that do not store the winner's key, keep it in the process, or replay
+/// for any key.
 pub async fn winners_key_replays_the_take(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let order = place(&repos[0], new_order(1)).await.id;
@@ -20,7 +21,7 @@ pub async fn winners_key_replays_the_take(fixture: &dyn RepoFixture) {
         assert_eq!(take(repo, order).await, TakeOutcome::AlreadyTaken);
     }
     assert_eq!(taken_at(&repos[1], order).await, at);
-    // Who won without a key has none to repeat with.
+    // A winner without a key cannot replay its take.
     let keyless = place(&repos[0], new_order(2)).await.id;
     assert_eq!(take(&repos[0], keyless).await, TakeOutcome::Taken);
     assert_eq!(take(&repos[0], keyless).await, TakeOutcome::AlreadyTaken);
@@ -28,7 +29,7 @@ pub async fn winners_key_replays_the_take(fixture: &dyn RepoFixture) {
     assert_eq!(take_keyed(&repos[0], keyless, "late").await, TakeOutcome::AlreadyTaken);
 }
 
-/// Broken by who looks at the order before the key, or lets one key take two orders.
+/// Catches implementations that check the order before the key, or let one key take two orders.
 pub async fn take_key_of_another_order_takes_precedence(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let ids = place_many(&repos[0], 3).await;
@@ -44,7 +45,7 @@ pub async fn take_key_of_another_order_takes_precedence(fixture: &dyn RepoFixtur
     }
 }
 
-/// Broken by who remembers a key before the take has succeeded.
+/// Catches implementations that store a key before the take has succeeded.
 pub async fn rejected_take_leaves_its_key_free(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let ids = place_many(&repo, 2).await;
@@ -55,7 +56,7 @@ pub async fn rejected_take_leaves_its_key_free(fixture: &dyn RepoFixture) {
     assert_eq!(take_keyed(&repo, ids[1], "key").await, TakeOutcome::Replayed);
 }
 
-/// Broken by who ignores case or cuts long keys.
+/// Catches implementations that ignore case or truncate long keys.
 pub async fn take_keys_are_compared_exactly(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let long = "k".repeat(254);

@@ -1,4 +1,4 @@
-//! A take changes one order, for good, and everybody sees it at once.
+//! A take changes one order permanently, and every repository sees it immediately.
 
 use order_domain::{Order, OrderState, OrderStatus, TakeOutcome};
 
@@ -10,7 +10,7 @@ use super::{
     },
 };
 
-/// Broken by who updates more rows than one, or rewrites the order on the way.
+/// Catches implementations that update several rows, or other columns of the order.
 pub async fn take_changes_only_the_state_of_one_order(fixture: &dyn RepoFixture) {
     let repo = fixture.repo().await;
     let ids = place_many(&repo, 3).await;
@@ -27,13 +27,13 @@ pub async fn take_changes_only_the_state_of_one_order(fixture: &dyn RepoFixture)
     }
 }
 
-/// Broken by who lets a later taker overwrite the time or the key of the winner.
+/// Catches implementations that let a later take overwrite the time or the key of the winner.
 pub async fn taken_order_does_not_change(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 2).await;
     let id = place(&repos[0], new_order(1)).await.id;
     assert_eq!(take_keyed(&repos[0], id, "winner").await, TakeOutcome::Taken);
     let as_taken = find(&repos[0], id).await;
-    // Later than any clock's tick.
+    // Longer than the resolution of any clock.
     tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     for repo in &repos {
         assert_eq!(take(repo, id).await, TakeOutcome::AlreadyTaken);
@@ -43,7 +43,7 @@ pub async fn taken_order_does_not_change(fixture: &dyn RepoFixture) {
     }
 }
 
-/// Broken by who reads from a copy that lags, or from a cache or a snapshot of its own.
+/// Catches implementations that read from a lagging replica, a cache or an old snapshot.
 pub async fn acknowledged_change_is_visible_to_all_repositories(fixture: &dyn RepoFixture) {
     let repos = repos(fixture, 3).await;
     for n in 0..20 {

@@ -1,4 +1,4 @@
-//! Calls that share a statement: whom a failure reaches, and how many may wait.
+//! Requests that share a statement: a failure affects one request only, and queues are bounded.
 
 use std::{
     sync::{Arc, Mutex},
@@ -20,38 +20,38 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::fixture::{Fixture, key, keyed, new_order, newest, place, take_without_key};
 
-/// A fixture with a lock on its orders, and one to look after it.
-struct Cuttable {
+/// A fixture with a session that locks its orders, and one that closes connections.
+struct Disconnectable {
     fixture: Fixture,
     sessions: Mutex<Option<(Session, Session)>>,
 }
 
-fn cuttable() -> Cuttable {
-    Cuttable { fixture: Fixture::new(), sessions: Mutex::default() }
+fn disconnectable() -> Disconnectable {
+    Disconnectable { fixture: Fixture::new(), sessions: Mutex::default() }
 }
 
 #[async_trait]
-impl RepoFixture for Cuttable {
+impl RepoFixture for Disconnectable {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
         self.fixture.repo().await
     }
 }
 
-impl DisconnectableFixture for Cuttable {
-    fn hold(&self) {
+impl DisconnectableFixture for Disconnectable {
+    fn block(&self) {
         let mut locking = self.fixture.raw();
         locking.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
         *self.sessions.lock().unwrap() = Some((locking, self.fixture.raw()));
     }
 
-    fn cut(&self) -> usize {
+    fn disconnect_blocked(&self) -> usize {
         let mut sessions = self.sessions.lock().unwrap();
-        let (_, looking) = sessions.as_mut().unwrap();
-        let cut = looking.number(
+        let (_, closing) = sessions.as_mut().unwrap();
+        let closed = closing.number(
             "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity \
              WHERE datname = current_database() AND wait_event_type = 'Lock'",
         );
-        cut.try_into().unwrap()
+        closed.try_into().unwrap()
     }
 
     fn release(&self) {
@@ -62,16 +62,16 @@ impl DisconnectableFixture for Cuttable {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnected_placements_are_settled_by_their_keys() {
-    disconnected_placements_are_unknown_and_settled_by_key(&cuttable()).await;
+    disconnected_placements_are_unknown_and_settled_by_key(&disconnectable()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnected_takes_are_settled_by_their_keys() {
-    disconnected_takes_are_unknown_and_settled_by_key(&cuttable()).await;
+    disconnected_takes_are_unknown_and_settled_by_key(&disconnectable()).await;
 }
 
-/// Calls as many of them as there are numbers, at the same time.
-async fn all<T: Send + 'static, F>(
+/// Starts one call for each number, and waits for all.
+async fn call_all<T: Send + 'static, F>(
     repo: &Arc<PgOrderRepo>,
     numbers: impl IntoIterator<Item = u16>,
     call: impl Fn(Arc<PgOrderRepo>, u16) -> F,
@@ -86,7 +86,7 @@ where
     calls.collect::<JoinSet<_>>().join_all().await
 }
 
-/// The key is waited for, because it decides, for 2 s. Only its own member fails for it.
+/// A placement waits 2 s for its key, which decides its outcome. No other request fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn key_held_by_another_transaction_fails_only_its_placement() {
     let fixture = Fixture::new();
@@ -97,7 +97,7 @@ async fn key_held_by_another_transaction_fails_only_its_placement() {
         "BEGIN; INSERT INTO placement_keys VALUES ('kept', {}, now())",
         first.id
     ));
-    let outcomes = all(&repo, 0..40, |repo, n| async move {
+    let outcomes = call_all(&repo, 0..40, |repo, n| async move {
         let text = if n == 20 { "kept".to_owned() } else { format!("key-{n}") };
         repo.place(keyed(n, &text)).await
     })
@@ -128,7 +128,7 @@ async fn key_held_by_another_transaction_fails_only_its_take() {
         "BEGIN; UPDATE orders SET status = 'TAKEN', taken_at = now(), updated_at = now(), \
          take_key = 'kept' WHERE id = {kept}"
     ));
-    let outcomes = all(&repo, 0..40, |repo, n| {
+    let outcomes = call_all(&repo, 0..40, |repo, n| {
         let text = if n == 20 { "kept".to_owned() } else { format!("key-{n}") };
         let take = Take { id: ids[usize::from(n)], key: Some(key(&text)) };
         async move { repo.take(take).await }
@@ -144,13 +144,14 @@ async fn key_held_by_another_transaction_fails_only_its_take() {
     other.execute("ROLLBACK");
 }
 
-/// An operator's own rule refuses one order.
+/// A constraint that an operator has added rejects one order.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_row_fails_no_other_request() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     fixture.raw().execute("ALTER TABLE orders ADD CHECK (distance <> 1020)");
-    let outcomes = all(&repo, 0..40, |repo, n| async move { repo.place(new_order(n)).await }).await;
+    let outcomes =
+        call_all(&repo, 0..40, |repo, n| async move { repo.place(new_order(n)).await }).await;
     for (n, outcome) in outcomes {
         match outcome {
             Ok(PlaceOutcome::Placed(_)) => assert_ne!(n, 20),
@@ -161,7 +162,7 @@ async fn rejected_row_fails_no_other_request() {
     assert_eq!(fixture.raw().number("SELECT count(*) FROM orders"), 39);
 }
 
-/// Counted by PostgreSQL: the rows that all statements together have read.
+/// Compares the number of index scans, as counted by PostgreSQL.
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_queued_lists_share_one_query() {
     const CALLS: u16 = 2_000;
@@ -172,7 +173,7 @@ async fn equal_queued_lists_share_one_query() {
     }
     let mut locking = fixture.raw();
     locking.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
-    let lists = all(&repo, 0..CALLS, |repo, _| async move { repo.list(newest()).await });
+    let lists = call_all(&repo, 0..CALLS, |repo, _| async move { repo.list(newest()).await });
     let release = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         locking.execute("ROLLBACK");
@@ -181,16 +182,16 @@ async fn equal_queued_lists_share_one_query() {
     for (_, list) in lists {
         assert_eq!(list.unwrap().len(), 10);
     }
-    // The numbers of a session are there when it ends.
+    // A session reports its statistics when it ends.
     drop(repo);
     let read = "SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes \
                 WHERE indexrelname = 'orders_pkey'";
     let mut raw = fixture.raw();
     let scans = raw.number(read);
-    assert!(scans < i64::from(CALLS) / 10, "{scans} looks at the list");
+    assert!(scans < i64::from(CALLS) / 10, "{scans} scans");
 }
 
-/// The server has stopped to answer, so nothing leaves the queues.
+/// The server does not respond, so no request leaves the queues.
 #[tokio::test(flavor = "multi_thread")]
 async fn full_queues_reject_immediately_and_change_nothing() {
     const CALLS: u16 = 10_000;
@@ -201,25 +202,25 @@ async fn full_queues_reject_immediately_and_change_nothing() {
     let free = place(&repo, new_order(1)).await.id;
     let frozen = server.freeze();
     let began = Instant::now();
-    let patience = Duration::from_secs(4);
-    let placements = all(&repo, 0..CALLS, |repo, n| async move {
-        Ok(timeout(patience, repo.place(new_order(n))).await)
+    let limit = Duration::from_secs(4);
+    let placements = call_all(&repo, 0..CALLS, |repo, n| async move {
+        Ok(timeout(limit, repo.place(new_order(n))).await)
     });
-    let takes = all(&repo, 0..CALLS, |repo, _| async move {
-        Ok(timeout(patience, repo.take(take_without_key(free))).await)
+    let takes = call_all(&repo, 0..CALLS, |repo, _| async move {
+        Ok(timeout(limit, repo.take(take_without_key(free))).await)
     });
     let (placements, takes) = tokio::join!(placements, takes);
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     let placements =
         placements.iter().filter(|(_, it)| matches!(it, Ok(Ok(Err(RepoError::Overloaded)))));
     let takes = takes.iter().filter(|(_, it)| matches!(it, Ok(Ok(Err(RepoError::Overloaded)))));
-    for refused in [placements.count(), takes.count()] {
-        assert!((500..5_000).contains(&refused), "{refused} of {CALLS}");
+    for rejected in [placements.count(), takes.count()] {
+        assert!((500..5_000).contains(&rejected), "{rejected} of {CALLS}");
     }
     drop(frozen);
-    // What was given up in the queue has not happened, and there is room again.
+    // Requests that were dropped in the queue have not happened, and the queues have room again.
     place(&repo, new_order(2)).await;
     let placed = database.session().number("SELECT count(*) FROM orders");
-    // Two batches may have been under way.
+    // Two batches may have been in flight.
     assert!(placed < 500, "{placed}");
 }

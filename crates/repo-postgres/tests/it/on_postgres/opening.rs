@@ -107,8 +107,8 @@ async fn silent_host_is_skipped_for_the_next() {
     let url = server.url("orders").replace('@', &format!("@{},", silent.local_addr().unwrap()));
     let info = ConnectionInfo::parse(&url).unwrap();
     let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
-    // Each connection waits 2 s for the first host, and a call waits 3 s for a connection. On a busy
-    // machine a second call may be needed.
+    // Each connection waits 2 s for the first host, and a call waits 3 s for a connection. On a
+    // busy machine a second call may be needed.
     let deadline = Instant::now() + Duration::from_secs(30);
     while repo.list(newest()).await.is_err() {
         assert!(Instant::now() < deadline, "the second host is not found");
