@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints the folder of PostgreSQL's server programs, or how to install them.
+# Prints the directory of PostgreSQL's server programs, or how to install them.
 #
-# Searches the folder that `pg_config` prints, those of Debian and Ubuntu (newest version first), and
-# PATH. A script of its own because both this crate and tests/install-deps.sh run it.
+# Searches the directory that `pg_config` prints, those of Debian and Ubuntu (newest version first),
+# and PATH. This crate and tests/install-deps.sh both run it.
 
 found() {
   if [ -x "$1/initdb" ] && [ -x "$1/postgres" ] && [ -x "$1/pg_ctl" ]; then
@@ -12,8 +12,8 @@ found() {
 }
 
 found "$(pg_config --bindir 2>/dev/null)"
-for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do
-  found "$folder"
+for directory in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do
+  found "$directory"
 done
 found "$(dirname "$(command -v postgres)")"
 

@@ -1,4 +1,4 @@
-//! A database of its own for one test.
+//! Databases for single tests, and sessions in them.
 
 use std::{
     env, process,
@@ -17,8 +17,8 @@ use diesel::{
 
 use crate::{Server, ServerSettings};
 
-/// The server that tests share: the one that `TEST_DATABASE_URL` names, or else one of this
-/// process. The address of a database on it that is there.
+/// The address of a database on the server that tests share: the one that `TEST_DATABASE_URL`
+/// names, or else one that this process starts.
 #[must_use]
 pub fn server_url() -> String {
     static OWN: OnceLock<Server> = OnceLock::new();
@@ -28,8 +28,8 @@ pub fn server_url() -> String {
     }
 }
 
-/// The name of a database, which is dropped with this value. It is not created: who works with
-/// it does that, or a test calls [`create`](Self::create).
+/// A database that is dropped with this value. A new one has only a name: the repository or
+/// [`create`](Self::create) creates it.
 #[derive(Debug)]
 pub struct TestDb {
     server_url: String,
@@ -43,7 +43,7 @@ impl TestDb {
         Self::on(server_url())
     }
 
-    /// A new name on a server of the test's own.
+    /// A new name on a server that the test has started.
     #[must_use]
     pub fn on_server(server: &Server) -> Self {
         Self::on(server.url("postgres"))
@@ -53,7 +53,7 @@ impl TestDb {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-        // Capitals: a name that must be quoted.
+        // Capital letters, so that the name must be quoted.
         Self { server_url, name: format!("TestDB_{now}_{}_{n}", process::id()) }
     }
 
@@ -74,20 +74,20 @@ impl TestDb {
         self.server().execute(&format!("CREATE DATABASE \"{}\"", self.name));
     }
 
-    /// Whether it is there.
+    /// Whether it exists.
     #[must_use]
     pub fn exists(&self) -> bool {
         let count = format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", self.name);
         self.server().number(&count) == 1
     }
 
-    /// A session of another program in it.
+    /// Opens a session of another program in it.
     #[must_use]
     pub fn session(&self) -> Session {
         Session::open(&self.url())
     }
 
-    /// A session beside it: in another database of the same server.
+    /// Opens a session in another database of the same server.
     #[must_use]
     pub fn server(&self) -> Session {
         Session::open(&self.server_url)
@@ -102,7 +102,7 @@ impl Default for TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
-        // The server may be down, because the test is about that. Its directory goes anyway.
+        // The test may have stopped the server. Its supervisor removes the directory anyway.
         if let Ok(mut server) = PgConnection::establish(&self.server_url) {
             let drop = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name);
             let _ = server.batch_execute(&drop);
@@ -110,7 +110,7 @@ impl Drop for TestDb {
     }
 }
 
-/// The same server and parameters, another database.
+/// The same address with another database.
 fn with_database(url: &str, database: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (before, query) = match rest.split_once('?') {
@@ -121,7 +121,7 @@ fn with_database(url: &str, database: &str) -> String {
     format!("{scheme}://{authority}/{database}{query}")
 }
 
-/// A session as another program has it, `psql` for example.
+/// A session of another program, such as `psql`.
 pub struct Session(PgConnection);
 
 impl Session {
@@ -131,20 +131,20 @@ impl Session {
         Self(PgConnection::establish(url).unwrap_or_else(|error| panic!("{error}")))
     }
 
-    /// Runs statements that must succeed.
+    /// Executes statements that must succeed.
     pub fn execute(&mut self, sql: &str) {
         self.try_to_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// Runs statements that may fail.
+    /// Executes statements that may fail.
     ///
     /// # Errors
-    /// What the server says.
+    /// The message of the server.
     pub fn try_to_execute(&mut self, sql: &str) -> Result<(), String> {
         self.0.batch_execute(sql).map_err(|error| error.to_string())
     }
 
-    /// The one number that a query gives.
+    /// The number that a query returns.
     pub fn number(&mut self, query: &str) -> i64 {
         #[derive(QueryableByName)]
         struct Number {
@@ -155,7 +155,7 @@ impl Session {
         diesel::sql_query(query).get_result::<Number>(&mut self.0).unwrap().value
     }
 
-    /// How the server goes about a statement; the statement begins with `EXPLAIN`.
+    /// The output of a statement that begins with `EXPLAIN`.
     pub fn plan(&mut self, explain: &str) -> String {
         #[derive(QueryableByName)]
         struct Step {
@@ -166,7 +166,7 @@ impl Session {
         steps.into_iter().map(|step| step.text).collect::<Vec<_>>().join("\n")
     }
 
-    /// The one text that a query gives.
+    /// The text that a query returns.
     pub fn text(&mut self, query: &str) -> String {
         #[derive(QueryableByName)]
         struct Line {

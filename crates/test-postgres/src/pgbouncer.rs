@@ -5,20 +5,21 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use crate::{
     Server,
     server::{SUPERUSER, UNPRIVILEGED, is_root, signal, wait_for},
+    supervisor::Supervisor,
 };
 
 /// How long it may take to start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Ends `PgBouncer` and removes its directory when its standard input ends, as a server's does.
-const KEEPER: &str = r#"
+/// The script of the supervisor. Its arguments are the program and its directory.
+const SUPERVISOR: &str = r#"
 trap '' INT TERM HUP
 "$1" "$2/pgbouncer.ini" </dev/null &
 cat >/dev/null
@@ -27,7 +28,7 @@ wait
 rm -rf "$2"
 "#;
 
-/// When a session of the server is returned to the pool.
+/// When `PgBouncer` returns a session of the server to its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "PgBouncer's manual explains them")]
 pub enum PoolMode {
@@ -36,8 +37,8 @@ pub enum PoolMode {
     Statement,
 }
 
-/// A `PgBouncer` on a free port of 127.0.0.1. It ends with this value, or with the process of the
-/// test, however that ends.
+/// A `PgBouncer` on a free port of 127.0.0.1. It ends with this value, or when the process of the
+/// test ends in any way.
 #[derive(Debug)]
 pub struct PgBouncer {
     server_port: u16,
@@ -47,16 +48,15 @@ pub struct PgBouncer {
     running: Option<Running>,
 }
 
-/// A process, and the directory that goes with it.
+/// A running process and its directory.
 #[derive(Debug)]
 struct Running {
     directory: PathBuf,
-    keeper: Child,
-    lifeline: Option<ChildStdin>,
+    _supervisor: Supervisor,
 }
 
 impl PgBouncer {
-    /// Starts one that opens at most `pool_size` sessions for each database and user.
+    /// Starts a pooler that opens at most `pool_size` sessions for each database and user.
     #[must_use]
     pub fn start(server: &Server, mode: PoolMode, pool_size: u8) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -68,7 +68,7 @@ impl PgBouncer {
 
     /// Ends it, which closes all connections, and starts it in another mode on the same port.
     pub fn restart(&mut self, mode: PoolMode) {
-        // The port is free when the old process is gone.
+        // The port is free once the old process has ended.
         self.running = None;
         self.run(mode);
     }
@@ -81,7 +81,7 @@ impl PgBouncer {
         signal("HUP", pid.trim());
     }
 
-    /// The address of a database behind it.
+    /// The address of a database behind the pooler.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         let Self { port, password, .. } = self;
@@ -119,31 +119,18 @@ impl PgBouncer {
 impl Running {
     fn start(directory: PathBuf) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "sh"]).args([&program(), &directory]).current_dir("/");
-        // PgBouncer refuses to run as root.
+        command.args(["-c", SUPERVISOR, "sh"]).args([&program(), &directory]).current_dir("/");
+        // PgBouncer does not run as root.
         if is_root(&directory) {
             chown(&directory, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
             command.uid(UNPRIVILEGED);
         }
-        let mut keeper = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        Self { lifeline: keeper.stdin.take(), directory, keeper }
+        let supervisor = Supervisor::start(&mut command);
+        Self { directory, _supervisor: supervisor }
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.lifeline.take());
-        let _ = self.keeper.wait();
-    }
-}
-
-/// Where Debian installs it, which is not in every user's search path, or else by its name.
+/// The path where Debian installs it, which is not in every user's search path, or else its name.
 fn program() -> PathBuf {
     let installed = Path::new("/usr/sbin/pgbouncer");
     let runs = |program: &Path| Command::new(program).arg("--version").output().is_ok();

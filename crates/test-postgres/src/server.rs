@@ -1,4 +1,4 @@
-//! A server that lives as long as the process that started it.
+//! A PostgreSQL server that runs as long as the process that started it.
 
 use std::{
     fs, iter,
@@ -8,34 +8,36 @@ use std::{
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Output, Stdio},
+    process::{ChildStdin, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use crate::supervisor::Supervisor;
+
 pub(crate) const SUPERUSER: &str = "order_api_test";
 
-/// How long it may take a server to start or to end.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server may take to start or stop.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// `nobody` on every Linux. Root may not run PostgreSQL.
+/// The user `nobody` on Linux. PostgreSQL does not run as root.
 pub(crate) const UNPRIVILEGED: u32 = 65534;
 
-/// Stops the server and removes its directory when its standard input ends, which it does when
-/// the process that holds the other end is gone: finished, panicked or killed.
-const KEEPER: &str = r#"
+/// The script of the supervisor. Its arguments are the directories of the programs and of the
+/// server.
+const SUPERVISOR: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 "$1/pg_ctl" stop -D "$2/data" -m immediate -w
 rm -rf "$2"
 "#;
 
-/// What a server is started with.
+/// The durability of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerSettings {
-    /// Writes are not forced to the disk: fast, and safe against all but a loss of power.
+    /// Writes are not flushed to the disk. A commit survives anything but a loss of power.
     Fast,
-    /// As `initdb` makes it: a commit that was answered survives the loss of power.
+    /// The default of `initdb`: a commit that was acknowledged survives a loss of power.
     Durable,
 }
 
@@ -44,19 +46,19 @@ pub enum ServerSettings {
 pub struct Server {
     programs: PathBuf,
     directory: PathBuf,
-    as_root: bool,
+    is_root: bool,
     port: u16,
     password: String,
-    keeper: Option<Keeper>,
+    supervisor: Option<Supervisor>,
 }
 
-/// A server that stands still. It goes on when this is dropped, also by a test that fails.
+/// A suspended server. It is resumed when this is dropped, also by a test that fails.
 #[derive(Debug)]
-pub struct Frozen {
+pub struct Suspended {
     processes: Vec<String>,
 }
 
-impl Drop for Frozen {
+impl Drop for Suspended {
     fn drop(&mut self) {
         for pid in &self.processes {
             signal("CONT", pid);
@@ -64,14 +66,8 @@ impl Drop for Frozen {
     }
 }
 
-#[derive(Debug)]
-struct Keeper {
-    process: Child,
-    lifeline: Option<ChildStdin>,
-}
-
 impl Server {
-    /// Makes a server and starts it.
+    /// Creates a server and starts it.
     #[must_use]
     pub fn start(settings: ServerSettings) -> Self {
         let mut server = Self::new();
@@ -80,23 +76,23 @@ impl Server {
         server
     }
 
-    /// A server that has a directory and neither data nor processes.
+    /// Creates the directory of a server, without data.
     fn new() -> Self {
         let programs = server_programs();
         let directory = tempfile::Builder::new().prefix("order-api-postgres-").tempdir().unwrap();
         let directory = directory.keep();
-        let as_root = is_root(&directory);
-        if as_root {
+        let is_root = is_root(&directory);
+        if is_root {
             chown(&directory, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
         }
-        // Random as the name is: another server on this machine does not know it.
+        // The name is random, so no other server on this machine has the same password.
         let password = directory.file_name().unwrap().to_str().unwrap().to_owned();
-        let mut server = Self { programs, directory, as_root, port: 0, password, keeper: None };
-        server.keeper = Some(server.keep());
+        let mut server = Self { programs, directory, is_root, port: 0, password, supervisor: None };
+        server.supervisor = Some(server.start_supervisor());
         server
     }
 
-    /// Makes a hot standby of this server and starts it.
+    /// Creates a hot standby of this server and starts it.
     #[must_use]
     pub fn start_standby(&self) -> Self {
         let mut standby = Self::new();
@@ -114,13 +110,13 @@ impl Server {
         standby
     }
 
-    /// Makes a primary of a standby.
+    /// Promotes a standby to a primary.
     pub fn promote(&self) {
         let output = self.pg_ctl(&["promote"]);
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// The address of a database on it, with the superuser's name and password.
+    /// The address of a database on this server, with the superuser's name and password.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         let Self { port, password, .. } = self;
@@ -132,50 +128,50 @@ impl Server {
         &self.password
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Stops it as an administrator does: sessions are cut off, what is committed is kept.
+    /// Stops it in fast mode, as an administrator does: sessions are closed, commits are kept.
     pub fn stop(&self) {
         let output = self.pg_ctl(&["stop", "-m", "fast"]);
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Makes it stand still: it keeps its connections and answers nothing, as long as the value
-    /// lives that this gives.
+    /// Suspends it: it keeps its connections and does not respond until the returned value is
+    /// dropped.
     #[must_use]
-    pub fn freeze(&self) -> Frozen {
-        let processes = self.halted_processes();
+    pub fn suspend(&self) -> Suspended {
+        let processes = self.suspend_postmaster();
         for pid in &processes {
             signal("STOP", pid);
         }
-        Frozen { processes }
+        Suspended { processes }
     }
 
-    /// Kills all its processes as `kill -9` does.
+    /// Kills all its processes with `SIGKILL`.
     ///
-    /// The first one alone would not do: the others notice its end a moment later, and finish
-    /// what they are at.
+    /// Killing the postmaster alone is not enough: its children notice its end a moment later, and
+    /// finish their work.
     pub fn kill(&self) {
-        let killed = self.halted_processes();
+        let killed = self.suspend_postmaster();
         for pid in &killed {
             signal("KILL", pid);
         }
         let dead = || killed.iter().all(|pid| is_dead(pid));
-        wait_for(PATIENCE, dead, || "its processes live on".to_owned());
-        // In a container nobody may bury the dead, and a new server takes a dead one for alive.
+        wait_for(TIMEOUT, dead, || "its processes do not end".to_owned());
+        // A container may not reap zombies, and a new server treats a zombie as a running server.
         fs::remove_file(self.pid_file()).unwrap();
     }
 
-    /// Starts it again, on the same port. After a kill it recovers first.
-    pub fn start_again(&self) {
-        wait_for(PATIENCE, || self.try_to_start(), || self.log());
+    /// Starts it after a stop or kill, on the same port. After a kill it recovers first.
+    pub fn restart(&self) {
+        wait_for(TIMEOUT, || self.try_to_start(), || self.log());
     }
 
-    /// Another program of PostgreSQL, such as `psql`, which finds this server.
+    /// A command for a client program of PostgreSQL, such as `psql`, which connects to this server.
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
@@ -183,7 +179,7 @@ impl Server {
         command
     }
 
-    /// By these variables libpq, and so every program of PostgreSQL, finds this server.
+    /// The variables by which libpq, and so every client program, connects to this server.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
@@ -194,32 +190,17 @@ impl Server {
         ]
     }
 
-    /// Gives the lifeline away: the server now lives as long as whoever holds this.
-    ///
-    /// # Panics
-    /// When it was given away before.
+    /// Returns the pipe that keeps the server running: it stops when the pipe is closed.
     #[must_use]
-    pub fn into_lifeline(mut self) -> ChildStdin {
-        let keeper = self.keeper.as_mut().expect("there is a keeper as long as the server lives");
-        keeper
-            .lifeline
-            .take()
-            .expect("a lifeline is given away once, because this takes the server")
+    pub fn into_liveness_pipe(mut self) -> ChildStdin {
+        let supervisor = self.supervisor.take().expect("every server has a supervisor");
+        supervisor.into_liveness_pipe()
     }
 
-    fn keep(&self) -> Keeper {
-        let mut process = self
-            .unprivileged("sh")
-            .args(["-c", KEEPER, "sh"])
-            .args([&self.programs, &self.directory])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Not in the group that Ctrl-C reaches, nor in the one that a test runner kills.
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        Keeper { lifeline: process.stdin.take(), process }
+    fn start_supervisor(&self) -> Supervisor {
+        let mut shell = self.unprivileged("sh");
+        shell.args(["-c", SUPERVISOR, "sh"]).args([&self.programs, &self.directory]);
+        Supervisor::start(&mut shell)
     }
 
     fn initialise(&self, settings: ServerSettings) {
@@ -244,7 +225,7 @@ impl Server {
         fs::write(&configuration, text + &added).unwrap();
     }
 
-    /// Between the look for a free port and its use somebody else may take it.
+    /// Another process may take a free port before this server uses it.
     fn start_on_a_free_port(&mut self) {
         for _ in 0..5 {
             let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -268,7 +249,7 @@ impl Server {
             .args(arguments)
             .args(["-w", "-t", "60", "-D"])
             .arg(self.data())
-            // The server inherits its output. A pipe would stay open as long as the server lives.
+            // The server inherits the output. A pipe would stay open as long as the server runs.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .output()
@@ -278,24 +259,24 @@ impl Server {
     fn unprivileged(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").stdin(Stdio::null());
-        if self.as_root {
+        if self.is_root {
             command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
         }
         command
     }
 
-    /// The first one, which is made to stand still, and then its children.
+    /// Suspends the postmaster, and returns it and its children.
     ///
-    /// While it runs it starts one for each connection that is opened, so that a list made earlier
-    /// may lack the one that goes on to answer.
-    fn halted_processes(&self) -> Vec<String> {
-        let first = fs::read_to_string(self.pid_file()).unwrap();
-        let first = first.lines().next().unwrap().to_owned();
-        signal("STOP", &first);
-        // The signal is on its way when `kill` returns.
-        wait_for(PATIENCE, || stands_still(&first), || "its first process goes on".to_owned());
-        let others = children(&first);
-        iter::once(first).chain(others).collect()
+    /// A running postmaster starts a child for each new connection, which an earlier list would
+    /// lack.
+    fn suspend_postmaster(&self) -> Vec<String> {
+        let postmaster = fs::read_to_string(self.pid_file()).unwrap();
+        let postmaster = postmaster.lines().next().unwrap().to_owned();
+        signal("STOP", &postmaster);
+        // The signal may not have arrived when `kill` returns.
+        wait_for(TIMEOUT, || is_stopped(&postmaster), || "the postmaster does not stop".to_owned());
+        let others = children(&postmaster);
+        iter::once(postmaster).chain(others).collect()
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -311,36 +292,25 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let Some(Keeper { mut process, lifeline }) = self.keeper.take() else { return };
-        // Where the lifeline was given away, somebody else decides.
-        if let Some(lifeline) = lifeline {
-            drop(lifeline);
-            let _ = process.wait();
-        }
-    }
-}
-
-/// Waits until something is so, and fails when that takes too long.
+/// Waits until a condition is true, and panics with `failure` after the timeout.
 pub fn wait_for(
-    patience: Duration,
+    timeout: Duration,
     mut condition: impl FnMut() -> bool,
-    what_is_wrong: impl Fn() -> String,
+    failure: impl Fn() -> String,
 ) {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     while !condition() {
-        assert!(Instant::now() < deadline, "{}", what_is_wrong());
+        assert!(Instant::now() < deadline, "{}", failure());
         sleep(Duration::from_millis(50));
     }
 }
 
-/// Whether this process, which has made a directory, runs as root.
+/// Whether this process, which owns the directory, runs as root.
 pub(crate) fn is_root(directory: &Path) -> bool {
     fs::metadata(directory).unwrap().uid() == 0
 }
 
-/// A process that has ended by itself meanwhile needs no signal.
+/// Sends a signal to a process, if it has not ended meanwhile.
 pub(crate) fn signal(name: &str, pid: &str) {
     let kill = format!("kill -{name} {pid} 2>/dev/null || true");
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -357,12 +327,12 @@ fn children(pid: &str) -> Vec<String> {
         .collect()
 }
 
-/// Gone, or waiting to be buried.
+/// Whether a process has ended. A zombie has.
 fn is_dead(pid: &str) -> bool {
     state(pid).is_none_or(|state| state == 'Z')
 }
 
-fn stands_still(pid: &str) -> bool {
+fn is_stopped(pid: &str) -> bool {
     state(pid).is_none_or(|state| matches!(state, 'T' | 'Z'))
 }
 
@@ -386,11 +356,11 @@ mod on_postgres {
     use crate::Session;
 
     #[test]
-    fn frozen_server_answers_no_connection() {
+    fn suspended_server_answers_no_connection() {
         let server = Server::start(ServerSettings::Fast);
-        let (over, answers) = (AtomicBool::new(false), AtomicU64::new(0));
-        let ask = || {
-            while !over.load(Relaxed) {
+        let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+        let query = || {
+            while !done.load(Relaxed) {
                 let mut session = Session::open(&server.url("postgres"));
                 for _ in 0..100 {
                     session.execute("SELECT 1");
@@ -401,19 +371,19 @@ mod on_postgres {
         };
         std::thread::scope(|scope| {
             for _ in 0..24 {
-                scope.spawn(ask);
+                scope.spawn(query);
             }
             for round in 0..20 {
-                wait_for(PATIENCE, || answers.swap(0, Relaxed) > 0, || "no answer".to_owned());
-                let frozen = server.freeze();
-                // What was under way has arrived by then.
+                wait_for(TIMEOUT, || answers.swap(0, Relaxed) > 0, || "no answer".to_owned());
+                let suspended = server.suspend();
+                // Results in flight have arrived by then.
                 sleep(Duration::from_millis(50));
                 let before = answers.load(Relaxed);
                 sleep(Duration::from_millis(100));
                 let after = answers.load(Relaxed);
-                drop(frozen);
-                over.store(round == 19 || after != before, Relaxed);
-                assert_eq!(after, before, "answers while all stand still, round {round}");
+                drop(suspended);
+                done.store(round == 19 || after != before, Relaxed);
+                assert_eq!(after, before, "answers while suspended, round {round}");
             }
         });
     }

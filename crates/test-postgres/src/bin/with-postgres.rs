@@ -1,8 +1,8 @@
-//! `with-postgres COMMAND [ARGUMENT…]`: runs a command with a PostgreSQL of its own.
+//! `with-postgres [--durable] COMMAND [ARGUMENT…]`: runs a command with a new PostgreSQL server.
 //!
-//! The command finds it by `TEST_DATABASE_URL`, and `psql` and its like by `PGHOST` and so on.
-//! Where `TEST_DATABASE_URL` is set already, the command just runs. With `--durable` first the
-//! server writes as safely as PostgreSQL does by default; without, fast.
+//! The command receives the server's address in `TEST_DATABASE_URL`, and client programs such as
+//! `psql` in `PGHOST` and so on. If `TEST_DATABASE_URL` is set already, no server is started.
+//! `--durable` starts the server with PostgreSQL's default durability instead of a faster one.
 
 use std::{env, os::unix::process::CommandExt, process::Command};
 
@@ -24,8 +24,8 @@ fn main() {
     let mut command = Command::new(program);
     command.args(arguments).env("TEST_DATABASE_URL", server.url("postgres"));
     command.envs(server.environment());
-    // This process becomes the command, so that signals reach it. What keeps the server alive
-    // must outlive that, and only the standard streams do: it becomes the standard input.
-    let failed = command.stdin(server.into_lifeline()).exec();
+    // This process becomes the command, so that signals reach it. The pipe that keeps the server
+    // running must survive that, as only the standard streams do: it becomes the standard input.
+    let failed = command.stdin(server.into_liveness_pipe()).exec();
     panic!("{}: {failed}", program.display());
 }

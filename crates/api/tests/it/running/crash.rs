@@ -145,7 +145,7 @@ fn acknowledged_changes_survive_kill_9_of_the_database() {
             let load = scope.spawn(|| work(&service, round, &stop));
             thread::sleep(Duration::from_millis(300 + round * 97 % 600));
             server.kill();
-            server.start_again();
+            server.restart();
             service.client.wait_for_database();
             drop(until);
             intents.extend(load.join().unwrap());

@@ -71,7 +71,7 @@ fn slow_database_leaves_changes_unknown_and_fails_reads() {
     let service = Process::start(&fixture);
     let client = service.client.problem_json();
     let id = client.place();
-    let frozen = server.freeze();
+    let suspended = server.suspend();
 
     let read = client.get("/orders?page=1&limit=1");
     let placed = client.post(None).unwrap();
@@ -85,7 +85,7 @@ fn slow_database_leaves_changes_unknown_and_fails_reads() {
         );
     }
     // A retry with the key settles the outcome.
-    drop(frozen);
+    drop(suspended);
     client.wait_for_database();
     assert_eq!(client.take(id, Some("key")).unwrap().status, 200);
 }

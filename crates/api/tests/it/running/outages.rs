@@ -79,7 +79,7 @@ fn ten_second_database_outage_leaves_nothing_stale() {
     let health = service.client.get("/healthcheck");
     assert_eq!(health.status, 200, "the service runs without its database");
 
-    server.start_again();
+    server.restart();
     let is_connected = || service.client.post(None).unwrap().status == 200;
     wait_for(Duration::from_secs(30), is_connected, || "the service does not reconnect".to_owned());
     let after = work_for(&service, Duration::from_secs(2));

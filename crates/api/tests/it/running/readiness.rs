@@ -59,14 +59,14 @@ fn database_loss_and_recovery_are_noticed_in_time() {
         thread::sleep(Duration::from_millis(700));
         assert!(!is_ready(client));
     }
-    server.start_again();
+    server.restart();
     wait_until_ready_is(true, client);
 
     // The server keeps its connections and does not respond.
-    let frozen = server.freeze();
+    let suspended = server.suspend();
     wait_until_ready_is(false, client);
     thread::sleep(Duration::from_secs(4));
-    drop(frozen);
+    drop(suspended);
     wait_until_ready_is(true, client);
 
     // Logged once for each change, not for each check.

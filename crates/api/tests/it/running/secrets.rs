@@ -64,10 +64,10 @@ fn failures_reveal_no_secret_anywhere() {
     record(format!("{:?}", client.get("/readyz")));
     session().execute(&format!("ALTER ROLE marked PASSWORD '{PASSWORD}'"));
     client.wait_for_database();
-    let frozen = server.freeze();
+    let suspended = server.suspend();
     record(format!("{:?}", client.problem_json().post(None)));
     record(format!("{:?}", client.get("/readyz")));
-    drop(frozen);
+    drop(suspended);
     client.wait_for_database();
     fixture.database().session().execute("DELETE FROM __diesel_schema_migrations");
     record(format!("{:?}", client.get("/readyz")));

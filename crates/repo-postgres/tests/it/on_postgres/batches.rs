@@ -200,7 +200,7 @@ async fn full_queues_reject_immediately_and_change_nothing() {
     let info = order_repo_postgres::ConnectionInfo::parse(&database.url()).unwrap();
     let repo = Arc::new(PgOrderRepo::open(&info, 2.try_into().unwrap()).unwrap());
     let free = place(&repo, new_order(1)).await.id;
-    let frozen = server.freeze();
+    let suspended = server.suspend();
     let began = Instant::now();
     let limit = Duration::from_secs(4);
     let placements = call_all(&repo, 0..CALLS, |repo, n| async move {
@@ -217,7 +217,7 @@ async fn full_queues_reject_immediately_and_change_nothing() {
     for rejected in [placements.count(), takes.count()] {
         assert!((500..5_000).contains(&rejected), "{rejected} of {CALLS}");
     }
-    drop(frozen);
+    drop(suspended);
     // Requests that were dropped in the queue have not happened, and the queues have room again.
     place(&repo, new_order(2)).await;
     let placed = database.session().number("SELECT count(*) FROM orders");

@@ -75,7 +75,7 @@ async fn restarted_server_leaves_no_stale_connection() {
         assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
         // Two waits of 3 s.
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-        server.start_again();
+        server.restart();
         // The pool tries by itself, once a second at least.
         let deadline = Instant::now() + Duration::from_secs(30);
         while repo.find(first.id).await.is_err() {
@@ -161,7 +161,7 @@ async fn unresponsive_server_is_reported_in_time() {
     let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
     let free = place(&repo, new_order(1)).await.id;
     tokio::join!(repo.list(newest()), repo.list(newest())).0.unwrap();
-    let frozen = server.freeze();
+    let suspended = server.suspend();
     let began = Instant::now();
     let take = take_with_key(free, "key");
     let (taken, found) = tokio::join!(repo.take(take.clone()), repo.find(free));
@@ -171,7 +171,7 @@ async fn unresponsive_server_is_reported_in_time() {
     let placed = repo.place(new_order(2)).await;
     assert!(matches!(placed, Err(RepoError::Overloaded)), "{placed:?}");
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    drop(frozen);
+    drop(suspended);
     // The first take goes on when the server does. The repeat is the same take, whoever is first.
     let again = loop {
         match repo.take(take.clone()).await.unwrap() {

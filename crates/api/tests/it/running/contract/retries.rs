@@ -246,7 +246,7 @@ fn failed_request_leaves_its_key_free() {
     server.stop();
     assert_eq!(error_code(client, &with_key(place_from(["1", "1"]), "key")), "storage_unavailable");
     assert_eq!(error_code(client, &with_key(take(order), "key")), "storage_unavailable");
-    server.start_again();
+    server.restart();
     client.wait_for_database();
     expect_success(client, &with_key(place(), "key"), false);
     expect_success(client, &with_key(take(order), "key"), false);

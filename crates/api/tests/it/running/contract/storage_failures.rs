@@ -45,7 +45,7 @@ fn storage_unavailable_is_400_or_503_and_changes_nothing() {
     }
     assert_eq!(service.client.get("/healthcheck").status, 200);
 
-    server.start_again();
+    server.restart();
     service.client.wait_for_database();
     assert_eq!(Snapshot::of(&service.client), before);
 }
