@@ -18,7 +18,7 @@ use order_repo_postgres::PgOrderRepo;
 use order_test_postgres::{Server, ServerSettings, Session, TestDb};
 use tokio::{task::JoinSet, time::timeout};
 
-use super::fixture::{Fixture, key, keyed, new_order, newest, place, take_without_key};
+use super::fixture::{Fixture, key, keyed, new_order, newest, open, place, take_without_key};
 
 /// A fixture with a session that locks its orders, and one that closes connections.
 struct Disconnectable {
@@ -197,8 +197,7 @@ async fn full_queues_reject_immediately_and_change_nothing() {
     const CALLS: u16 = 10_000;
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let info = order_repo_postgres::ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = Arc::new(PgOrderRepo::open(&info, 2.try_into().unwrap()).unwrap());
+    let repo = Arc::new(open(&database.url(), 2));
     let free = place(&repo, new_order(1)).await.id;
     let suspended = server.suspend();
     let began = Instant::now();

@@ -1,24 +1,23 @@
-//! Connections that are cut off, servers that stop, start again, and become read-only.
+//! Closed connections, and servers that stop, restart, do not respond or become read-only.
 
 use std::{
-    num::NonZero,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use order_domain::{OrderRepo, RepoError, TakeOutcome};
-use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
+use order_repo_postgres::PgOrderRepo;
 use order_test_postgres::{Server, ServerSettings, TestDb, wait_for};
 
 use super::fixture::{
-    Fixture, key, keyed, new_order, newest, place, take_with_key, take_without_key,
+    Fixture, key, keyed, new_order, newest, open, place, take_with_key, take_without_key,
 };
 
-/// And waits until they are gone.
-const CUT_OTHERS_OFF: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+/// Closes the connections of other sessions, and waits until they are closed.
+const CLOSE_OTHERS: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
                               WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-/// Opens connections, all at the same time, so that later ones find them in the pool.
+/// Uses all connections at the same time, so that the pool opens them.
 async fn warm_up(repo: &Arc<PgOrderRepo>) {
     let calls: Vec<_> = (0..32)
         .map(|_| {
@@ -37,19 +36,19 @@ async fn connections_closed_by_the_server_fail_no_call() {
     let repo = Arc::new(fixture.open());
     for n in 0..10 {
         warm_up(&repo).await;
-        fixture.raw().execute(CUT_OTHERS_OFF);
-        // Each kind of call comes first once.
+        fixture.raw().execute(CLOSE_OTHERS);
+        // Each kind of call is the first in turn.
         let id = match n % 3 {
             0 => place(&repo, new_order(n)).await.id,
             1 => place(&repo, keyed(n, &format!("key-{n}"))).await.id,
             _ => {
                 let id = place(&repo, new_order(n)).await.id;
-                fixture.raw().execute(CUT_OTHERS_OFF);
+                fixture.raw().execute(CLOSE_OTHERS);
                 assert_eq!(repo.take(take_without_key(id)).await.unwrap(), TakeOutcome::Taken);
                 id
             }
         };
-        fixture.raw().execute(CUT_OTHERS_OFF);
+        fixture.raw().execute(CLOSE_OTHERS);
         assert!(repo.find(id).await.unwrap().is_some());
     }
 }
@@ -58,8 +57,7 @@ async fn connections_closed_by_the_server_fail_no_call() {
 async fn restarted_server_leaves_no_stale_connection() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let info = ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(8).unwrap()).unwrap());
+    let repo = Arc::new(open(&database.url(), 8));
     let first = place(&repo, keyed(1, "key")).await;
     for kill in [false, true] {
         warm_up(&repo).await;
@@ -97,9 +95,9 @@ async fn connection_that_became_read_only_is_replaced() {
         let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {on}");
         fixture.database.server().execute(&set);
     };
-    // The pool is full of connections that say no; new ones may write.
+    // The connections of the pool are read-only; new ones may write.
     read_only(true);
-    fixture.raw().execute(CUT_OTHERS_OFF);
+    fixture.raw().execute(CLOSE_OTHERS);
     warm_up(&repo).await;
     read_only(false);
     for n in 0..20 {
@@ -108,19 +106,19 @@ async fn connection_that_became_read_only_is_replaced() {
     }
 
     read_only(true);
-    fixture.raw().execute(CUT_OTHERS_OFF);
+    fixture.raw().execute(CLOSE_OTHERS);
     let outcome = repo.place(new_order(1)).await;
     assert!(matches!(outcome, Err(RepoError::Refused(_))), "{outcome:?}");
-    assert_eq!(repo.list(newest()).await.unwrap().len(), 10, "reading goes on");
+    assert_eq!(repo.list(newest()).await.unwrap().len(), 10, "reads continue");
 }
 
-/// The statement is under way when its connection dies, so nobody can know.
+/// The statement is in flight when its connection is closed, so its outcome is unknown.
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
     let free = place(&repo, new_order(1)).await.id;
-    // Both wait for this lock, for at most 2 s.
+    // The calls wait at most 2 s for this lock.
     let mut other = fixture.raw();
     other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let calls = {
@@ -145,20 +143,19 @@ async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
     let taken = calls.1.await.unwrap();
     assert!(matches!(taken, Err(RepoError::OutcomeUnknown(_))), "{taken:?}");
     other.execute("COMMIT");
-    assert!(calls.2.await.unwrap().unwrap().is_some(), "it reads once more");
+    assert!(calls.2.await.unwrap().unwrap().is_some(), "the read is repeated");
 
-    // A retry settles it.
+    // A retry settles the outcome.
     place(&repo, keyed(2, "key")).await;
     assert_eq!(repo.take(take_without_key(free)).await.unwrap(), TakeOutcome::Taken);
 }
 
-/// It keeps its connections, so nothing but time tells.
+/// The server keeps its connections, so only a timeout detects this.
 #[tokio::test(flavor = "multi_thread")]
 async fn unresponsive_server_is_reported_in_time() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let info = ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
+    let repo = open(&database.url(), 2);
     let free = place(&repo, new_order(1)).await.id;
     tokio::join!(repo.list(newest()), repo.list(newest())).0.unwrap();
     let suspended = server.suspend();
@@ -167,16 +164,16 @@ async fn unresponsive_server_is_reported_in_time() {
     let (taken, found) = tokio::join!(repo.take(take.clone()), repo.find(free));
     assert!(matches!(taken, Err(RepoError::OutcomeUnknown(_))), "{taken:?}");
     assert!(matches!(found, Err(RepoError::Unavailable(_))), "{found:?}");
-    // No connection is left for writes.
+    // The only connection for writes is in use.
     let placed = repo.place(new_order(2)).await;
     assert!(matches!(placed, Err(RepoError::Overloaded)), "{placed:?}");
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     drop(suspended);
-    // The first take goes on when the server does. The repeat is the same take, whoever is first.
+    // The first take continues with the server. The retry is the same take, whichever is first.
     let again = loop {
         match repo.take(take.clone()).await.unwrap() {
             TakeOutcome::Busy => {}
-            known => break known,
+            outcome => break outcome,
         }
     };
     assert!(matches!(again, TakeOutcome::Taken | TakeOutcome::Replayed), "{again:?}");
@@ -198,13 +195,12 @@ async fn locked_table_is_unavailable_in_time_and_unchanged() {
     assert_eq!(repo.take(take_without_key(free)).await.unwrap(), TakeOutcome::Taken);
 }
 
-/// The time in the queue counts: they wait together, not one after the other.
+/// The time in the queue counts: the calls wait at the same time, not one after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn queued_calls_fail_together_while_the_server_is_down() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let info = ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(1).unwrap()).unwrap());
+    let repo = Arc::new(open(&database.url(), 1));
     let id = place(&repo, new_order(1)).await.id;
     server.stop();
     let began = Instant::now();
@@ -217,14 +213,14 @@ async fn queued_calls_fail_together_while_the_server_is_down() {
     for call in calls {
         assert!(matches!(call.await.unwrap(), Err(RepoError::Unavailable(_))));
     }
-    // In turn the third would already have to wait for 9 s.
+    // In sequence, the third call would wait 9 s.
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queued_calls_are_served_by_a_slow_server() {
     let fixture = Fixture::new();
-    let repo = Arc::new(PgOrderRepo::open(&fixture.info(), NonZero::new(1).unwrap()).unwrap());
+    let repo = Arc::new(open(&fixture.database.url(), 1));
     fixture.raw().execute(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
              PERFORM pg_sleep(1); RETURN NEW; END $$; \
@@ -241,7 +237,8 @@ async fn queued_calls_are_served_by_a_slow_server() {
     }
 }
 
-/// Whatever the database is set to. That a standby has applied it stays the operator's choice.
+/// This holds for every setting of the database. The operator decides whether a standby must have
+/// applied a commit.
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_change_is_on_the_disk() {
     let fixture = Fixture::new();
@@ -261,16 +258,12 @@ async fn acknowledged_change_is_on_the_disk() {
     }
 }
 
-/// A session without a setting of its own takes over what the server is set to later.
+/// A session that does not set the level itself would adopt the reloaded one.
 #[tokio::test(flavor = "multi_thread")]
 async fn reload_does_not_lower_the_durability_of_open_connections() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let repo = PgOrderRepo::open(
-        &ConnectionInfo::parse(&database.url()).unwrap(),
-        NonZero::new(1).unwrap(),
-    );
-    let repo = repo.unwrap();
+    let repo = open(&database.url(), 1);
     place(&repo, new_order(1)).await;
     database.server().execute("ALTER SYSTEM SET synchronous_commit = off");
     database.server().execute("SELECT pg_reload_conf()");
@@ -280,13 +273,11 @@ async fn reload_does_not_lower_the_durability_of_open_connections() {
 }
 
 async fn setting_of(database: &TestDb, name: &str) -> String {
-    let info = ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = PgOrderRepo::open(&info, NonZero::new(8).unwrap()).unwrap();
+    let repo = open(&database.url(), 8);
     setting_seen_by(&repo, database, name).await
 }
 
-/// A setting of the repository's own sessions. It shows only from inside, so one of its
-/// statements is made to record it.
+/// A setting in the sessions of the repository. Only these can read it, so a trigger records it.
 async fn setting_seen_by(repo: &PgOrderRepo, database: &TestDb, name: &str) -> String {
     let mut raw = database.session();
     raw.execute(

@@ -9,7 +9,7 @@ pub(crate) use order_conformance::repo::fixtures::{
 };
 use order_conformance::repo::{Dialect, RepoFixture, SqlFixture, SqlSession};
 use order_domain::{NewOrder, OrderRepo, PlaceOutcome, PlacedOrder};
-use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
+use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{Session, TestDb};
 
 pub(crate) struct Fixture {
@@ -30,7 +30,7 @@ impl Fixture {
     }
 
     pub(crate) fn open(&self) -> PgOrderRepo {
-        PgOrderRepo::open(&self.info(), NonZero::new(8).unwrap()).unwrap()
+        open(&self.database.url(), 8)
     }
 
     /// A session of another program.
@@ -113,6 +113,15 @@ impl SqlFixture for Fixture {
             rejected: &[],
         }
     }
+}
+
+/// Opens the database at an address, with a number of connections.
+pub(crate) fn open(url: &str, connections: u32) -> PgOrderRepo {
+    try_open(url, connections).unwrap()
+}
+
+pub(crate) fn try_open(url: &str, connections: u32) -> Result<PgOrderRepo, OpenError> {
+    PgOrderRepo::open(&ConnectionInfo::parse(url).unwrap(), NonZero::new(connections).unwrap())
 }
 
 pub(crate) async fn place(repo: &PgOrderRepo, order: NewOrder) -> PlacedOrder {

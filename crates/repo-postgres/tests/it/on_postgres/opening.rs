@@ -3,7 +3,6 @@
 use std::{
     env,
     net::TcpListener,
-    num::NonZero,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use order_domain::{OrderRepo, TakeOutcome};
 use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{Server, ServerSettings, TestDb};
 
-use super::fixture::{Fixture, keyed, new_order, newest, place, take_without_key};
+use super::fixture::{Fixture, keyed, new_order, newest, open, place, take_without_key};
 
 fn migrate(url: &str) -> Result<(), OpenError> {
     PgOrderRepo::migrate(&ConnectionInfo::parse(url).unwrap())
@@ -105,8 +104,7 @@ async fn silent_host_is_skipped_for_the_next() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server::start(ServerSettings::Fast);
     let url = server.url("orders").replace('@', &format!("@{},", silent.local_addr().unwrap()));
-    let info = ConnectionInfo::parse(&url).unwrap();
-    let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
+    let repo = open(&url, 2);
     // Each connection waits 2 s for the first host, and a call waits 3 s for a connection. On a
     // busy machine a second call may be needed.
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -142,8 +140,7 @@ async fn role_without_ownership_can_serve_but_not_migrate() {
          GRANT SELECT ON __diesel_schema_migrations TO clerk; \
          GRANT USAGE ON SEQUENCE orders_id_seq TO clerk",
     );
-    let info = ConnectionInfo::parse(&clerk).unwrap();
-    let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
+    let repo = open(&clerk, 2);
     let id = place(&repo, keyed(1, "key")).await.id;
     assert_eq!(repo.take(take_without_key(id)).await.unwrap(), TakeOutcome::Taken);
 }
@@ -187,8 +184,7 @@ async fn writable_host_of_several_is_used() {
         standby.port(),
         leader.port()
     );
-    let info = ConnectionInfo::parse(&url).unwrap();
-    let repo = PgOrderRepo::open(&info, NonZero::new(2).unwrap()).unwrap();
+    let repo = open(&url, 2);
     place(&repo, new_order(1)).await;
     let mut session = order_test_postgres::Session::open(&leader.url("orders"));
     assert_eq!(session.number("SELECT count(*) FROM orders"), 1);

@@ -1,8 +1,6 @@
-//! Connection poolers between the repository and its server: which are accepted, and that the
-//! others never lead to a wrong response.
+//! Connection poolers before the server: those that share sessions are rejected.
 
 use std::{
-    num::NonZero,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,14 +14,10 @@ use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{PgBouncer, PoolMode, Server, ServerSettings, Session, TestDb};
 use rstest::rstest;
 
-use super::fixture::{keyed, new_order, newest, place, take_without_key};
+use super::fixture::{keyed, new_order, newest, open, place, take_without_key, try_open};
 
-/// A generous bound for what the pool does by itself.
+/// A generous limit for what the pool does in the background.
 const NOTICED_WITHIN: Duration = Duration::from_mins(1);
-
-fn open(url: &str) -> Result<PgOrderRepo, OpenError> {
-    PgOrderRepo::open(&ConnectionInfo::parse(url).unwrap(), NonZero::new(10).unwrap())
-}
 
 /// A server, and a migrated database on it.
 fn server() -> (Server, TestDb) {
@@ -42,18 +36,18 @@ async fn until<F: AsyncFnMut() -> bool>(mut condition: F, failure: &str) {
 
 #[track_caller]
 fn assert_is_rejected(url: &str) {
-    let error = open(url).map(drop).unwrap_err();
+    let error = try_open(url, 10).map(drop).unwrap_err();
     assert!(matches!(error, OpenError::SharedSession(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("session mode") && !text.contains('\n'), "{text}");
 }
 
-/// It allows as many sessions as docs/operations.md says: one more than the repository keeps.
+/// The pooler allows the sessions that docs/operations.md requires: one more than the pool.
 #[tokio::test(flavor = "multi_thread")]
 async fn pooler_in_session_mode_serves_every_call() {
     let (server, database) = server();
     let pooler = PgBouncer::start(&server, PoolMode::Session, 11);
-    let repo = Arc::new(open(&pooler.url(database.name())).unwrap());
+    let repo = Arc::new(open(&pooler.url(database.name()), 10));
     let calls: Vec<_> = (0..64)
         .map(|n| {
             let repo = Arc::clone(&repo);
@@ -79,7 +73,7 @@ fn missing_database_is_created_through_a_pooler() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let pooler = PgBouncer::start(&server, PoolMode::Session, 4);
-    drop(open(&pooler.url(database.name())).unwrap());
+    drop(open(&pooler.url(database.name()), 10));
     assert!(database.exists());
 }
 
@@ -94,7 +88,7 @@ fn pooler_that_shares_sessions_is_rejected(
     assert_is_rejected(&pooler.url("missing"));
 }
 
-/// Other clients of the pooler may by chance leave each connection the session that it had before.
+/// By chance, other clients of the pooler may leave each connection its earlier session.
 #[test]
 fn busy_pooler_in_transaction_mode_is_rejected() {
     let (server, database) = server();
@@ -117,12 +111,12 @@ fn busy_pooler_in_transaction_mode_is_rejected() {
     });
 }
 
-/// A standby sends no messages, so that the settings of the sessions have to tell.
+/// A standby sends no notifications, so only the settings of the sessions can be verified.
 #[test]
 fn pooler_in_transaction_mode_before_a_standby_is_rejected() {
     let (server, database) = server();
     let standby = server.start_standby();
-    assert!(open(&standby.url(database.name())).is_ok());
+    drop(open(&standby.url(database.name()), 10));
     let pooler = PgBouncer::start(&standby, PoolMode::Transaction, 4);
     assert_is_rejected(&pooler.url(database.name()));
 }
@@ -131,7 +125,7 @@ fn pooler_in_transaction_mode_before_a_standby_is_rejected() {
 async fn pooler_restarted_in_transaction_mode_serves_no_call() {
     let (server, database) = server();
     let mut pooler = PgBouncer::start(&server, PoolMode::Session, 20);
-    let repo = open(&pooler.url(database.name())).unwrap();
+    let repo = open(&pooler.url(database.name()), 10);
     let id = place(&repo, new_order(1)).await.id;
 
     pooler.restart(PoolMode::Transaction);
@@ -151,12 +145,12 @@ async fn pooler_restarted_in_transaction_mode_serves_no_call() {
     assert_eq!(repo.list(newest()).await.unwrap().len(), 1, "nothing was placed");
 }
 
-/// Such a change keeps the connections, so that they notice it only in use.
+/// The change keeps the connections, so only their use detects it.
 #[tokio::test(flavor = "multi_thread")]
 async fn pooler_reloaded_in_transaction_mode_is_noticed() {
     let (server, database) = server();
     let pooler = PgBouncer::start(&server, PoolMode::Session, 20);
-    let repo = Arc::new(open(&pooler.url(database.name())).unwrap());
+    let repo = Arc::new(open(&pooler.url(database.name()), 10));
     place(&repo, new_order(1)).await;
 
     pooler.reload(PoolMode::Transaction);

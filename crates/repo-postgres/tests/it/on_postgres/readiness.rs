@@ -1,7 +1,6 @@
-//! Databases that respond and reject every change: standbys, settings, missing privileges.
+//! Databases that respond but reject every change: standbys, settings, missing privileges.
 
 use std::{
-    num::NonZero,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,14 +11,10 @@ use order_test_postgres::{Server, ServerSettings, Session, TestDb};
 use rstest::rstest;
 use tokio::time::sleep;
 
-use super::fixture::{Fixture, key, keyed, new_order, newest, place, take_without_key};
+use super::fixture::{Fixture, key, keyed, new_order, newest, open, place, take_without_key};
 
-/// A generous bound for what takes a second or two.
+/// A generous limit for what takes a second or two.
 const NOTICED_WITHIN: Duration = Duration::from_mins(1);
-
-fn open(url: &str) -> PgOrderRepo {
-    PgOrderRepo::open(&ConnectionInfo::parse(url).unwrap(), NonZero::new(8).unwrap()).unwrap()
-}
 
 async fn until(expected: StoreStatus, repo: &PgOrderRepo) {
     let deadline = Instant::now() + NOTICED_WITHIN;
@@ -47,22 +42,22 @@ async fn statuses(repo: &PgOrderRepo) -> Vec<StoreStatus> {
 async fn standby_is_read_only_until_it_is_promoted() {
     let primary = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&primary);
-    let id = place(&open(&database.url()), new_order(1)).await.id;
+    let id = place(&open(&database.url(), 8), new_order(1)).await.id;
     let standby = primary.start_standby();
 
-    let repo = open(&standby.url(database.name()));
+    let repo = open(&standby.url(database.name()), 8);
     assert_eq!(repo.check().await.unwrap(), StoreStatus::ReadOnly);
     let outcome = repo.place(new_order(2)).await;
     assert!(matches!(outcome, Err(RepoError::Refused(_))), "{outcome:?}");
     assert_eq!(statuses(&repo).await, [StoreStatus::ReadOnly]);
-    assert!(repo.find(id).await.unwrap().is_some(), "reads go on");
+    assert!(repo.find(id).await.unwrap().is_some(), "reads continue");
 
     standby.promote();
     until(StoreStatus::Ready, &repo).await;
     place(&repo, new_order(3)).await;
 }
 
-/// What sets a database read-only, and what its sessions receive then.
+/// The level at which a database is set read-only.
 #[derive(Clone, Copy, Debug)]
 enum Level {
     Server,
@@ -96,19 +91,19 @@ async fn database_that_is_set_read_only_is_reported(
 ) {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let repo = open(&database.url());
+    let repo = open(&database.url(), 8);
     place(&repo, new_order(1)).await;
 
-    // With the connections that are open.
+    // With open connections.
     level.set(&database, "on");
     until(StoreStatus::ReadOnly, &repo).await;
-    // With new ones.
-    let repo = open(&database.url());
+    // With new connections.
+    let repo = open(&database.url(), 8);
     assert_eq!(statuses(&repo).await, [StoreStatus::ReadOnly]);
     let outcome = repo.place(new_order(2)).await;
     assert!(matches!(outcome, Err(RepoError::Refused(_))), "{outcome:?}");
     assert_eq!(statuses(&repo).await, [StoreStatus::ReadOnly]);
-    assert_eq!(repo.list(newest()).await.unwrap().len(), 1, "reads go on");
+    assert_eq!(repo.list(newest()).await.unwrap().len(), 1, "reads continue");
 
     level.set(&database, undo);
     until(StoreStatus::Ready, &repo).await;
@@ -121,12 +116,12 @@ async fn setting_of_the_address_precedes_that_of_the_database() {
     fixture.open();
     Level::Database.set(&fixture.database, "on");
     let option = "?options=-c%20default_transaction_read_only%3Doff";
-    let repo = open(&format!("{}{option}", fixture.database.url()));
+    let repo = open(&format!("{}{option}", fixture.database.url()), 8);
     assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready);
     place(&repo, new_order(1)).await;
 }
 
-/// A check reads no table of orders.
+/// The check reads no table of orders.
 #[tokio::test(flavor = "multi_thread")]
 async fn locked_tables_do_not_hold_up_the_check() {
     let fixture = Fixture::new();
@@ -152,7 +147,7 @@ async fn missing_migrations_are_reported() {
     }
 }
 
-/// All that a role needs, column by column.
+/// All privileges that a role needs, with their columns.
 const PRIVILEGES: [(&str, &str, &[&str]); 8] = [
     (
         "SELECT",
@@ -194,7 +189,7 @@ const PRIVILEGES: [(&str, &str, &[&str]); 8] = [
     ("USAGE", "SEQUENCE orders_id_seq", &[]),
 ];
 
-/// Each privilege as a statement names it.
+/// Each privilege, as it is written in a statement.
 fn privileges() -> Vec<(String, &'static str)> {
     let each = PRIVILEGES.into_iter().flat_map(|(privilege, relation, columns)| {
         let of_columns = columns.iter().map(move |column| format!("{privilege} ({column})"));
@@ -226,8 +221,8 @@ async fn role_is_ready_with_exactly_the_privileges_it_needs() {
          GRANT SELECT ON __diesel_schema_migrations TO clerk",
     );
     let clerk = format!("clerk:clerk-password@127.0.0.1:{}", server.port());
-    let repo = open(&format!("postgres://{clerk}/{}", database.name()));
-    assert_eq!(repo.check().await.unwrap(), StoreStatus::ReadOnly, "it may do nothing");
+    let repo = open(&format!("postgres://{clerk}/{}", database.name()), 8);
+    assert_eq!(repo.check().await.unwrap(), StoreStatus::ReadOnly, "it has no privilege");
 
     let change = |owner: &mut Session, verb: &str, to: &str, (privilege, relation): &(_, _)| {
         owner.execute(&format!("{verb} {privilege} ON {relation} {to} clerk"));
@@ -253,25 +248,25 @@ async fn role_is_ready_with_exactly_the_privileges_it_needs() {
          REVOKE ALL ON SEQUENCE orders_id_seq FROM clerk; \
          GRANT UPDATE ON SEQUENCE orders_id_seq TO clerk",
     );
-    assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready, "of whole tables");
+    assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready, "privileges on whole tables");
     every_call(&repo, 1000).await.unwrap();
 
     for table in ["orders", "placement_keys"] {
         owner.execute(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"));
-        assert_eq!(repo.check().await.unwrap(), StoreStatus::ReadOnly, "no policy for {table}");
+        assert_eq!(repo.check().await.unwrap(), StoreStatus::ReadOnly, "{table} without a policy");
         owner.execute(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"));
         assert_eq!(repo.check().await.unwrap(), StoreStatus::Ready, "{table}");
     }
 }
 
-/// A take is rejected on a standby, and the connections that are replaced for that are good.
+/// A rejected take invalidates connections of a standby that are valid.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_changes_leave_the_status_of_a_standby_correct() {
     let primary = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&primary);
-    let id = place(&open(&database.url()), new_order(1)).await.id;
+    let id = place(&open(&database.url(), 8), new_order(1)).await.id;
     let standby = primary.start_standby();
-    let repo = Arc::new(open(&standby.url(database.name())));
+    let repo = Arc::new(open(&standby.url(database.name()), 8));
     for _ in 0..10 {
         let (taken, status) = tokio::join!(repo.take(take_without_key(id)), repo.check());
         assert!(matches!(taken, Err(RepoError::Refused(_))), "{taken:?}");

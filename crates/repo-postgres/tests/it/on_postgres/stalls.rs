@@ -1,13 +1,12 @@
-//! Writes that wait for something, while reads go on: a standby, a lock.
+//! Writes that wait for a standby or a lock do not delay reads.
 
 use std::{
-    num::NonZero,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use order_domain::{OrderRepo, Readiness, RepoError, StoreStatus};
-use order_repo_postgres::{ConnectionInfo, PgOrderRepo};
+use order_repo_postgres::PgOrderRepo;
 use order_test_postgres::{Server, ServerSettings, Session, TestDb};
 use rstest::rstest;
 use tokio::{
@@ -15,18 +14,18 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-use super::fixture::{key, keyed, new_order, newest, place, take_without_key};
+use super::fixture::{key, keyed, new_order, newest, open, place, take_without_key};
 
-/// Longer than a request waits for the database, so that the first ones have an outcome.
+/// Longer than a request waits for the database, so that the first writes have an outcome.
 const STALL: Duration = Duration::from_secs(13);
 
-/// Far more than a read takes on a busy machine, far less than the 10 seconds of a request that
-/// waits for a connection.
+/// Far more than a read takes on a busy machine, and far less than the 10 seconds for which a
+/// request waits for a connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Placement = JoinHandle<Result<(), RepoError>>;
 
-/// Keyed and plain placements and takes in turn, 40 a second.
+/// Starts placements with and without keys, and takes, 40 per second.
 fn start_writes(repo: &Arc<PgOrderRepo>) -> JoinHandle<Vec<Placement>> {
     let repo = Arc::clone(repo);
     tokio::spawn(async move {
@@ -53,7 +52,7 @@ fn start_writes(repo: &Arc<PgOrderRepo>) -> JoinHandle<Vec<Placement>> {
     })
 }
 
-/// Each read that a client can cause, and the readiness check, served in time.
+/// Performs each kind of read and the readiness check, within the timeout.
 async fn read_everything(repo: &PgOrderRepo) {
     let all = async {
         assert!(!repo.list(newest()).await.unwrap().is_empty());
@@ -68,10 +67,10 @@ fn reload(session: &mut Session, standby: &str) {
     session.execute("SELECT pg_reload_conf()");
 }
 
-/// What keeps writes waiting.
+/// The reason why writes wait.
 #[derive(Clone, Copy)]
 enum Stall {
-    /// No standby confirms a commit. A disk that does not confirm one is the same to the service.
+    /// No standby confirms a commit. A disk that does not confirm one has the same effect.
     MissingStandby,
     /// Another session has locked the table.
     LockedTable,
@@ -82,7 +81,7 @@ enum Stall {
 impl Stall {
     fn begin(self, session: &mut Session) {
         match self {
-            Self::MissingStandby => reload(session, "nobody"),
+            Self::MissingStandby => reload(session, "missing"),
             Self::LockedTable => session.execute("BEGIN; LOCK TABLE orders IN EXCLUSIVE MODE"),
             Self::LockedKeys => session.execute("BEGIN; LOCK TABLE placement_keys"),
         }
@@ -98,7 +97,7 @@ impl Stall {
     fn is_expected(self, error: &RepoError) -> bool {
         match error {
             RepoError::OutcomeUnknown(_) | RepoError::Overloaded => true,
-            // The server ends the wait for a lock after 2 seconds: nothing was changed.
+            // The server ends the wait for a lock after 2 s: nothing was changed.
             RepoError::Unavailable(_) => !matches!(self, Self::MissingStandby),
             _ => false,
         }
@@ -116,8 +115,7 @@ async fn stalled_writes_leave_reads_served(
 ) {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
-    let info = ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = Arc::new(PgOrderRepo::open(&info, NonZero::new(connections).unwrap()).unwrap());
+    let repo = Arc::new(open(&database.url(), connections));
     place(&repo, new_order(1)).await;
 
     let mut session = database.session();
@@ -143,12 +141,11 @@ async fn stalled_writes_leave_reads_served(
     place(&repo, keyed(3, "afterwards")).await;
 }
 
-/// With one connection, reads and writes share it; all else works.
+/// Reads and writes share the only connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_serves_reads_and_writes() {
     let database = TestDb::new();
-    let info = ConnectionInfo::parse(&database.url()).unwrap();
-    let repo = PgOrderRepo::open(&info, NonZero::new(1).unwrap()).unwrap();
+    let repo = open(&database.url(), 1);
     place(&repo, new_order(1)).await;
     read_everything(&repo).await;
     assert_eq!(repo.pool_status().max, 1);
