@@ -20,7 +20,6 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
 };
 use futures_util::future::join_all;
-use socket2::{SockFilter, SockRef};
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::Semaphore,
@@ -37,8 +36,6 @@ const BACKLOG: u32 = 4096;
 /// How long nothing is accepted after the system could not give a connection, most likely for want
 /// of descriptors.
 const BREATHER: Duration = Duration::from_millis(100);
-/// How long a handshake may take that has begun when nobody else is let in.
-const HANDSHAKE: Duration = Duration::from_millis(100);
 /// For answers that are due when the time is over.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -128,11 +125,6 @@ impl Server {
             ended = door.let_in() => return ended,
             () = sleep(limits.drain) => {}
         }
-        door.turn_away();
-        tokio::select! {
-            ended = door.let_in() => return ended,
-            () = sleep(HANDSHAKE) => {}
-        }
         let workers = door.close()?;
         let patience = limits.request_timeout + LAST_WORDS;
         let all = workers.into_iter().map(Worker::finish);
@@ -173,24 +165,6 @@ impl Door {
                     sleep(BREATHER).await;
                 }
             }
-        }
-    }
-
-    /// Lets nobody begin to connect, while those who have begun may finish: the packets that ask
-    /// for a connection are dropped. Whoever sent one asks again after a second, and hears from
-    /// whoever listens then, or that nobody does. Just to close the door would cut off those to
-    /// whom the system has said, since the door was looked at last, that they are connected.
-    fn turn_away(&self) {
-        // Loads the flags of TCP's head; drops the packet that has SYN of SYN and ACK.
-        let filter = [
-            SockFilter::new(0x30, 0, 0, 13),
-            SockFilter::new(0x54, 0, 0, 0x12),
-            SockFilter::new(0x15, 0, 1, 0x02),
-            SockFilter::new(0x06, 0, 0, 0),
-            SockFilter::new(0x06, 0, 0, u32::MAX),
-        ];
-        if let Err(error) = SockRef::from(&self.listener).attach_filter(&filter) {
-            tracing::debug!(exception.message = %error, "new connections cannot be turned away");
         }
     }
 
