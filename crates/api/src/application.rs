@@ -53,7 +53,7 @@ impl Application {
         let server = Server::bind(settings.listen, limits, api.connection_metrics(), app)
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         tracing::info!(
-            listen.address = %server.address(),
+            listen.address = %server.local_addr(),
             repository = %settings.database,
             distance.provider = %settings.distance,
             connections.limit = limits.max_connections,
@@ -65,7 +65,7 @@ impl Application {
     /// The bound address. It has the port that the system chose if the settings have port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.server.address()
+        self.server.local_addr()
     }
 
     /// Serves until `stop` is ready. Then drains, stops accepting, and finishes the requests in

@@ -1,122 +1,99 @@
-//! A client's connection, bounded in time and in size.
+//! The states of a connection, and the deadlines that bound them.
 //!
-//! The server below the application bounds only the first head of a connection, and reads bodies
-//! that nobody wants for ever. So its stream is wrapped. What a client may do depends on where it
-//! is: the stream sees bytes come and go, and the application says when it has a request and when
-//! it has answered. `stream` is the wrapper, here is what the two know together. How long an answer
-//! may take is not decided here, see `finish`.
-
-mod framing;
-mod stream;
+//! | State | Begins with | Deadline | Then |
+//! |---|---|---|---|
+//! | `ReadingHead` | the connection; the first byte after a response | [`HEAD_TIMEOUT`] from then | 408, closed (`late_head` if a byte arrived) |
+//! | `Handling` | a whole head | the application's; for the body [`REQUEST_READ_TIMEOUT`] from the first byte | a response of the application |
+//! | `Idle` | the response to a whole request | [`KEEP_ALIVE_TIMEOUT`] from the last byte sent | closed |
+//! | `Lingering` | a response before the whole body arrived | [`LINGER_TIMEOUT`] from the last byte sent | closed |
+//! | `Closed` | a deadline; too many bytes; the end of the input | | |
+//!
+//! In each state, a client that reads nothing of a response for
+//! [`WRITE_TIMEOUT`](crate::stream::WRITE_TIMEOUT) is disconnected (`slow_reader`), and a client that
+//! sends [`MAX_UNANSWERED_BYTES`] without reading a response is disconnected (`too_much`). At
+//! shutdown a connection on which no byte of a request has arrived is closed after
+//! [`IDLE_CLOSE_GRACE`], and every other one with its response.
+//!
+//! [`Stream`](crate::stream::Stream) moves a connection from state to state as bytes arrive and
+//! leave, the worker as the application receives a request and responds.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Waker,
     time::Duration,
 };
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, http::StatusCode};
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
-pub(crate) use self::stream::Stream;
 use crate::metrics::{CloseReason, ConnectionMetrics};
 
-/// How long the head of a request may take to come, from its first byte or the connection's
-/// opening.
-const HEAD: Duration = Duration::from_secs(5);
-/// How long a whole request may take to come, from its first byte.
-pub const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a connection may do nothing after a response.
-const IDLE: Duration = Duration::from_secs(9);
-/// How long a client may go on with a body that nobody wants, before its connection is closed. It
-/// may not have read the answer yet, and would not get it from a connection that is closed.
-pub(crate) const LINGER: Duration = Duration::from_secs(1);
-/// How long a connection without a request stays open when the service ends. A request may be on
-/// its way, and would be lost.
-const FAREWELL: Duration = Duration::from_millis(500);
-/// What a client may send before there is an answer: more than the largest head (128 KiB) and the
-/// largest body, and what came along with them.
+/// From the first byte of a head, or from the opening of the connection, to the end of the head.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the first byte of a request to the last byte of its body.
+const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(8);
+/// From a response to the first byte of the next request.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(9);
+/// From a response to the closing of a connection whose client still sends the body. Closing it at
+/// once would reset it, and the client could lose the response.
+pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// From the shutdown to the closing of a connection without a request, because a request may be in
+/// transit.
+const IDLE_CLOSE_GRACE: Duration = Duration::from_millis(500);
+/// More than the largest head (128 KiB) and the largest body.
 const MAX_UNANSWERED_BYTES: usize = 256 * 1024;
 
-/// Where a client is.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// A head is coming, since its first byte or since the connection was opened.
-    Head,
-    /// The application has a request, whose first byte came then.
-    Served,
-    /// Nothing has come since an answer was sent.
+pub(crate) enum Phase {
+    /// Waits for a head or receives it.
+    ReadingHead,
+    /// The application handles a request.
+    Handling,
+    /// Nothing has arrived since the last response.
     Idle,
-    /// An answer was sent, but the body did not come to its end.
+    /// A response was sent before the body of its request arrived.
     Lingering,
     /// Nothing more is read.
-    Over,
+    Closed,
 }
 
-/// What the stream and the application know of a connection together.
+/// What the stream, the worker and the application know of a connection together.
 pub(crate) struct Connection {
     phase: Cell<Phase>,
-    /// Since when it is there.
+    /// The beginning of the phase. `Handling` continues the time of `ReadingHead`.
     since: Cell<Instant>,
-    /// Bytes that came since something was sent.
-    unanswered: Cell<usize>,
-    /// A part of the body has not come yet.
-    owes_body: Cell<bool>,
-    /// From when on it ends as soon as it is idle.
-    closing: Cell<Option<Instant>>,
-    /// Whoever wants to read.
-    reader: RefCell<Option<Waker>>,
-    /// Until when something must be read by a client that reads nothing.
-    write_until: Cell<Option<Instant>>,
+    /// Bytes that arrived since the last bytes were sent.
+    unanswered_bytes: Cell<usize>,
+    /// A part of the request's body has not arrived yet.
+    is_body_pending: Cell<bool>,
+    /// The time at which an idle connection is closed, because the server shuts down.
+    close_idle_at: Cell<Option<Instant>>,
     metrics: ConnectionMetrics,
-    /// The server is shutting down.
-    stopping: Arc<AtomicBool>,
+    /// The server shuts down.
+    is_stopping: Arc<AtomicBool>,
 }
 
 impl Connection {
-    pub(crate) fn new(metrics: ConnectionMetrics, stopping: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(metrics: ConnectionMetrics, is_stopping: Arc<AtomicBool>) -> Self {
         metrics.open.inc();
         Self {
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(Phase::ReadingHead),
             since: Cell::new(Instant::now()),
-            unanswered: Cell::new(0),
-            owes_body: Cell::new(false),
-            closing: Cell::new(None),
-            reader: RefCell::new(None),
-            write_until: Cell::new(None),
+            unanswered_bytes: Cell::new(0),
+            is_body_pending: Cell::new(false),
+            close_idle_at: Cell::new(None),
             metrics,
-            stopping,
+            is_stopping,
         }
     }
 
-    /// The application has a request; `body` says whether the head announces one.
-    pub(crate) fn request_came(&self, body: bool) {
-        // Since when it is there stays: the head belongs to it.
-        self.phase.set(Phase::Served);
-        self.owes_body.set(body);
-    }
-
-    /// The body has come to its end.
-    pub(crate) fn body_came(&self) {
-        self.owes_body.set(false);
-    }
-
-    /// Until when the body must have come.
-    pub(crate) fn body_until(&self) -> Instant {
-        self.since.get() + REQUEST_READ_TIMEOUT
-    }
-
-    /// The application has answered. Whether the connection can have another request.
-    pub(crate) fn answered(&self) -> bool {
-        self.wake_reader();
-        let owes = self.owes_body.get();
-        self.enter(if owes { Phase::Lingering } else { Phase::Idle });
-        !owes && !self.stopping.load(Ordering::Relaxed)
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
     }
 
     fn enter(&self, phase: Phase) {
@@ -124,88 +101,91 @@ impl Connection {
         self.since.set(Instant::now());
     }
 
-    /// Ends the connection as soon as no request can be on its way.
+    /// The application receives a request; `has_body` says whether its head announces a body.
+    pub(crate) fn begin_request(&self, has_body: bool) {
+        self.phase.set(Phase::Handling);
+        self.is_body_pending.set(has_body);
+    }
+
+    /// The application responds. Returns whether the connection may serve another request: not if
+    /// the rest of a body would be taken for one, or if the server shuts down.
+    pub(crate) fn end_response(&self, status: StatusCode) -> bool {
+        if status == StatusCode::REQUEST_TIMEOUT {
+            self.metrics.closed(CloseReason::LateBody);
+        }
+        let is_body_pending = self.is_body_pending.get();
+        self.enter(if is_body_pending { Phase::Lingering } else { Phase::Idle });
+        !is_body_pending && !self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connection soon unless a request is being received or handled.
     pub(crate) fn close_when_idle(&self) {
-        self.closing.set(Some(Instant::now() + FAREWELL));
-        self.wake_reader();
+        self.close_idle_at.set(Some(Instant::now() + IDLE_CLOSE_GRACE));
     }
 
-    fn wake_reader(&self) {
-        if let Some(reader) = self.reader.borrow_mut().take() {
-            reader.wake();
-        }
+    pub(crate) fn is_closing(&self) -> bool {
+        self.close_idle_at.get().is_some()
     }
 
-    fn keep_reader(&self, waker: &Waker) {
-        let mut reader = self.reader.borrow_mut();
-        if !reader.as_ref().is_some_and(|reader| reader.will_wake(waker)) {
-            *reader = Some(waker.clone());
-        }
-    }
-
-    /// Whether there is nothing to be read before there is an answer.
-    fn has_all(&self) -> bool {
-        self.phase.get() == Phase::Served && !self.owes_body.get()
-    }
-
-    /// Whether the application has answered.
-    fn has_answered(&self) -> bool {
-        matches!(self.phase.get(), Phase::Idle | Phase::Lingering)
-    }
-
-    /// Whether no request is on its way.
-    fn is_idle(&self) -> bool {
-        match self.phase.get() {
-            Phase::Head => self.unanswered.get() == 0,
+    /// Whether no byte of a request has arrived that has no response.
+    pub(crate) fn is_idle(&self) -> bool {
+        match self.phase() {
+            Phase::ReadingHead => self.unanswered_bytes.get() == 0,
             Phase::Idle => true,
-            Phase::Served | Phase::Lingering | Phase::Over => false,
+            Phase::Handling | Phase::Lingering | Phase::Closed => false,
         }
     }
 
-    /// Until when something must come.
-    fn read_until(&self) -> Option<Instant> {
-        let patience = match self.phase.get() {
-            Phase::Head => HEAD,
-            Phase::Idle => IDLE,
-            Phase::Lingering => LINGER,
-            Phase::Served | Phase::Over => return None,
+    /// Whether the application handles a request that has arrived whole.
+    pub(crate) fn has_whole_request(&self) -> bool {
+        self.phase() == Phase::Handling && !self.is_body_pending.get()
+    }
+
+    /// Whether the application has responded to the last request.
+    pub(crate) fn has_responded(&self) -> bool {
+        matches!(self.phase(), Phase::Idle | Phase::Lingering)
+    }
+
+    /// The time until which the next bytes must arrive. The application bounds `Handling`.
+    pub(crate) fn read_deadline(&self) -> Option<Instant> {
+        let timeout = match self.phase() {
+            Phase::ReadingHead => HEAD_TIMEOUT,
+            Phase::Idle => KEEP_ALIVE_TIMEOUT,
+            Phase::Lingering => LINGER_TIMEOUT,
+            Phase::Handling | Phase::Closed => return None,
         };
-        let until = self.since.get() + patience;
-        let closing = self.closing.get().filter(|_| self.is_idle());
-        Some(closing.map_or(until, |closing| closing.min(until)))
+        let deadline = self.since.get() + timeout;
+        let close_idle_at = self.close_idle_at.get().filter(|_| self.is_idle());
+        Some(close_idle_at.map_or(deadline, |close_idle_at| close_idle_at.min(deadline)))
     }
 
-    /// These bytes came. Whether there were too many of them.
-    fn came(&self, bytes: usize) -> bool {
-        if self.phase.get() == Phase::Idle {
-            self.enter(Phase::Head);
+    /// Whether `bytes` more would be too many for a client that reads no response.
+    pub(crate) fn exceeds_limit(&self, bytes: usize) -> bool {
+        self.unanswered_bytes.get() + bytes > MAX_UNANSWERED_BYTES
+    }
+
+    /// Bytes of a request have arrived.
+    pub(crate) fn on_read(&self, bytes: usize) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::ReadingHead);
         }
-        self.unanswered.set(self.unanswered.get() + bytes);
-        self.unanswered.get() > MAX_UNANSWERED_BYTES
+        self.unanswered_bytes.set(self.unanswered_bytes.get() + bytes);
     }
 
-    /// Whether a client that has its response has sent so much of an unwanted body that no more bytes
-    /// are read.
-    fn has_lingered_enough(&self, more: usize) -> bool {
-        self.phase.get() == Phase::Lingering && self.unanswered.get() + more > MAX_UNANSWERED_BYTES
-    }
-
-    /// Something was sent: the client is reading.
-    fn went(&self) {
-        self.write_until.set(None);
-        self.unanswered.set(0);
-        if self.has_answered() {
+    /// Bytes of a response were sent, so the client reads.
+    pub(crate) fn on_write(&self) {
+        self.unanswered_bytes.set(0);
+        if self.has_responded() {
             self.since.set(Instant::now());
         }
     }
 
-    pub(crate) fn count_close(&self, reason: CloseReason) {
-        self.metrics.closed(reason);
-    }
-
-    fn close(&self, reason: CloseReason) {
-        self.phase.set(Phase::Over);
-        self.metrics.closed(reason);
+    /// Ends the connection; with a reason if it is to be counted.
+    pub(crate) fn close(&self, reason: Option<CloseReason>) {
+        self.phase.set(Phase::Closed);
+        if let Some(reason) = reason {
+            self.metrics.closed(reason);
+        }
     }
 }
 
@@ -215,20 +195,20 @@ impl Drop for Connection {
     }
 }
 
-/// Runs `read`, which reads the body of `request`, until the deadline of the request.
+/// Runs `read`, which reads the body of `request`, until the request must have arrived.
 ///
 /// # Errors
-/// When the body did not arrive in time.
+/// When the body did not arrive in time. The connection is closed after the response, which should
+/// be a 408.
 pub async fn read_body<T, E>(
     request: &HttpRequest,
     read: impl Future<Output = Result<T, E>>,
 ) -> Result<Result<T, E>, Elapsed> {
     let connection = request.conn_data::<Rc<Connection>>();
-    let deadline =
-        connection.map_or_else(|| Instant::now() + REQUEST_READ_TIMEOUT, |it| it.body_until());
-    let body = timeout_at(deadline, read).await?;
+    let since = connection.map_or_else(Instant::now, |connection| connection.since.get());
+    let body = timeout_at(since + REQUEST_READ_TIMEOUT, read).await?;
     if let (Some(connection), Ok(_)) = (connection, &body) {
-        connection.body_came();
+        connection.is_body_pending.set(false);
     }
     Ok(body)
 }

@@ -1,12 +1,8 @@
-//! Accepts connections and serves them, until it is told to stop.
-//!
-//! Not by actix's own server, which drops connections that wait to be accepted when it stops, knows
-//! no bound for all workers together, and hands the stream on before it can be bounded. The
-//! protocol and the application are actix's as ever.
+//! Accepts connections, dispatches them to the workers, and shuts down.
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,56 +15,56 @@ use actix_web::{
     App, Error,
     dev::{ServiceRequest, ServiceResponse},
 };
-use futures_util::future::join_all;
 use tokio::{
     net::{TcpListener, TcpSocket},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 
 use crate::{
     metrics::ConnectionMetrics,
-    worker::{Accepted, Worker},
+    worker::{Worker, serve},
 };
 
-/// How many connections may wait to be accepted.
+/// The number of connections that the kernel completes before they are accepted.
 const BACKLOG: u32 = 4096;
-/// How long nothing is accepted after the system could not give a connection, most likely for want
-/// of descriptors.
-const BREATHER: Duration = Duration::from_millis(100);
-/// For answers that are due when the time is over.
-const LAST_WORDS: Duration = Duration::from_millis(250);
+/// The pause after a failure of `accept`, most likely for lack of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// The time, after the last request has timed out, to send responses at shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(250);
 
-/// How much the server may use, and how long it goes on after it was told to stop.
+/// The resources that a server may use, and the durations of its shutdown.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Threads that serve requests.
+    /// Threads that serve requests; at least one.
     pub workers: usize,
-    /// Connections that may be open. More wait to be accepted.
+    /// Open connections. Further clients wait in the kernel's backlog.
     pub max_connections: usize,
-    /// How long it goes on accepting when it is told to stop, so that those who send it clients
-    /// learn of it.
+    /// The time for which a server that shuts down still accepts connections, so that load
+    /// balancers can learn of the shutdown.
     pub drain: Duration,
-    /// How long a request may take.
+    /// The longest time that the application takes for a request. A shutdown waits for it.
     pub request_timeout: Duration,
 }
 
-/// A server that has its address, and accepts nothing until it runs.
+/// A server that is bound to its address. It accepts connections while [`Server::run`] runs.
 pub struct Server {
     listener: TcpListener,
-    address: SocketAddr,
+    /// One for each connection that may be open.
+    permits: Arc<Semaphore>,
     workers: Vec<Worker>,
-    /// Responses end their connections.
-    stopping: Arc<AtomicBool>,
     limits: Limits,
+    /// Responses close their connections.
+    is_stopping: Arc<AtomicBool>,
 }
 
 impl Server {
-    /// Listens on `address`. Needs a tokio runtime.
+    /// Binds to `address` and starts the workers, each with an application of its own. Needs a
+    /// tokio runtime.
     ///
     /// # Errors
-    /// When the address is not available, the clock shows what no `Date` header can, or the workers
-    /// cannot be started.
+    /// When the address is not available, a `Date` header cannot represent the time of the system
+    /// clock, or a worker cannot be started.
     pub fn bind<T>(
         address: SocketAddr,
         limits: Limits,
@@ -86,112 +82,115 @@ impl Server {
     {
         check_clock(SystemTime::now())?;
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // An address that was used a moment ago can be used again.
+        // Otherwise connections of an earlier process would block the address for a minute.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
-        let address = listener.local_addr()?;
-        let limit = i64::try_from(limits.max_connections).unwrap_or(i64::MAX);
-        metrics.limit.set(limit);
-        let stopping = Arc::<AtomicBool>::default();
-        let workers = (0..limits.workers)
-            .map(|number| Worker::start(number, app.clone(), metrics, &stopping))
-            .collect::<io::Result<_>>()?;
-        Ok(Self { listener, address, workers, stopping, limits })
+        metrics.limit.set(i64::try_from(limits.max_connections).unwrap_or(i64::MAX));
+        let is_stopping = Arc::<AtomicBool>::default();
+        let start_worker = |number| {
+            let (app, metrics, stopping) = (app.clone(), metrics.clone(), Arc::clone(&is_stopping));
+            Worker::start(number, move |accepted| serve(app(), metrics, stopping, accepted))
+        };
+        let workers = (0..limits.workers).map(start_worker).collect::<io::Result<_>>()?;
+        let permits = Arc::new(Semaphore::new(limits.max_connections));
+        Ok(Self { listener, permits, workers, limits, is_stopping })
     }
 
-    /// Where it listens; with the port that the system chose, if it was asked to.
+    /// The address, with the port that the system chose if port 0 was requested.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr().expect("the socket is bound")
     }
 
-    /// Serves until `stop` is done. Then it is no longer ready, and its answers end their
-    /// connections; after the drain it accepts nothing more, and finishes what is in flight, which
-    /// takes no longer than a request may.
+    /// Serves connections until `stop` completes, and then shuts down:
+    ///
+    /// 1. Each response closes its connection. The server still accepts connections for
+    ///    [`Limits::drain`].
+    /// 2. It accepts the connections that the kernel has completed, and closes the listener.
+    /// 3. It waits until the last connection is closed, at most for [`Limits::request_timeout`].
     ///
     /// # Errors
-    /// When a worker ends by itself.
+    /// When a worker has ended.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { listener, workers, stopping, limits, .. } = self;
-        let slots = Arc::new(Semaphore::new(limits.max_connections));
-        let door = Door { listener, slots, workers };
+        let limits = self.limits;
+        let drained = async {
+            stop.await;
+            self.is_stopping.store(true, Ordering::Relaxed);
+            sleep(limits.drain).await;
+        };
         tokio::select! {
-            ended = door.let_in() => return ended,
-            () = stop => {}
+            ended = self.accept_loop() => return ended,
+            () = drained => {}
         }
-        stopping.store(true, Ordering::Relaxed);
-        tokio::select! {
-            ended = door.let_in() => return ended,
-            () = sleep(limits.drain) => {}
+        let permits = Arc::clone(&self.permits);
+        self.drain_backlog()?;
+        let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
+        let grace = limits.request_timeout + SHUTDOWN_GRACE;
+        if timeout(grace, permits.acquire_many(all)).await.is_err() {
+            tracing::warn!("some connections did not end in time and are closed");
         }
-        let workers = door.close()?;
-        let patience = limits.request_timeout + LAST_WORDS;
-        let all = workers.into_iter().map(Worker::finish);
-        if timeout(patience, join_all(all)).await.is_err() {
-            tracing::warn!("some connections did not end in time; they are cut off");
+        Ok(())
+    }
+
+    /// Accepts connections forever. Returns only an error: a worker has ended.
+    async fn accept_loop(&self) -> io::Result<()> {
+        let mut is_failing = false;
+        loop {
+            let permit = Arc::clone(&self.permits).acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    is_failing = false;
+                    dispatch(&self.workers, stream.into_std()?, permit)?;
+                }
+                Err(error) if is_transient(&error) => {}
+                Err(error) => {
+                    if !is_failing {
+                        tracing::error!(exception.message = %error, "connections cannot be accepted");
+                    }
+                    is_failing = true;
+                    sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    }
+
+    /// Accepts the connections that the kernel has completed, as far as there are permits, and
+    /// closes the listener. The workers end when their connections are closed.
+    fn drain_backlog(self) -> io::Result<()> {
+        // tokio's `accept` returns nothing before tokio has read the event of a connection.
+        let listener = self.listener.into_std()?;
+        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    dispatch(&self.workers, stream, permit)?;
+                }
+                Err(error) if is_transient(&error) => {}
+                Err(_) => break,
+            }
         }
         Ok(())
     }
 }
 
-/// Lets connections in and hands them to the workers.
-struct Door {
-    listener: TcpListener,
-    /// One for each connection that may be open.
-    slots: Arc<Semaphore>,
-    workers: Vec<Worker>,
+/// Sends a connection to the worker with the fewest connections.
+fn dispatch(workers: &[Worker], stream: TcpStream, permit: OwnedSemaphorePermit) -> io::Result<()> {
+    let worker = workers.iter().min_by_key(|worker| worker.open_connections());
+    worker.expect("there is at least one worker").serve(stream, permit)
 }
 
-impl Door {
-    /// Lets in whoever comes, for ever.
-    async fn let_in(&self) -> io::Result<()> {
-        let mut failing = false;
-        loop {
-            let slot = Arc::clone(&self.slots).acquire_owned().await;
-            let slot = slot.expect("the semaphore is never closed");
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    failing = false;
-                    let stream = stream.into_std()?;
-                    hand_over(&self.workers, Accepted { stream, peer, slot })?;
-                }
-                Err(error) if is_of_the_client(&error) => {}
-                Err(error) => {
-                    if !failing {
-                        tracing::error!(exception.message = %error, "connections cannot be accepted");
-                    }
-                    failing = true;
-                    sleep(BREATHER).await;
-                }
-            }
-        }
-    }
-
-    /// Lets in those who stand before the door already, and closes it: the system has told them
-    /// that they are connected.
-    fn close(self) -> io::Result<Vec<Worker>> {
-        let Self { listener, slots, workers } = self;
-        // Asked directly: what tokio knows of it may be older.
-        let listener = listener.into_std()?;
-        while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    stream.set_nonblocking(true)?;
-                    hand_over(&workers, Accepted { stream, peer, slot })?;
-                }
-                Err(error) if is_of_the_client(&error) => {}
-                Err(_) => break,
-            }
-        }
-        Ok(workers)
-    }
+/// Whether `accept` failed for one connection, so that the next call may succeed.
+fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }
 
-/// Each worker panics when it starts with a time that a `Date` header cannot show; later, its header
-/// stays at the last time that could be shown.
+/// Checks that a `Date` header can represent the time: actix-http panics otherwise when a worker
+/// starts. A clock that is changed later only stops the header.
 fn check_clock(now: SystemTime) -> io::Result<()> {
-    /// The beginning of the year 10000, as the time since 1970.
+    /// The beginning of the year 10000.
     const END: Duration = Duration::from_hours(70_389_528);
     match now.duration_since(UNIX_EPOCH) {
         Ok(since_1970) if since_1970 < END => Ok(()),
@@ -199,18 +198,6 @@ fn check_clock(now: SystemTime) -> io::Result<()> {
             "the system clock must show a time between the years 1970 and 9999; set the clock",
         )),
     }
-}
-
-/// To the worker that has the least to do.
-fn hand_over(workers: &[Worker], accepted: Accepted) -> io::Result<()> {
-    let worker = workers.iter().min_by_key(|worker| worker.connections());
-    worker.expect("there is one worker at least").serve(accepted)
-}
-
-/// Whether a connection ended before it was accepted. The next one may be good.
-fn is_of_the_client(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }
 
 #[cfg(test)]

@@ -131,7 +131,6 @@ const RULES: &[CrateRules] = &[
             "actix-http",
             "actix-service",
             "actix-web",
-            "futures-util",
             "httparse",
             "prometheus",
             "socket2",

@@ -105,7 +105,7 @@ impl Served {
         let address = "127.0.0.1:0".parse().unwrap();
         let server =
             Server::bind(address, limits, &metrics, move || order_http::app(&api)).unwrap();
-        let address = server.address();
+        let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
         let serving = rt::spawn(server.run(async { stopped.await.unwrap() }));
         Self { address, stop, serving }

@@ -1,37 +1,37 @@
-//! Divides what a client sends into requests, and hides from the server what would make it take a
-//! request for the start of another protocol.
+//! Divides the input into requests, and overwrites the words that request another protocol.
 //!
-//! The server applies the method, the version and the `Connection` header of the request that it
-//! decoded last to the response that it writes, whichever request that response belongs to. A
-//! `HEAD` that was pipelined after a `GET` would remove the body of the first response. So the
-//! server receives one request at a time.
+//! actix-http writes a response by the method, the version and the `Connection` header of the
+//! request that it decoded last, even if the response belongs to an earlier request. A `HEAD` that
+//! was pipelined after a `GET` would remove the body of the first response. Therefore actix-http
+//! receives one request at a time.
 //!
-//! The server closes the connection after a request with `Connection: upgrade`, and reads all that
-//! follows `Upgrade: websocket` or `CONNECT` as one body without an end. This service has no other
-//! protocol, so these words are overwritten by words of the same length without a meaning.
+//! actix-http closes the connection after a request with `Connection: upgrade`, and reads
+//! everything after `Upgrade: websocket` or `CONNECT` as one body without an end. This server has
+//! no other protocol, so it overwrites these words with words of the same length and without a
+//! meaning.
 
 use actix_web::{
     http::header::{self, HeaderName},
     web::BytesMut,
 };
 
-/// The same bound as the server's: it rejects a head that is longer.
+/// The limit of actix-http, which rejects a longer head.
 const MAX_HEAD_BYTES: usize = 128 * 1024;
-/// The same bound as the server's: it rejects a head with more headers.
+/// The limit of actix-http, which rejects a head with more headers.
 const MAX_HEADERS: usize = 96;
 
-/// Overwrites an `upgrade` in `Connection`, and the name of `Upgrade`.
+/// Replaces `upgrade` in `Connection`, and the name of `Upgrade`.
 const IGNORED: &[u8] = b"ignored";
-/// Overwrites what is not ASCII in `Connection`: the server would ignore all of the value.
+/// Replaces a byte that is not ASCII in `Connection`. actix-http would ignore the whole value.
 const SUBSTITUTE: &[u8] = b"_";
-/// Overwrites `CONNECT`. Methods are case-sensitive, so it is an unknown method.
+/// Replaces `CONNECT`. Methods are case-sensitive, so this is an unknown method.
 const UNKNOWN_METHOD: &[u8] = b"connect";
 
 /// The part of a request to which the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Head,
-    /// A body, or the data of a chunk with its line break, of which this many bytes are missing.
+    /// A body, or the data of a chunk with its line break; `missing` bytes have not arrived.
     Data {
         missing: u64,
         chunked: bool,
@@ -42,49 +42,49 @@ enum Part {
     Trailer,
     /// The request has ended.
     End,
-    /// This is no request. The server rejects it, and closes the connection.
+    /// Not a request. actix-http rejects it and closes the connection.
     Malformed,
 }
 
-/// The bytes of a connection on their way to the server.
+/// The bytes of a connection that were received and not yet passed to actix-http.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub(crate) struct Framing {
     received: BytesMut,
-    /// How many of these, from the first, may be passed to the server.
+    /// How many of these bytes, from the first one, may be passed.
     released: usize,
     part: Part,
 }
 
 impl Framing {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { received: BytesMut::new(), released: 0, part: Part::Head }
     }
 
     /// Adds bytes from the client.
-    pub(super) fn receive(&mut self, bytes: &[u8]) {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
         self.received.extend_from_slice(bytes);
         self.release();
     }
 
-    /// Removes at most `limit` bytes that the server may have.
-    pub(super) fn pass(&mut self, limit: usize) -> BytesMut {
+    /// Removes at most `limit` bytes that may be passed.
+    pub(crate) fn pass(&mut self, limit: usize) -> BytesMut {
         let length = self.released.min(limit);
         self.released -= length;
         self.received.split_to(length)
     }
 
-    /// Whether the server has received a whole request, and nothing of the next one.
-    pub(super) fn is_at_end(&self) -> bool {
+    /// Whether a whole request was passed, and nothing of the next one.
+    pub(crate) fn is_at_end(&self) -> bool {
         self.part == Part::End && self.released == 0
     }
 
-    /// How many bytes of the client the server may not have yet.
-    pub(super) fn withheld(&self) -> usize {
+    /// The number of bytes that may not be passed yet.
+    pub(crate) fn withheld(&self) -> usize {
         self.received.len() - self.released
     }
 
-    /// Lets the server have the next request.
-    pub(super) fn start_next(&mut self) {
+    /// Allows the next request to be passed.
+    pub(crate) fn start_next(&mut self) {
         self.part = Part::Head;
         self.release();
     }
@@ -96,8 +96,8 @@ impl Framing {
         }
     }
 
-    /// The length of the part at hand, and the part after it; `None` while there is no more to
-    /// release.
+    /// Returns the length of the current part and the part after it, or `None` until more bytes
+    /// arrive.
     fn read_part(&mut self) -> Option<(usize, Part)> {
         let rest = &mut self.received[self.released..];
         if rest.is_empty() {
@@ -140,63 +140,45 @@ fn read_chunk_size(bytes: &[u8]) -> Option<(usize, Part)> {
     }
 }
 
-/// Reads a head, and overwrites what the server must not see.
+/// Reads a head, and overwrites the words that request another protocol.
 fn read_head(bytes: &mut [u8]) -> Option<(usize, Part)> {
-    let Head { length, next, overwritten } = match Head::parse(bytes) {
-        Ok(Some(head)) => head,
-        Ok(None) if bytes.len() < MAX_HEAD_BYTES => return None,
-        Ok(None) | Err(_) => return Some((bytes.len(), Part::Malformed)),
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let length = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD_BYTES => return None,
+        Ok(httparse::Status::Partial) | Err(_) => return Some((bytes.len(), Part::Malformed)),
     };
-    for (at, word) in overwritten {
+    let mut next = Part::End;
+    let offset = |part: &[u8]| part.as_ptr().addr() - bytes.as_ptr().addr();
+    // The offset of each word, and its replacement.
+    let mut replacements: Vec<(usize, &[u8])> = vec![];
+    if let Some(method) = request.method.filter(|method| *method == "CONNECT") {
+        replacements.push((offset(method.as_bytes()), UNKNOWN_METHOD));
+    }
+    for httparse::Header { name, value } in request.headers {
+        let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str());
+        if is(header::UPGRADE) {
+            replacements.push((offset(name.as_bytes()), IGNORED));
+        } else if is(header::CONNECTION) {
+            let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            let upgrades = options.filter(|option| option.eq_ignore_ascii_case(b"upgrade"));
+            replacements.extend(upgrades.map(|option| (offset(option), IGNORED)));
+            let others = (0..value.len()).filter(|at| !value[*at].is_ascii());
+            replacements.extend(others.map(|at| (offset(value) + at, SUBSTITUTE)));
+        } else if is(header::TRANSFER_ENCODING) {
+            next = Part::ChunkSize;
+        } else if is(header::CONTENT_LENGTH) && next == Part::End {
+            next = body_of(value);
+        }
+    }
+    for (at, word) in replacements {
         bytes[at..at + word.len()].copy_from_slice(word);
     }
     Some((length, next))
 }
 
-/// A head as far as it matters here.
-struct Head {
-    length: usize,
-    /// What follows it.
-    next: Part,
-    /// Words that would start another protocol: where they are, and what replaces them.
-    overwritten: Vec<(usize, &'static [u8])>,
-}
-
-impl Head {
-    /// `None` while it is incomplete.
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, httparse::Error> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut request = httparse::Request::new(&mut headers);
-        let httparse::Status::Complete(length) = request.parse(bytes)? else { return Ok(None) };
-        let offset = |part: &[u8]| part.as_ptr().addr() - bytes.as_ptr().addr();
-        let mut head = Self { length, next: Part::End, overwritten: vec![] };
-        if let Some(method) = request.method.filter(|method| *method == "CONNECT") {
-            head.overwritten.push((offset(method.as_bytes()), UNKNOWN_METHOD));
-        }
-        for httparse::Header { name, value } in request.headers {
-            if is(name, &header::UPGRADE) {
-                head.overwritten.push((offset(name.as_bytes()), IGNORED));
-            } else if is(name, &header::CONNECTION) {
-                let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-                let upgrades = options.filter(|option| option.eq_ignore_ascii_case(b"upgrade"));
-                head.overwritten.extend(upgrades.map(|option| (offset(option), IGNORED)));
-                let others = (0..value.len()).filter(|at| !value[*at].is_ascii());
-                head.overwritten.extend(others.map(|at| (offset(value) + at, SUBSTITUTE)));
-            } else if is(name, &header::TRANSFER_ENCODING) {
-                head.next = Part::ChunkSize;
-            } else if is(name, &header::CONTENT_LENGTH) && head.next == Part::End {
-                head.next = body_of(value);
-            }
-        }
-        Ok(Some(head))
-    }
-}
-
-fn is(name: &str, known: &HeaderName) -> bool {
-    name.eq_ignore_ascii_case(known.as_str())
-}
-
-/// What follows a head with this `Content-Length`.
+/// The part after a head with this `Content-Length`.
 fn body_of(length: &[u8]) -> Part {
     let length = str::from_utf8(length).ok().and_then(|length| length.trim().parse().ok());
     length.map_or(Part::Malformed, |missing| after_data(missing, false))
@@ -209,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// All that passes while each request is followed by the next, with a bar after each.
+    /// The bytes that are passed, with a bar after each request.
     fn passed(pieces: &[&[u8]]) -> String {
         let (mut framing, mut passed) = (Framing::new(), String::new());
         for piece in pieces {
@@ -240,7 +222,7 @@ mod tests {
     )]
     #[case::empty_lines_before("\r\n\r\nGET / HTTP/1.0\r\n\r\n")]
     #[case::bare_line_feeds("GET / HTTP/1.1\nHost: x\n\n")]
-    fn requests_pass_one_by_one_however_they_are_cut(#[case] request: &str) {
+    fn requests_pass_one_by_one_for_any_division_of_the_input(#[case] request: &str) {
         let sent = format!("{request}{GET}{request}");
         let expected = format!("{request}|{GET}|{request}|");
         assert_eq!(passed(&[sent.as_bytes()]), expected);
@@ -253,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_next_request_passes_before_it_is_started() {
+    fn next_request_is_withheld_until_it_is_started() {
         let mut framing = Framing::new();
         framing.receive(GET.repeat(2).as_bytes());
         assert_eq!(framing.pass(10), &GET[..10]);
@@ -282,7 +264,7 @@ mod tests {
     #[case("Connection: upgraded, no-upgrade", "Connection: upgraded, no-upgrade")]
     #[case("Upgrade-Insecure-Requests: 1", "Upgrade-Insecure-Requests: 1")]
     #[case("X-Request-Id: upgrade", "X-Request-Id: upgrade")]
-    fn words_that_start_another_protocol_are_overwritten(
+    fn words_that_request_another_protocol_are_overwritten(
         #[case] sent: &str,
         #[case] expected: &str,
     ) {
@@ -304,7 +286,7 @@ mod tests {
     #[case::no_chunk("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n")]
     #[case::too_many_headers(&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(97)))]
     #[case::too_long(&format!("GET / HTTP/1.1\r\na: {}", "b".repeat(MAX_HEAD_BYTES)))]
-    fn what_is_no_request_passes_for_the_server_to_reject(#[case] sent: &str) {
+    fn malformed_request_passes_unchanged(#[case] sent: &str) {
         assert_eq!(passed(&[sent.as_bytes(), GET.as_bytes()]), format!("{sent}{GET}"));
     }
 
