@@ -1,4 +1,4 @@
-//! Errors that only a port or a defect can cause, asked over a socket as clients ask.
+//! Errors that only a port or a defect causes, over a socket.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +9,6 @@ use actix_web::{rt, test::TestRequest};
 use order_domain::{MockDistanceProvider, MockOrderRepo, RepoError};
 use rstest::rstest;
 use serde_json::{Value, json};
-
 use tracing::{
     Event, Metadata,
     span::{Attributes, Id, Record},
@@ -17,7 +16,7 @@ use tracing::{
 
 use crate::support::{PROBLEM_JSON, Served, api, refused};
 
-/// The head and the JSON of an answer.
+/// The head and the JSON body of the response to `GET /orders/1`.
 fn get(address: SocketAddr, accept: &str) -> (String, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
@@ -25,9 +24,9 @@ fn get(address: SocketAddr, accept: &str) -> (String, Value) {
         "GET /orders/1 HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), serde_json::from_str(body).unwrap())
 }
 
@@ -47,7 +46,7 @@ fn defective() -> MockOrderRepo {
 #[case::overloaded(overloaded(), 503, "overloaded", "Overloaded", Some("retry-after: 1"))]
 #[case::internal_error(defective(), 500, "internal_error", "Internal error", None)]
 #[actix_web::test]
-async fn it_is_told_in_both_forms(
+async fn error_has_both_formats(
     #[case] repo: MockOrderRepo,
     #[case] status: u16,
     #[case] code: &str,
@@ -56,9 +55,9 @@ async fn it_is_told_in_both_forms(
 ) {
     let served = Served::start(api(repo, MockDistanceProvider::new()));
     let address = served.address;
-    let asking = rt::task::spawn_blocking(move || ["*/*", PROBLEM_JSON].map(|a| get(address, a)));
+    let client = rt::task::spawn_blocking(move || ["*/*", PROBLEM_JSON].map(|a| get(address, a)));
 
-    let [(plain_head, plain), (document_head, document)] = asking.await.unwrap();
+    let [(plain_head, plain), (document_head, document)] = client.await.unwrap();
 
     assert!(plain_head.contains("content-type: application/json\r\n"), "{plain_head}");
     assert_eq!(plain, json!({"error": document["detail"]}));
@@ -79,7 +78,7 @@ async fn it_is_told_in_both_forms(
     served.stop().await;
 }
 
-/// Panics when a request begins: in what surrounds the handler.
+/// Panics when the span of a request is created, outside its handler.
 struct PanickingSubscriber;
 
 impl tracing::Subscriber for PanickingSubscriber {
@@ -99,15 +98,15 @@ impl tracing::Subscriber for PanickingSubscriber {
 }
 
 #[actix_web::test]
-async fn panic_around_the_handler_is_answered_in_both_forms() {
+async fn panic_outside_a_handler_is_answered_in_both_formats() {
     let _panicking = tracing::subscriber::set_default(PanickingSubscriber);
     for accept in ["*/*", PROBLEM_JSON] {
         let request = TestRequest::with_uri("/livez").insert_header(("Accept", accept));
-        let answer = refused(request).await;
-        assert_eq!(answer.status, 500);
-        assert_eq!(answer.header("vary"), Some("Accept"));
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        let response = refused(request).await;
+        assert_eq!(response.status, 500);
+        assert_eq!(response.header("vary"), Some("Accept"));
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         let member = if accept == PROBLEM_JSON { "detail" } else { "error" };
-        assert_eq!(answer.json()[member], "the service failed; this is a defect of ours");
+        assert_eq!(response.json()[member], "the service failed; this is a defect of ours");
     }
 }

@@ -1,5 +1,5 @@
-//! Requests that ask for another protocol, and requests that are pipelined: each is answered as if
-//! it had come alone and had not asked.
+//! Requests that offer another protocol, and pipelined requests: each gets the response that it
+//! would get without the offer and on a connection of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     wire::{RawResponse, Wire},
 };
 
-/// The headers by which clients ask for another protocol, each ended by CR LF.
+/// The headers with which clients offer another protocol, each ended by CR LF.
 const UPGRADES: &[&str] = &[
     // Java's HttpClient with its defaults, Apache HttpClient 5.4, and nginx with web sockets.
     "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n",
@@ -38,7 +38,7 @@ const UPGRADES: &[&str] = &[
     "Connection: upgrade, \u{e4}\r\nUpgrade: HTTP/3.0, \u{e4}\r\n",
 ];
 
-/// A service whose requests have each status, and the client's view of it.
+/// Runs `client` on a connection to a service that returns each kind of status.
 async fn against<T: Send + 'static>(client: impl FnOnce(&mut Wire) -> T + Send + 'static) -> T {
     let mut repo = MockOrderRepo::new();
     repo.expect_place().returning(|_| Ok(PlaceOutcome::Placed(placed(16))));
@@ -59,7 +59,7 @@ fn summary() -> OrderSummary {
     OrderSummary { id: order_id(1), distance: metres(7), status: OrderStatus::Unassigned }
 }
 
-/// A request whose body has this length; without a body where it is empty.
+/// A request with `Content-Length`, or without a body if it is empty.
 fn request(line: &str, headers: &str, body: &str) -> String {
     let length = match body.len() {
         0 => String::new(),
@@ -77,7 +77,7 @@ fn chunked(line: &str, headers: &str, body: &str) -> String {
     )
 }
 
-fn answered(wire: &mut Wire, request: &str) -> RawResponse {
+fn respond(wire: &mut Wire, request: &str) -> RawResponse {
     wire.send(request);
     let response = wire.response(request.split(' ').next().unwrap());
     response.unwrap_or_else(|| panic!("closed before {request}")).normalized()
@@ -102,7 +102,7 @@ fn answered(wire: &mut Wire, request: &str) -> RawResponse {
 #[case::made_up_method("PURGE /orders", "", 405)]
 #[case::connect("CONNECT x:80", "", 404)]
 #[actix_web::test]
-async fn request_for_an_upgrade_is_answered_as_if_it_did_not_ask(
+async fn upgrade_request_gets_the_response_of_a_plain_request(
     #[case] line: &'static str,
     #[case] body: &str,
     #[case] status: u16,
@@ -114,18 +114,18 @@ async fn request_for_an_upgrade_is_answered_as_if_it_did_not_ask(
                 0 => format!("Accept: {accept}\r\n"),
                 _ => format!("Accept: {accept}\r\nContent-Type: application/json\r\n"),
             };
-            let plain = answered(wire, &request(line, &common, &body));
+            let plain = respond(wire, &request(line, &common, &body));
             if accept == "*/*" {
                 assert_eq!(plain.status(), status, "{plain:?}");
             }
             assert!(!plain.head.contains("connection:"), "{plain:?}");
             for upgrade in UPGRADES {
                 let headers = format!("{common}{upgrade}");
-                let asked = answered(wire, &request(line, &headers, &body));
-                assert_eq!(asked, plain, "{upgrade}");
+                let upgraded = respond(wire, &request(line, &headers, &body));
+                assert_eq!(upgraded, plain, "{upgrade}");
                 if !body.is_empty() {
-                    let asked = answered(wire, &chunked(line, &headers, &body));
-                    assert_eq!(asked, plain, "{upgrade}");
+                    let upgraded = respond(wire, &chunked(line, &headers, &body));
+                    assert_eq!(upgraded, plain, "{upgrade}");
                 }
             }
         }
@@ -138,9 +138,9 @@ async fn request_for_an_upgrade_is_answered_as_if_it_did_not_ask(
 #[case::close_and_upgrade("Connection: close, upgrade\r\nUpgrade: h2c\r\n")]
 #[case::upgrade_and_close("Upgrade: websocket\r\nConnection: upgrade\r\nConnection: close\r\n")]
 #[actix_web::test]
-async fn close_is_obeyed_also_beside_an_upgrade(#[case] headers: &'static str) {
+async fn close_is_obeyed_beside_an_upgrade(#[case] headers: &'static str) {
     against(move |wire| {
-        let response = answered(wire, &request("GET /healthcheck", headers, ""));
+        let response = respond(wire, &request("GET /healthcheck", headers, ""));
         assert!(response.head.contains("connection: close\r\n"), "{response:?}");
         assert_eq!(wire.response("GET"), None);
     })
@@ -148,13 +148,12 @@ async fn close_is_obeyed_also_beside_an_upgrade(#[case] headers: &'static str) {
 }
 
 #[actix_web::test]
-async fn connection_that_asks_for_an_upgrade_serves_a_thousand_requests() {
+async fn connection_serves_a_thousand_upgrade_requests() {
     against(|wire| {
         for number in 0..1000 {
             let headers =
                 format!("Content-Type: application/json\r\n{}", UPGRADES[number % UPGRADES.len()]);
-            let response =
-                answered(wire, &request("POST /orders", &headers, &sample().to_string()));
+            let response = respond(wire, &request("POST /orders", &headers, &sample().to_string()));
             assert_eq!(response.status(), 200, "{number}: {response:?}");
         }
     })
@@ -162,25 +161,25 @@ async fn connection_that_asks_for_an_upgrade_serves_a_thousand_requests() {
 }
 
 #[actix_web::test]
-async fn body_that_looks_like_an_upgrade_is_read_as_it_is() {
+async fn body_that_looks_like_an_upgrade_is_unchanged() {
     against(|wire| {
         let body = "{\"Connection: upgrade\":1,\"\\nUpgrade: h2c\":2}";
         let headers = "Content-Type: application/json\r\nConnection: upgrade\r\n";
         for request in
             [request("PATCH /orders/1", headers, body), chunked("PATCH /orders/1", headers, body)]
         {
-            let response = answered(wire, &request);
+            let response = respond(wire, &request);
             assert!(response.body.contains("Connection: upgrade is not a known"), "{response:?}");
         }
     })
     .await;
 }
 
-/// A repository that takes its time, so that the server could decode the requests that follow.
-struct Unhurried;
+/// A repository that is slow, so that the server could decode the requests that follow.
+struct SlowRepo;
 
 #[async_trait]
-impl OrderRepo for Unhurried {
+impl OrderRepo for SlowRepo {
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
         Silent.place(order).await
     }
@@ -209,12 +208,12 @@ impl OrderRepo for Unhurried {
 #[case::upgrades(&["GET /orders/1", "PATCH /orders/1", "HEAD /livez", "PATCH /orders/1"], UPGRADES[2])]
 #[case::connect(&["PATCH /orders/1", "CONNECT x:80", "GET /orders/1"], "")]
 #[actix_web::test]
-async fn pipelined_requests_are_answered_as_if_each_came_alone(
+async fn pipelined_requests_get_the_responses_of_single_ones(
     #[case] lines: &'static [&'static str],
     #[case] headers: &'static str,
 ) {
     let ports = Ports {
-        repo: Arc::new(Unhurried),
+        repo: Arc::new(SlowRepo),
         distances: Arc::new(Silent),
         readiness: Arc::new(Silent),
     };
@@ -230,7 +229,7 @@ async fn pipelined_requests_are_answered_as_if_each_came_alone(
             })
             .collect();
         let mut alone = Wire::connect(address);
-        let expected: Vec<_> = requests.iter().map(|it| answered(&mut alone, it)).collect();
+        let expected: Vec<_> = requests.iter().map(|it| respond(&mut alone, it)).collect();
 
         let mut wire = Wire::connect(address);
         wire.send(requests.concat());
@@ -245,17 +244,17 @@ async fn pipelined_requests_are_answered_as_if_each_came_alone(
     served.stop().await;
 }
 
-/// What is decoded last must not decide what becomes of the connection.
+/// The request that is decoded last must not decide whether the connection is closed.
 #[rstest]
 #[case::close_after_keep("", "Connection: close\r\n")]
 #[case::close_before_keep("Connection: close\r\n", "")]
 #[actix_web::test]
-async fn close_holds_for_its_own_request_only(
+async fn close_applies_to_its_own_request_only(
     #[case] first: &'static str,
     #[case] second: &'static str,
 ) {
     let ports = Ports {
-        repo: Arc::new(Unhurried),
+        repo: Arc::new(SlowRepo),
         distances: Arc::new(Silent),
         readiness: Arc::new(Silent),
     };

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/1.1 in bytes, so that nothing is sent or hidden on its behalf.
+//! A client that sends and receives HTTP/1.1 as bytes, without a library that adds or hides any.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ pub(crate) struct Wire {
     received: Vec<u8>,
 }
 
-/// A response as it was received.
+/// A response as received.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RawResponse {
     pub(crate) head: String,
@@ -24,8 +24,8 @@ impl RawResponse {
         self.head[9..12].parse().unwrap()
     }
 
-    /// The response without the headers that differ from one to the next, and with the others in
-    /// the order of their names.
+    /// The response without the headers that differ between equal requests, and with the others
+    /// sorted.
     pub(crate) fn normalized(self) -> Self {
         let mut lines = self.head.trim_end().split("\r\n");
         let status = lines.next().unwrap();
@@ -48,7 +48,7 @@ impl Wire {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// The next response; `None` when the connection ends before it.
+    /// Reads the next response; `None` if the connection ends before it.
     pub(crate) fn response(&mut self, method: &str) -> Option<RawResponse> {
         let end = loop {
             match find(&self.received, b"\r\n\r\n") {
