@@ -1,21 +1,25 @@
 //! The states of a connection, and the deadlines that bound them.
 //!
-//! | State | Begins with | Deadline | Then |
+//! | State | Entered by | Deadline | At the deadline |
 //! |---|---|---|---|
-//! | `ReadingHead` | the connection; the first byte after a response | [`HEAD_TIMEOUT`] from then | 408, closed (`late_head` if a byte arrived) |
-//! | `Handling` | a whole head | the application's; for the body [`REQUEST_READ_TIMEOUT`] from the first byte | a response of the application |
-//! | `Idle` | the response to a whole request | [`KEEP_ALIVE_TIMEOUT`] from the last byte sent | closed |
-//! | `Lingering` | a response before the whole body arrived | [`LINGER_TIMEOUT`] from the last byte sent | closed |
-//! | `Closed` | a deadline; too many bytes; the end of the input | | |
+//! | `ReadingHead` | the opening; a byte in `Idle` | [`HEAD_TIMEOUT`] | 408, then `Closed` |
+//! | `Handling` | a whole head | body: [`REQUEST_READ_TIMEOUT`] | the application responds 408 |
+//! | `Idle` | a response, and the request is read | [`KEEP_ALIVE_TIMEOUT`] | `Closed` |
+//! | `Lingering` | a response, and the body is not read | [`LINGER_TIMEOUT`] | `Closed` |
+//! | `Closed` | a deadline, a limit, the end of the input | | |
 //!
-//! In each state, a client that reads nothing of a response for
-//! [`WRITE_TIMEOUT`](crate::stream::WRITE_TIMEOUT) is disconnected (`slow_reader`), and a client that
-//! sends [`MAX_UNANSWERED_BYTES`] without reading a response is disconnected (`too_much`). At
-//! shutdown a connection on which no byte of a request has arrived is closed after
-//! [`IDLE_CLOSE_GRACE`], and every other one with its response.
+//! A deadline counts from the entry to its state, that of a body from the entry to `ReadingHead`.
+//! In `Idle` and `Lingering` each byte that is sent restarts it.
 //!
-//! [`Stream`](crate::stream::Stream) moves a connection from state to state as bytes arrive and
-//! leave, the worker as the application receives a request and responds.
+//! Every state has two more limits. A client that reads nothing of a response for
+//! [`WRITE_TIMEOUT`](crate::stream::WRITE_TIMEOUT) is disconnected, and so is one that sends more
+//! than [`MAX_UNANSWERED_BYTES`] before it reads a part of a response.
+//!
+//! A server that shuts down closes a connection without a request after [`IDLE_CLOSE_GRACE`], and
+//! any other one after its response.
+//!
+//! The stream reports the bytes that arrive and leave. The worker reports where the application
+//! begins and ends a request.
 
 use std::{
     cell::Cell,

@@ -147,7 +147,7 @@ impl Server {
                 Err(error) if is_transient(&error) => {}
                 Err(error) => {
                     if !is_failing {
-                        tracing::error!(exception.message = %error, "connections cannot be accepted");
+                        tracing::error!(exception.message = %error, "cannot accept connections");
                     }
                     is_failing = true;
                     sleep(ACCEPT_BACKOFF).await;
