@@ -27,13 +27,13 @@ def described(node, path="#"):
 
 
 document = json.load(sys.stdin)
-seen = 0
+count = 0
 for place, schema, example in described(document):
-    seen += 1
+    count += 1
     whole = {"components": document["components"], **schema}
     validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
     for error in validator.iter_errors(example):
         sys.exit(f"{place}: {error.message}")
-if seen < 30:
-    sys.exit(f"only {seen} examples were found")
-print(f"{seen} examples fit their schemas")
+if count < 30:
+    sys.exit(f"only {count} examples were found")
+print(f"{count} examples fit their schemas")

@@ -242,12 +242,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="the length of one run")
     arguments = parser.parse_args()
-    began = time.monotonic()
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(arguments.binary, Path(folder), arguments.rounds, arguments.seconds)
         lines, figures = measure(bench)
     print(write(arguments.output, lines, figures, arguments.rounds, arguments.seconds))
-    print(f"{(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
+    print(f"{(time.monotonic() - start) / 60:.1f} minutes", file=sys.stderr)
 
 
 if __name__ == "__main__":

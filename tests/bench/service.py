@@ -68,7 +68,7 @@ class Service:
         names = ("PATH", "HOME", "TMPDIR", "LANG")
         environment = {name: os.environ[name] for name in names if name in os.environ}
         environment |= {"LISTEN": self.address, "DATABASE_URL": database, **settings}
-        began = time.monotonic()
+        start = time.monotonic()
         # The request log is written to /dev/null, which costs the write but no disk.
         with open(os.devnull, "w") as nowhere, log.open("w") as errors:
             self.process = subprocess.Popen([binary], env=environment, stdout=nowhere, stderr=errors)
@@ -77,7 +77,7 @@ class Service:
         except OSError as error:
             self.stop()
             raise RuntimeError(f"the service does not respond: {log.read_text()}") from error
-        self.seconds_to_ready = time.monotonic() - began
+        self.seconds_to_ready = time.monotonic() - start
 
     def peak_memory(self) -> float:
         """Returns the peak memory in MiB."""

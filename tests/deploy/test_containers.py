@@ -64,10 +64,10 @@ def print_result(request):
 
 @pytest.fixture(scope="session")
 def image(print_result):
-    began = time.monotonic()
-    made = run("make", "image").stdout
-    print_result(f"make image: {time.monotonic() - began:.0f} s")
-    assert "Compiling order-conformance" not in made, "the deployment image compiled the tests"
+    start = time.monotonic()
+    output = run("make", "image").stdout
+    print_result(f"make image: {time.monotonic() - start:.0f} s")
+    assert "Compiling order-conformance" not in output, "the deployment image compiled the tests"
     return "order-api:builder"
 
 
@@ -125,8 +125,8 @@ def logs(container: str) -> str:
 
 def healthcheck(service: str) -> str | None:
     """Returns the output of the health check, or None if it fails."""
-    asked = run("docker", "exec", service, "order-api", "healthcheck", check=False)
-    return asked.stdout if asked.returncode == 0 else None
+    result = run("docker", "exec", service, "order-api", "healthcheck", check=False)
+    return result.stdout if result.returncode == 0 else None
 
 
 def test_image_runs_alone_and_stops_on_signal(image, container):
@@ -138,10 +138,10 @@ def test_image_runs_alone_and_stops_on_signal(image, container):
     # The first process is the service, so that it receives signals.
     assert docker("exec", service, "cat", "/proc/1/comm") == "order-api"
     assert "estimate" in logs(service)
-    began = time.monotonic()
+    start = time.monotonic()
     docker("stop", "--time", "30", service)
     assert inspect(service)["State"]["ExitCode"] == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(
@@ -225,34 +225,34 @@ def changed_image(image, tmp_path_factory, print_result):
     with (tree / "crates/http/src/lib.rs").open("a") as source:
         source.write("// Another line.\n")
     name = f"{PROJECT}:changed"
-    began = time.monotonic()
+    start = time.monotonic()
     bases = [f"--build-arg={base}={os.environ[base]}" for base in ("RUST_IMAGE", "RUNTIME_IMAGE") if base in os.environ]
     command = ["docker", "build", "--file", "docker/Dockerfile", "--build-arg", "BUILD_TARGET=builder"]
-    made = run(*command, *bases, "--tag", name, ".", cwd=tree).stdout
-    print_result(f"build after a change of one line: {time.monotonic() - began:.0f} s")
-    yield name, made
+    output = run(*command, *bases, "--tag", name, ".", cwd=tree).stdout
+    print_result(f"build after a change of one line: {time.monotonic() - start:.0f} s")
+    yield name, output
     docker("rmi", name)
 
 
 def test_change_of_one_line_recompiles_no_dependency(changed_image):
-    _, made = changed_image
-    compiled = set(re.findall(r"Compiling\S* (\S+) v", re.sub(r"\x1b\[\d*m", "", made)))
+    _, output = changed_image
+    compiled = set(re.findall(r"Compiling\S* (\S+) v", re.sub(r"\x1b\[\d*m", "", output)))
     assert "order-http" in compiled
     assert all(name.startswith("order-") for name in compiled), compiled
 
 
-def test_the_test_image_runs_all_tests(print_result, container):
-    began = time.monotonic()
-    made = run("make", "image", "BUILD_TARGET=test_builder").stdout
+def test_image_of_the_tests_runs_all_tests(print_result, container):
+    start = time.monotonic()
+    output = run("make", "image", "BUILD_TARGET=test_builder").stdout
     built = time.monotonic()
-    assert "`release` profile" not in made, "the test image compiled the deployment"
+    assert "`release` profile" not in output, "the test image compiled the deployment"
     # Like the demo: in the background, then the log.
     tests = container("--network", "none", "order-api:test_builder")
     status = int(docker("wait", tests))
     report = logs(tests)
     passed = sum(map(int, re.findall(r"test result: ok. (\d+) passed", report)))
     print_result(
-        f"make image BUILD_TARGET=test_builder: {built - began:.0f} s, "
+        f"make image BUILD_TARGET=test_builder: {built - start:.0f} s, "
         f"{inspect('order-api:test_builder')['Size'] / 1e9:.1f} GB; "
         f"its {passed} tests: {time.monotonic() - built:.0f} s"
     )
@@ -260,7 +260,7 @@ def test_the_test_image_runs_all_tests(print_result, container):
     assert passed > 1000
 
 
-def test_the_test_image_fails_when_a_test_does(container):
+def test_image_of_the_tests_fails_when_a_test_does(container):
     without = "rm ARCHITECTURE.md; exec docker/start_test.sh -- invariants_name"
     tests = container("--network", "none", "order-api:test_builder", "sh", "-c", without)
     assert int(docker("wait", tests)) == 101

@@ -64,7 +64,7 @@ class Service:
 
 
 @pytest.mark.parametrize("at_backup, at_kill", [(0, 3), (5, 10), (400, 800), (2000, 4000)])
-def test_a_backup_is_restored_after_a_crash_as_the_page_says(tmp_path, at_backup, at_kill):
+def test_backup_is_restored_after_a_crash_as_the_page_says(tmp_path, at_backup, at_kill):
     backup, restore = blocks()
     with Service(tmp_path) as service:
         before = service.place(at_backup)

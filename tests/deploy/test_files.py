@@ -142,7 +142,7 @@ def test_manifests_match_each_other_and_the_service():
     assert grace > int(data["SHUTDOWN_DRAIN"]) + int(data["REQUEST_TIMEOUT"])
 
 
-def test_the_settings_of_the_manifests_are_accepted():
+def test_settings_of_the_manifests_are_accepted():
     data = manifests()["ConfigMap"]["data"]
     clean = {"PATH": os.environ["PATH"], "DB_PASSWORD": "x"}
     output = run(BINARY, "config", env=clean | data | {"DB_PASSWORD_FILE": ""})

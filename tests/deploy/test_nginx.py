@@ -83,7 +83,7 @@ def is_own_error(response, status: int, code: str, headers):
 both_formats = pytest.mark.parametrize("headers", [{}, PROBLEM])
 
 
-def test_the_configuration_is_valid(nginx):
+def test_configuration_is_valid(nginx):
     warnings = [line for line in nginx.test().splitlines() if "[warn]" in line]
     # Old versions accept only this form of `http2`.
     assert all('"listen ... http2" directive is deprecated' in warning for warning in warnings)
@@ -140,7 +140,7 @@ UPGRADES = {
 
 @pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
 @pytest.mark.parametrize("through", ["nginx", "nothing"])
-def test_a_connection_that_offers_an_upgrade_stays_open(nginx, client, one, through, upgrade):
+def test_connection_that_offers_an_upgrade_stays_open(nginx, client, one, through, upgrade):
     address = nginx.address if through == "nginx" else f"{ONE}:{one.port}"
     body = json.dumps(ROUTE).encode()
     lines = ["Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}", *upgrade]
@@ -158,7 +158,7 @@ def test_a_connection_that_offers_an_upgrade_stays_open(nginx, client, one, thro
 # The requests above have the bytes of this client, so they replace it where Java is not installed.
 if shutil.which("java"):
 
-    def test_the_client_of_java_loses_no_request(one):
+    def test_client_of_java_loses_no_request(one):
         place = Path(__file__).with_name("Place.java")
         command = ["java", place, f"http://{ONE}:{one.port}", "1000", "8"]
         java = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -193,12 +193,12 @@ def test_operator_paths_are_closed(client, path, headers):
     is_own_error(client.get(path, headers), 404, "unknown_path", headers)
 
 
-def test_the_health_check_stays_open(client):
+def test_health_check_stays_open(client):
     assert client.get("/healthcheck").json == {"data": "hello world."}
 
 
 @both_formats
-def test_a_body_has_at_most_16_kib(client, headers):
+def test_body_has_at_most_16_kib(client, headers):
     whole = json.dumps(ROUTE).encode()
     padded = whole + b" " * (16 * 1024 - len(whole))
     assert client.request("POST", "/orders", padded, JSON | headers).status == 200
@@ -245,12 +245,12 @@ def test_errors_of_nginx_are_json(nginx, client, request_line, status):
     "sent", [b"GET /orders", b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"]
 )
 def test_slow_clients_are_disconnected(nginx, client, sent):
-    began = time.monotonic()
+    start = time.monotonic()
     raw(nginx.address, sent)
-    assert 4 < time.monotonic() - began < 12
+    assert 4 < time.monotonic() - start < 12
 
 
-def test_a_request_keeps_its_id(client, one):
+def test_request_keeps_its_id(client, one):
     mine = client.get("/healthcheck", {"X-Request-Id": "mine-1"})
     assert mine.headers["x-request-id"] == "mine-1"
     generated = client.get("/healthcheck").headers["x-request-id"]
@@ -263,7 +263,7 @@ def test_a_request_keeps_its_id(client, one):
     assert closed.headers["x-request-id"] == "mine-2"
 
 
-def test_the_access_log_has_a_json_object_for_each_request(nginx, client):
+def test_access_log_has_a_json_object_for_each_request(nginx, client):
     before = len(nginx.access_log())
     raw(
         nginx.address,
@@ -273,8 +273,8 @@ def test_the_access_log_has_a_json_object_for_each_request(nginx, client):
     client.get("/metrics")
     client.place()
     wait_for(lambda: len(nginx.access_log()) == before + 3, "three lines")
-    odd, closed, placed = map(json.loads, nginx.access_log()[before:])
-    assert odd["http_user_agent"] == 'a"\\b' and '?a="' in odd["request"]
+    unusual, closed, placed = map(json.loads, nginx.access_log()[before:])
+    assert unusual["http_user_agent"] == 'a"\\b' and '?a="' in unusual["request"]
     assert closed["request"] == "GET /metrics HTTP/1.1"
     assert (closed["status"], closed["upstream_addr"]) == (404, "")
     assert (placed["status"], placed["upstream_status"]) == (200, "200")
@@ -288,7 +288,7 @@ def test_the_access_log_has_a_json_object_for_each_request(nginx, client):
         assert member in placed
 
 
-def test_a_key_and_a_body_are_in_no_log(nginx, client):
+def test_key_and_body_are_in_no_log(nginx, client):
     client.place("a-secret-key")
     time.sleep(0.2)
     assert "a-secret-key" not in "".join(nginx.access_log()) + nginx.errors()
@@ -450,7 +450,7 @@ def three(applications, client):
         applications.kill(address)
 
 
-def test_a_rolling_restart_loses_no_request(nginx, three, capsys):
+def test_rolling_restart_loses_no_request(nginx, three, capsys):
     with Load(nginx.address, keyless=True) as load:
         for _ in range(ROUNDS):
             for address in (ONE, TWO, THREE):

@@ -160,7 +160,7 @@ def fault_in_order(item):
     return None
 
 
-def fault_in_list(body, limit, below, only, began):
+def fault_in_list(body, limit, below, only, start):
     """Returns what is wrong with a list, or None."""
     if not isinstance(body, list):
         return f"is not an array: {str(body)[:80]}"
@@ -175,7 +175,7 @@ def fault_in_list(body, limit, below, only, began):
         if only and item["status"] != only:
             return f"of {only} has another status"
         contest = run.recent.get(item["id"])
-        taken = contest and contest.won_at and contest.won_at < began
+        taken = contest and contest.won_at and contest.won_at < start
         if taken and item["status"] != "TAKEN":
             return f"shows the taken order {item['id']} as {item['status']}"
     return None
@@ -330,7 +330,7 @@ class Client(FastHttpUser):
 
     def list(self, target, limit, below, only):
         """Reads one page; returns its orders and the target of its next link."""
-        began = time.monotonic()
+        start = time.monotonic()
         name = LIST_PAGE if "page=" in target else LIST_CURSOR
         what = f"GET {name}"
         with self.client.get(target, name=name, catch_response=True) as response:
@@ -342,7 +342,7 @@ class Client(FastHttpUser):
                 response.success()
             elif status != 200:
                 run.fail(response, unexpected(what, status, body))
-            elif fault := fault_in_list(body, limit, below, only, began):
+            elif fault := fault_in_list(body, limit, below, only, start):
                 run.fail(response, f"{what}: the list {fault}")
             else:
                 link = response.headers.get("Link") or ""

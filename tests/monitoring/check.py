@@ -82,13 +82,13 @@ class Prometheus:
             raise ValueError(response["error"])
         return response["data"]
 
-    def ask(self, query):
-        return self.get("query", query=query)["result"]
+    def query(self, expression):
+        return self.get("query", query=expression)["result"]
 
     def scrapes(self):
         """Returns the number of scrapes of the service; 0 while Prometheus starts."""
         try:
-            found = self.ask('sum_over_time(up{job="order-api"}[5m])')
+            found = self.query('sum_over_time(up{job="order-api"}[5m])')
         except (OSError, ValueError):
             return 0
         return float(found[0]["value"][1]) if found else 0
@@ -164,10 +164,10 @@ def check_queries(prometheus, dashboard):
     """Returns the errors, and the number of queries that returned a result."""
     errors, completed = [], 0
 
-    def ask(where, query):
+    def run_query(where, query):
         nonlocal completed
         try:
-            found = prometheus.ask(query)
+            found = prometheus.query(query)
         except ValueError as error:
             errors.append(f"{where}: {error}: {query}")
             return None
@@ -175,7 +175,7 @@ def check_queries(prometheus, dashboard):
         return found
 
     for where, query in queries_of(dashboard):
-        found = ask(where, query)
+        found = run_query(where, query)
         if found is not None and not any(math.isfinite(float(one["value"][1])) for one in found):
             errors.append(f"{where}: returns no number: {query}")
     for where, series, label in labels_of(dashboard):
@@ -187,11 +187,11 @@ def check_queries(prometheus, dashboard):
         if alert["health"] != "ok" or alert["state"] != "inactive":
             errors.append(f"{where}: {alert['health']}, {alert['state']}: {alert.get('lastError', '')}")
         # The state is not sufficient, because most alerts fire only after minutes.
-        if found := ask(where, query):
+        if found := run_query(where, query):
             errors.append(f"{where}: fires for a healthy service: {found}")
         # The selector inside absent() must match as well.
         for selector in selectors_of(query):
-            if not ask(where, selector):
+            if not run_query(where, selector):
                 errors.append(f"{where}: no series matches {selector}")
     # Without duplicates: several alerts use the same selector.
     return list(dict.fromkeys(errors)), completed
