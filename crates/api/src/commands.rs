@@ -7,9 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{
-    Parser, Subcommand,
+    ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use order_repo_sqlite::SqliteOrderRepo;
@@ -21,7 +21,9 @@ use crate::{
     healthcheck,
     logging::{self, LogFiles, LogGuard},
     panics,
-    settings::{DatabaseSettings, InvalidSetting, Options, SECRETS_HELP, Settings},
+    settings::{
+        DatabaseSettings, InvalidSetting, OPTIONS, SECRETS_HELP, SettingOption, Settings, Source,
+    },
     signals::Signals,
 };
 
@@ -32,8 +34,6 @@ use crate::{
 #[derive(Parser)]
 #[command(name = "order-api", version, after_help = SECRETS_HELP)]
 struct CommandLine {
-    #[command(flatten)]
-    options: Options,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -59,79 +59,66 @@ enum Command {
     },
 }
 
-/// Exit code for an invalid setting or command line, as clap has it.
-const EXIT_USAGE: u8 = 2;
+/// A command line that cannot be parsed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; see order-api --help")]
+struct UsageError(String);
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     panics::log_all();
-    let result = panics::catch(|| Ok(run_command(arguments, Process::start()?)));
-    match result.unwrap_or_else(|error| Err(Failure::new(&error, 1))) {
+    match panics::catch(|| run_command(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => exit_with_error(&failure),
+        Err(error) => exit_with_error(&error),
     }
 }
 
-/// What every command starts with.
-struct Process {
-    /// Starts, stops and waits. Requests are served on the server's own threads.
-    runtime: Runtime,
-    /// Listened to first, because these signals terminate the process until then.
-    reopen: Signals,
-}
-
-impl Process {
-    fn start() -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("the runtime cannot be started")?;
-        let reopen = runtime
-            .block_on(async { Signals::reopen() })
-            .context("the process cannot listen to signals")?;
-        Ok(Self { runtime, reopen })
-    }
-}
-
-/// A message and an exit code other than 0.
-struct Failure {
-    message: String,
-    code: u8,
-}
-
-impl Failure {
-    fn new(error: &anyhow::Error, code: u8) -> Self {
-        Self { message: format!("{error:#}"), code }
-    }
-}
-
-fn run_command(
-    arguments: impl IntoIterator<Item = OsString>,
-    process: Process,
-) -> Result<(), Failure> {
-    let line = match CommandLine::try_parse_from(arguments) {
-        Ok(line) => line,
+fn run_command(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
+    // Starts, stops and waits. Requests are served on the server's own threads.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    // Before anything else, because these signals terminate the process until it listens to them.
+    let reopen = runtime
+        .block_on(async { Signals::reopen() })
+        .context("the process cannot listen to signals")?;
+    let (command, options) = match parse_command_line(arguments) {
+        Ok(parsed) => parsed,
         Err(error) => return handle_clap_error(&error),
     };
-    let command = line.command.unwrap_or_default();
-    let is_healthcheck = matches!(command, Command::Healthcheck);
-    execute(command, &line.options, process).map_err(|error| {
-        // A health check ends with 0 or 1: Docker reserves 2.
-        let is_usage = error.is::<InvalidSetting>() && !is_healthcheck;
-        Failure::new(&error, if is_usage { EXIT_USAGE } else { 1 })
-    })
+    // The options include their variables. Only secrets are not options.
+    let lookup = |name: &str| match options.try_get_one::<OsString>(name) {
+        Ok(value) => value.cloned(),
+        Err(_) => std::env::var_os(name),
+    };
+    execute(command, Source(&lookup), runtime, reopen)
 }
 
-fn execute(command: Command, options: &Options, process: Process) -> anyhow::Result<()> {
+fn parse_command_line(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> clap::error::Result<(Command, ArgMatches)> {
+    let command = CommandLine::command().args(OPTIONS.iter().map(SettingOption::argument));
+    let matches = command.try_get_matches_from(arguments)?;
+    let line = CommandLine::from_arg_matches(&matches)?;
+    Ok((line.command.unwrap_or_default(), matches))
+}
+
+fn execute(
+    command: Command,
+    source: Source<'_>,
+    runtime: Runtime,
+    reopen: Signals,
+) -> anyhow::Result<()> {
     let settings = || -> anyhow::Result<Settings> {
-        let mut settings = Settings::parse(options, |name| std::env::var_os(name))?;
+        let mut settings = Settings::parse(source.0)?;
         settings.max_connections = settings.max_connections.min(raise_fd_limit());
         Ok(settings)
     };
     match command {
         Command::Serve => {
             let settings = settings()?;
-            serve(&settings, start_logging(&settings)?, process)
+            serve(&settings, start_logging(&settings)?, runtime, reopen)
         }
         Command::Migrate => {
             let settings = settings()?;
@@ -143,7 +130,9 @@ fn execute(command: Command, options: &Options, process: Process) -> anyhow::Res
         Command::Openapi => Ok(io::stdout().write_all(order_http::openapi_document().as_bytes())?),
         Command::Config => Ok(io::stdout().write_all(settings()?.to_string().as_bytes())?),
         Command::Healthcheck => {
-            let body = healthcheck::call(Settings::listen(options)?)?;
+            // Always exits with 0 or 1: Docker reserves 2.
+            let listen = Settings::listen(source).map_err(|error| anyhow!("{error}"))?;
+            let body = healthcheck::call(listen)?;
             Ok(writeln!(io::stdout(), "{body}")?)
         }
         Command::Backup { target } => back_up(&settings()?.database, &target),
@@ -163,13 +152,21 @@ fn back_up(database: &DatabaseSettings, target: &Path) -> anyhow::Result<()> {
 fn start_logging(settings: &Settings) -> anyhow::Result<LogGuard> {
     let log = logging::start(&settings.log)?;
     for unused in &settings.unused {
-        tracing::warn!(settings = %unused, reason = unused.reason, "settings have no effect");
+        tracing::warn!(
+            settings = unused.names.join(", "),
+            reason = unused.reason,
+            "settings have no effect"
+        );
     }
     Ok(log)
 }
 
-fn serve(settings: &Settings, log: LogGuard, process: Process) -> anyhow::Result<()> {
-    let Process { runtime, reopen } = process;
+fn serve(
+    settings: &Settings,
+    log: LogGuard,
+    runtime: Runtime,
+    reopen: Signals,
+) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         tokio::spawn(reopen_log_files(reopen, log.files()));
         // Both receive every signal.
@@ -214,7 +211,7 @@ async fn reopen_log_files(mut signals: Signals, files: LogFiles) {
 
 /// Prints help or the version as clap does. Turns an error into one line that names the option but
 /// not its value, which may be a secret.
-fn handle_clap_error(error: &clap::Error) -> Result<(), Failure> {
+fn handle_clap_error(error: &clap::Error) -> anyhow::Result<()> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // The reader may close the pipe.
         let _ = error.print();
@@ -232,13 +229,16 @@ fn handle_clap_error(error: &clap::Error) -> Result<(), Failure> {
         (_, Some(option)) => format!("invalid use of {option}: expected one value, given once"),
         (_, None) => "unknown command or argument".to_owned(),
     };
-    Err(Failure { message: format!("{problem}; see order-api --help"), code: EXIT_USAGE })
+    bail!(UsageError(problem))
 }
 
 /// Prints the message as one line on standard error. Every message that ends the program passes
 /// here.
-fn exit_with_error(failure: &Failure) -> ExitCode {
+fn exit_with_error(error: &anyhow::Error) -> ExitCode {
+    let message = logging::one_line(&format!("{error:#}"));
     // Without standard error, the exit code remains.
-    let _ = writeln!(io::stderr(), "order-api: {}", logging::one_line(&failure.message));
-    ExitCode::from(failure.code)
+    let _ = writeln!(io::stderr(), "order-api: {message}");
+    let is_usage = error.is::<InvalidSetting>() || error.is::<UsageError>();
+    // clap also uses 2.
+    ExitCode::from(if is_usage { 2 } else { 1 })
 }

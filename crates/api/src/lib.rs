@@ -17,6 +17,6 @@ pub use application::Application;
 pub use commands::run;
 pub use logging::LogGuard;
 pub use settings::{
-    DatabaseSettings, DistanceSettings, InvalidSetting, LogFormat, LogSettings, Options,
-    SettingValue, Settings, UnusedSettings,
+    DatabaseSettings, DistanceSettings, InvalidSetting, LogFormat, LogSettings, Settings,
+    UnusedSettings,
 };

@@ -16,8 +16,8 @@ impl Signals {
         Self::listen([SignalKind::terminate(), SignalKind::interrupt()])
     }
 
-    /// `SIGHUP` and `SIGUSR1` reopen the log files. A closed terminal and logrotate send them; their
-    /// default effect is to terminate the process.
+    /// `SIGHUP` and `SIGUSR1` reopen the log files. A closed terminal and logrotate send them;
+    /// their default effect is to terminate the process.
     pub(crate) fn reopen() -> io::Result<Self> {
         Self::listen([SignalKind::hangup(), SignalKind::user_defined1()])
     }

@@ -8,19 +8,8 @@ use std::{
     },
 };
 
-/// A counter of lines that a file or standard output did not accept.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LostLines(Arc<AtomicU64>);
-
-impl LostLines {
-    pub(super) fn add(&self, lines: u64) {
-        self.0.fetch_add(lines, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+/// Counts lines that a file or standard output did not accept.
+pub(super) type LostLines = Arc<AtomicU64>;
 
 /// Counts the lines that a buffered writer does not accept.
 pub(super) struct CountingWriter<W> {
@@ -36,7 +25,9 @@ impl<W> CountingWriter<W> {
     }
 
     fn count<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|_| self.lost.add(mem::take(&mut self.buffered)))
+        result.inspect_err(|_| {
+            self.lost.fetch_add(mem::take(&mut self.buffered), Ordering::Relaxed);
+        })
     }
 }
 
@@ -70,6 +61,6 @@ mod tests {
             writer.write_all(b"a line\n").unwrap();
         }
         writer.flush().unwrap_err();
-        assert_eq!(lost.get(), 3);
+        assert_eq!(lost.load(Ordering::Relaxed), 3);
     }
 }

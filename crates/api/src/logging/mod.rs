@@ -11,7 +11,7 @@ mod sanitize;
 use std::{
     io::{self, BufWriter},
     path::Path,
-    sync::mpsc,
+    sync::{atomic::Ordering, mpsc},
     thread,
     time::Duration,
 };
@@ -112,7 +112,7 @@ impl LogGuard {
         let (overflows, lost) = (self.overflows.clone(), self.lost.clone());
         move || {
             let overflowed: usize = overflows.iter().map(ErrorCounter::dropped_lines).sum();
-            lost.get() + overflowed as u64
+            lost.load(Ordering::Relaxed) + overflowed as u64
         }
     }
 }
@@ -158,7 +158,7 @@ impl LogFiles {
             match file.reopen() {
                 Ok(()) => reopened += 1,
                 Err(error) => tracing::error!(
-                    log.file.path = %file.path().display(),
+                    log.file.path = %file.path.display(),
                     exception.message = %error,
                     "the log file cannot be reopened; lines are still written to the open file"
                 ),

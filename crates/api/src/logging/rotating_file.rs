@@ -7,7 +7,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// `info.log.2` and so on. Clones share the file: one thread writes while another may reopen it.
 #[derive(Clone, Debug)]
 pub(super) struct RotatingFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     max_bytes: u64,
     lost: LostLines,
     open: Arc<Mutex<Option<OpenFile>>>,
@@ -42,10 +42,6 @@ impl RotatingFile {
     /// Opens nothing before the first line is written.
     pub(super) fn new(path: PathBuf, lost: LostLines) -> Self {
         Self { path, max_bytes: MAX_BYTES, lost, open: Arc::default() }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Opens the file at the path, or creates it. If that fails, the open file stays in use.
@@ -133,7 +129,9 @@ impl OpenFile {
 
 impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.append(line).inspect_err(|_| self.lost.add(1))?;
+        self.append(line).inspect_err(|_| {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        })?;
         Ok(line.len())
     }
 
@@ -257,7 +255,7 @@ mod tests {
         fs::write(&logs, "a file where a directory must be").unwrap();
         sleep(CHECK_INTERVAL);
         log.write_all(b"two\n").unwrap_err();
-        assert_eq!(log.lost.get(), 1);
+        assert_eq!(log.lost.load(Ordering::Relaxed), 1);
     }
 
     #[test]
@@ -265,6 +263,6 @@ mod tests {
         let mut log = RotatingFile::new("/dev/full".into(), LostLines::default());
         log.write_all(b"one\n").unwrap_err();
         log.write_all(b"two\n").unwrap_err();
-        assert_eq!(log.lost.get(), 2);
+        assert_eq!(log.lost.load(Ordering::Relaxed), 2);
     }
 }

@@ -4,7 +4,8 @@ use std::{borrow::Cow, fmt::Write as _, io};
 
 /// Escapes characters that break a line or hide a part of it.
 ///
-/// Each write must be a whole line with its end, as the formatters of `tracing-subscriber` write it.
+/// Each write must be a whole line with its end, as the formatters of `tracing-subscriber` write
+/// it.
 pub(super) struct SanitizingWriter<W>(pub(super) W);
 
 impl<W: io::Write> io::Write for SanitizingWriter<W> {

@@ -1,46 +1,45 @@
-//! Where orders are kept.
+//! Settings of the database.
 
-use std::{ffi::OsString, fmt, net::Ipv6Addr, num::NonZero, path::PathBuf};
+use std::{fmt, net::Ipv6Addr, num::NonZero, path::PathBuf};
 
 use order_repo_postgres::{ConnectionInfo, Parts};
 use secrecy::ExposeSecret;
 
-use super::{InvalidSetting, Options, SettingValue, integer, secret, set};
+use super::{InvalidSetting, source::Source};
 
-/// Enough to keep a database of a few cores busy. More only wait for each other there.
-const DEFAULT_POOL_SIZE: u32 = 10;
+/// Enough for a database with a few cores. More connections only wait for each other there.
+const DEFAULT_POOL_SIZE: NonZero<u32> = NonZero::new(10).expect("it is not zero");
+const MAX_POOL_SIZE: NonZero<u32> = NonZero::new(1000).expect("it is not zero");
 
-/// Where orders are kept. Shown without the password.
+/// The database. Displayed without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseSettings {
-    /// In a file of the embedded database.
+    /// A file of the embedded database.
     Sqlite {
         /// The file; it is created if it is missing.
         path: PathBuf,
     },
-    /// In PostgreSQL.
+    /// A PostgreSQL database.
     Postgres {
         /// The database; it is created if it is missing.
         database: ConnectionInfo,
-        /// How many connections there are at most.
+        /// The maximum number of connections.
         pool_size: NonZero<u32>,
     },
 }
 
 impl DatabaseSettings {
     /// `DATABASE_URL`, or else PostgreSQL part by part, or else the default file.
-    pub(super) fn parse(
-        options: &Options,
-        environment: &impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, InvalidSetting> {
-        let pool_size = pool_size(options)?;
-        let parts = parts(options, environment)?;
+    pub(super) fn parse(source: Source<'_>) -> Result<Self, InvalidSetting> {
+        let pool_size = source.integer("DB_POOL_SIZE", NonZero::<u32>::MIN..=MAX_POOL_SIZE)?;
+        let pool_size = pool_size.unwrap_or(DEFAULT_POOL_SIZE);
+        let parts = parts(source)?;
         let postgres = |database| Self::Postgres { database, pool_size };
-        match set("DATABASE_URL", options.database_url.as_ref())? {
+        match source.get("DATABASE_URL")? {
             Some(url) if url.starts_with("postgres") => {
-                from_url(url, parts.password.as_deref()).map(postgres)
+                from_url(&url, parts.password.as_deref()).map(postgres)
             }
-            Some(url) => sqlite(url),
+            Some(url) => sqlite(&url),
             None if parts.host.is_empty() => sqlite("sqlite://data/orders.db"),
             None => from_parts(parts).map(postgres),
         }
@@ -56,22 +55,22 @@ fn from_url(url: &str, password: Option<&str>) -> Result<ConnectionInfo, Invalid
     })
 }
 
-/// What follows `sqlite://` is the path as it stands: nothing in it is decoded.
+/// The text after `sqlite://` is the path. It is not decoded.
 fn sqlite(url: &str) -> Result<DatabaseSettings, InvalidSetting> {
     let invalid = |problem: &str| Err(InvalidSetting::new("DATABASE_URL", problem));
     let Some(path) = url.strip_prefix("sqlite://") else {
         return invalid("must be sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE");
     };
-    // The shell replaces `~`, and other programs a host; here both would be names of folders, and
-    // the database a second, empty one.
+    // A shell expands `~`, and other programs accept a host. Here both would be names of
+    // directories, with another, empty database.
     if path.starts_with('~') {
-        return invalid("must have a path without ~: nothing replaces it by a home directory");
+        return invalid("must have a path without ~: it is not replaced by a home directory");
     }
     let host = path.get(.."localhost/".len());
     if host.is_some_and(|host| host.eq_ignore_ascii_case("localhost/")) {
         return invalid("must have no host: what follows sqlite:// is the path");
     }
-    // The same holds for a database in memory, and for options.
+    // A database in memory, and options, would be names of files.
     let has_options = path.rsplit_once('?').is_some_and(|(_, options)| options.contains('='));
     if path.is_empty() || path.starts_with(':') || path.starts_with("file:") || has_options {
         return invalid("must name a file, without options: sqlite://data/orders.db");
@@ -79,37 +78,20 @@ fn sqlite(url: &str) -> Result<DatabaseSettings, InvalidSetting> {
     Ok(DatabaseSettings::Sqlite { path: path.into() })
 }
 
-fn pool_size(options: &Options) -> Result<NonZero<u32>, InvalidSetting> {
-    let size = match set("DB_POOL_SIZE", options.db_pool_size.as_ref())? {
-        Some(value) => integer("DB_POOL_SIZE", value, 1..=1000)?,
-        None => DEFAULT_POOL_SIZE,
-    };
-    Ok(NonZero::new(size).expect("it is 1 at least"))
-}
-
-/// What is set of PostgreSQL's parts. Each is checked, also where `DATABASE_URL` is set.
-fn parts(
-    options: &Options,
-    environment: &impl Fn(&str) -> Option<OsString>,
-) -> Result<Parts, InvalidSetting> {
-    let text = |name, value: &Option<SettingValue>| {
-        Ok(set(name, value.as_ref())?.unwrap_or_default().to_owned())
-    };
-    let port = match set("DB_PORT", options.db_port.as_ref())? {
-        Some(value) => Some(integer("DB_PORT", value, 1..=u16::MAX)?),
-        None => None,
-    };
-    let password =
-        secret("DB_PASSWORD", environment, "DB_PASSWORD_FILE", options.db_password_file.as_ref())?;
+/// The parts of a PostgreSQL address. Each is checked, also if `DATABASE_URL` is set.
+fn parts(source: Source<'_>) -> Result<Parts, InvalidSetting> {
+    let text = |name| Ok(source.get(name)?.unwrap_or_default());
+    let password = source.secret("DB_PASSWORD", "DB_PASSWORD_FILE")?;
     Ok(Parts {
-        host: text("DB_HOST", &options.db_host)?,
-        port,
-        user: text("DB_USERNAME", &options.db_username)?,
+        host: text("DB_HOST")?,
+        port: source.integer("DB_PORT", 1..=u16::MAX)?,
+        user: text("DB_USERNAME")?,
         password: password.map(|password| password.expose_secret().to_owned()),
-        database: text("DB_NAME", &options.db_name)?,
+        database: text("DB_NAME")?,
     })
 }
 
+/// The address of a database from its parts.
 fn from_parts(parts: Parts) -> Result<ConnectionInfo, InvalidSetting> {
     for (name, value) in [("DB_NAME", &parts.database), ("DB_USERNAME", &parts.user)] {
         if value.is_empty() {

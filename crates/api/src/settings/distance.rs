@@ -1,58 +1,49 @@
-//! Who tells distances.
+//! Settings of the distance provider.
 
-use std::{ffi::OsString, fmt};
+use std::fmt;
 
 use order_distance_google::Endpoint;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{InvalidSetting, Options, secret, set};
+use super::{InvalidSetting, source::Source};
 
-/// Who tells distances. Shown without the key.
+/// The distance provider. The `Debug` and `Display` forms do not contain the key.
 #[derive(Clone, Debug)]
 pub enum DistanceSettings {
-    /// The geodesic on WGS 84: an estimate, without a network.
+    /// The length of the geodesic on WGS 84: an estimate, without a network.
     Geodesic,
-    /// Google Maps: the way by road.
+    /// The road distance from Google Maps.
     Google {
         /// The Distance Matrix API.
         endpoint: Endpoint,
-        /// What Google knows this installation by.
+        /// The API key.
         key: SecretString,
     },
 }
 
 impl DistanceSettings {
-    /// Google where there is a key, unless something else is asked for.
-    pub(super) fn parse(
-        options: &Options,
-        environment: &impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, InvalidSetting> {
-        let key =
-            secret("GMAP_TOKEN", environment, "GMAP_TOKEN_FILE", options.gmap_token_file.as_ref())?;
-        if key
-            .as_ref()
-            .is_some_and(|key| !key.expose_secret().bytes().all(|b| b.is_ascii_graphic()))
-        {
-            let problem = "must be visible ASCII characters without spaces";
-            return Err(InvalidSetting::new("GMAP_TOKEN", problem));
+    /// Google if there is a key, unless `DISTANCE_PROVIDER` is another one.
+    pub(super) fn parse(source: Source<'_>) -> Result<Self, InvalidSetting> {
+        let invalid = |name, problem: &str| Err(InvalidSetting::new(name, problem));
+        let key = source.secret("GMAP_TOKEN", "GMAP_TOKEN_FILE")?;
+        let is_visible =
+            |key: &SecretString| key.expose_secret().bytes().all(|b| b.is_ascii_graphic());
+        if key.as_ref().is_some_and(|key| !is_visible(key)) {
+            return invalid("GMAP_TOKEN", "must be visible ASCII characters without spaces");
         }
         let api = "GMAP_DISTANCE_MATRIX_API";
-        let endpoint = match set(api, options.gmap_distance_matrix_api.as_ref())? {
-            Some(url) => {
-                Endpoint::parse(url).map_err(|error| InvalidSetting::new(api, error.to_string()))?
-            }
+        let endpoint = match source.get(api)? {
+            Some(url) => Endpoint::parse(&url)
+                .map_err(|error| InvalidSetting::new(api, error.to_string()))?,
             None => Endpoint::default(),
         };
-        match (set("DISTANCE_PROVIDER", options.distance_provider.as_ref())?, key) {
+        match (source.get("DISTANCE_PROVIDER")?.as_deref(), key) {
             (None | Some("google"), Some(key)) => Ok(Self::Google { endpoint, key }),
             (None, None) | (Some("geodesic"), _) => Ok(Self::Geodesic),
-            (Some("google"), None) => Err(InvalidSetting::new(
-                "GMAP_TOKEN",
-                "must be set, because DISTANCE_PROVIDER is google",
-            )),
-            (Some(_), _) => {
-                Err(InvalidSetting::new("DISTANCE_PROVIDER", "must be google or geodesic"))
+            (Some("google"), None) => {
+                invalid("GMAP_TOKEN", "must be set, because DISTANCE_PROVIDER is google")
             }
+            (Some(_), _) => invalid("DISTANCE_PROVIDER", "must be google or geodesic"),
         }
     }
 }

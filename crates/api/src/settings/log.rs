@@ -1,4 +1,4 @@
-//! How and what is logged.
+//! Settings of the log.
 
 use std::{
     fmt,
@@ -8,61 +8,52 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::{InvalidSetting, Options, set};
+use super::{InvalidSetting, source::Source};
 
-/// How and what is logged.
+/// What is logged, in which format, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
     /// A level or a filter of `tracing-subscriber`.
     pub filter: String,
-    /// Where log files are written, too.
+    /// The directory for log files, if there are any.
     pub directory: Option<PathBuf>,
 }
 
-impl LogSettings {
-    pub(super) fn parse(options: &Options) -> Result<Self, InvalidSetting> {
-        let directory = set("LOG_DIR", options.log_dir.as_ref())?;
-        Ok(Self {
-            format: log_format(set("LOG_FORMAT", options.log_format.as_ref())?)?,
-            filter: log_filter(set("LOG_LEVEL", options.log_level.as_ref())?)?,
-            directory: directory.map(Into::into),
-        })
-    }
-}
-
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines: one JSON object a line.
+    /// A JSON object.
     Json,
 }
 
-fn log_format(value: Option<&str>) -> Result<LogFormat, InvalidSetting> {
-    let default = if io::stdout().is_terminal() { "text" } else { "json" };
-    match value.unwrap_or(default) {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(InvalidSetting::new("LOG_FORMAT", "must be text or json")),
+impl LogSettings {
+    pub(super) fn parse(source: Source<'_>) -> Result<Self, InvalidSetting> {
+        let invalid = |name, problem: &str| Err(InvalidSetting::new(name, problem));
+        let format = match source.get("LOG_FORMAT")?.as_deref() {
+            Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            None if io::stdout().is_terminal() => LogFormat::Text,
+            None => LogFormat::Json,
+            Some(_) => return invalid("LOG_FORMAT", "must be text or json"),
+        };
+        let filter = source.get("LOG_LEVEL")?.unwrap_or_else(|| "info".to_owned());
+        // A single word is a level: as a filter, a misspelt level would be the name of a module,
+        // and nothing else would be logged.
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        let is_level = levels.iter().any(|level| level.eq_ignore_ascii_case(&filter));
+        if !is_level && !(filter.contains('=') && EnvFilter::builder().parse(&filter).is_ok()) {
+            return invalid(
+                "LOG_LEVEL",
+                "must be error, warn, info, debug, trace or a filter such as info,order_http=debug",
+            );
+        }
+        let directory = source.get("LOG_DIR")?.map(PathBuf::from);
+        Ok(Self { format, filter, directory })
     }
-}
-
-/// A lone word is a level: the filter language would take a misspelt one for the name of a
-/// module, and log nothing else.
-fn log_filter(value: Option<&str>) -> Result<String, InvalidSetting> {
-    let value = value.unwrap_or("info");
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    let level = levels.iter().any(|level| level.eq_ignore_ascii_case(value));
-    let filter = value.contains('=') && EnvFilter::builder().parse(value).is_ok();
-    if level || filter {
-        return Ok(value.to_owned());
-    }
-    let problem =
-        "must be error, warn, info, debug, trace or a filter such as info,order_http=debug";
-    Err(InvalidSetting::new("LOG_LEVEL", problem))
 }
 
 impl fmt::Display for LogSettings {

@@ -1,6 +1,5 @@
 use std::{os::unix::ffi::OsStringExt, path::PathBuf};
 
-use clap::FromArgMatches;
 use order_repo_postgres::ConnectionInfo;
 use rstest::rstest;
 
@@ -10,55 +9,17 @@ fn none(_: &str) -> Option<OsString> {
     None
 }
 
-/// One setting, or none where it is a secret.
-fn options(name: &str, value: &str) -> Options {
-    let mut options = Options::default();
-    set_option(&mut options, name, value);
-    options
-}
-
-fn set_option(options: &mut Options, name: &str, value: &str) {
-    let slot = match name {
-        "LISTEN" => &mut options.listen,
-        "DATABASE_URL" => &mut options.database_url,
-        "DB_HOST" => &mut options.db_host,
-        "DB_PORT" => &mut options.db_port,
-        "DB_USERNAME" => &mut options.db_username,
-        "DB_PASSWORD_FILE" => &mut options.db_password_file,
-        "DB_NAME" => &mut options.db_name,
-        "DB_POOL_SIZE" => &mut options.db_pool_size,
-        "DISTANCE_PROVIDER" => &mut options.distance_provider,
-        "GMAP_TOKEN_FILE" => &mut options.gmap_token_file,
-        "GMAP_DISTANCE_MATRIX_API" => &mut options.gmap_distance_matrix_api,
-        "LOG_FORMAT" => &mut options.log_format,
-        "LOG_LEVEL" => &mut options.log_level,
-        "LOG_DIR" => &mut options.log_dir,
-        "WORKERS" => &mut options.workers,
-        "MAX_CONNECTIONS" => &mut options.max_connections,
-        "REQUEST_TIMEOUT" => &mut options.request_timeout,
-        "SHUTDOWN_DRAIN" => &mut options.shutdown_drain,
-        "DB_PASSWORD" | "GMAP_TOKEN" => return,
-        _ => panic!("{name} is no setting"),
-    };
-    *slot = Some(value.into());
-}
-
-/// As if these were set in the environment.
+/// Settings with these variables.
 fn parse(variables: &[(&str, &str)]) -> Result<Settings, InvalidSetting> {
-    let mut options = Options::default();
-    for (name, value) in variables {
-        set_option(&mut options, name, value);
-    }
-    let secret = |wanted: &str| {
+    Settings::parse(|wanted| {
         let found = variables.iter().find(|(name, _)| *name == wanted);
         found.map(|(_, value)| OsString::from(value))
-    };
-    Settings::parse(&options, secret)
+    })
 }
 
 #[test]
-fn nothing_has_to_be_set() {
-    let settings = Settings::parse(&Options::default(), none).unwrap();
+fn every_setting_has_a_default() {
+    let settings = Settings::parse(none).unwrap();
 
     assert_eq!(settings.listen, "127.0.0.1:8080".parse().unwrap());
     let path = PathBuf::from("data/orders.db");
@@ -95,8 +56,8 @@ fn nothing_has_to_be_set() {
 #[case("REQUEST_TIMEOUT", "3600")]
 #[case("SHUTDOWN_DRAIN", "")]
 #[case("SHUTDOWN_DRAIN", "0")]
-fn what_is_right_is_taken(#[case] name: &str, #[case] value: &str) {
-    let settings = Settings::parse(&options(name, value), none).unwrap();
+fn valid_value_is_accepted(#[case] name: &str, #[case] value: &str) {
+    let settings = parse(&[(name, value)]).unwrap();
 
     let line = format!("{name}={value}");
     let shown = settings.to_string();
@@ -145,8 +106,8 @@ fn what_is_right_is_taken(#[case] name: &str, #[case] value: &str) {
 #[case("REQUEST_TIMEOUT", "1.5")]
 #[case("SHUTDOWN_DRAIN", "-1")]
 #[case("SHUTDOWN_DRAIN", "3601")]
-fn what_is_wrong_is_named_and_not_repeated(#[case] name: &str, #[case] value: &str) {
-    let error = Settings::parse(&options(name, value), none).unwrap_err();
+fn invalid_value_is_rejected_and_not_repeated(#[case] name: &str, #[case] value: &str) {
+    let error = parse(&[(name, value)]).unwrap_err();
 
     assert_eq!(error.name, name);
     let line = error.to_string();
@@ -175,22 +136,23 @@ fn what_is_wrong_is_named_and_not_repeated(#[case] name: &str, #[case] value: &s
     &[("GMAP_TOKEN", "secret"), ("GMAP_TOKEN_FILE", "/dev/null")],
     "GMAP_TOKEN_FILE must not be set together with GMAP_TOKEN"
 )]
-fn what_cannot_work_is_told(#[case] set: &[(&str, &str)], #[case] expected: &str) {
+fn conflicting_settings_are_rejected(#[case] set: &[(&str, &str)], #[case] expected: &str) {
     assert_eq!(parse(set).unwrap_err().to_string(), expected);
 }
 
 #[test]
-fn what_is_no_text_is_named_too() {
-    let listen = Some(OsString::from_vec(b"\xffsecret".to_vec()).into());
-    let error = Settings::parse(&Options { listen, ..Options::default() }, none).unwrap_err();
+fn value_that_is_not_utf_8_is_rejected() {
+    let listen =
+        |name: &str| (name == "LISTEN").then(|| OsString::from_vec(b"\xffsecret".to_vec()));
+    let error = Settings::parse(listen).unwrap_err();
     assert_eq!(error.to_string(), "LISTEN must be UTF-8");
     let token = |name: &str| (name == "GMAP_TOKEN").then(|| OsString::from_vec(vec![0xff]));
-    let error = Settings::parse(&Options::default(), token).unwrap_err();
+    let error = Settings::parse(token).unwrap_err();
     assert_eq!(error.to_string(), "GMAP_TOKEN must be UTF-8");
 }
 
 #[test]
-fn a_database_can_be_given_part_by_part() {
+fn database_can_be_set_part_by_part() {
     let parts = [
         ("DB_HOST", "db.example"),
         ("DB_PORT", "5433"),
@@ -250,12 +212,12 @@ fn password_applies_to_a_url_without_one(#[case] url: &str, #[case] applies: boo
 fn settings_without_effect_are_found(#[case] set: &[(&str, &str)], #[case] expected: &[&str]) {
     let unused = parse(set).unwrap().unused;
     let found: Vec<_> =
-        unused.iter().map(|unused| format!("{unused}: {}", unused.reason)).collect();
+        unused.iter().map(|it| format!("{}: {}", it.names.join(", "), it.reason)).collect();
     assert_eq!(found, expected);
 }
 
 #[test]
-fn google_is_asked_where_there_is_a_key() {
+fn google_is_the_provider_if_there_is_a_key() {
     let settings = parse(&[("GMAP_TOKEN", "marker")]).unwrap();
     let shown = settings.to_string();
     let google = "DISTANCE_PROVIDER=google\n\
@@ -271,7 +233,7 @@ fn google_is_asked_where_there_is_a_key() {
 }
 
 #[test]
-fn a_secret_can_be_in_a_file() {
+fn secret_can_be_in_a_file() {
     use secrecy::ExposeSecret;
 
     let directory = tempfile::tempdir().unwrap();
@@ -288,7 +250,7 @@ fn a_secret_can_be_in_a_file() {
     assert_eq!(from_file.database, direct.database);
 }
 
-/// What no value may be: `orders` with something before, after or in it.
+/// Invalid values: `orders` with a character before, after or in it.
 const FLAWED: [&str; 14] = [
     " orders",
     "orders ",
@@ -306,33 +268,29 @@ const FLAWED: [&str; 14] = [
     " ",
 ];
 
-/// All settings that are options, as clap knows them, so that a new one is among them.
-fn all_options() -> Vec<(&'static str, String)> {
-    let command = Options::augment_args(clap::Command::new("order-api"));
-    let with_variables = command.get_arguments().filter_map(|argument| {
-        let name = argument.get_env()?.to_str()?.to_owned();
-        Some((&*name.leak(), argument.get_long()?.to_owned()))
-    });
-    with_variables.collect()
+/// Parses a value given on the command line.
+fn parse_option(option: &SettingOption, value: &OsString) -> Result<Settings, InvalidSetting> {
+    let argument = option.argument();
+    let mut given = OsString::from(format!("--{}=", argument.get_long().unwrap()));
+    given.push(value);
+    let command = clap::Command::new("order-api").arg(argument);
+    let matches = command.try_get_matches_from(["order-api".into(), given]).unwrap();
+    Settings::parse(|name| matches.try_get_one(name).ok().flatten().cloned())
 }
 
-fn parse_option(long: &str, value: &OsString) -> Result<Settings, InvalidSetting> {
-    let mut argument = OsString::from(format!("--{long}="));
-    argument.push(value);
-    let command = Options::augment_args(clap::Command::new("order-api"));
-    let matches = command.try_get_matches_from(["order-api".into(), argument]).unwrap();
-    Settings::parse(&Options::from_arg_matches(&matches).unwrap(), none)
-}
-
-/// All settings that are variables only, as they are looked up, so that a new one is among them.
+/// The settings that are looked up and are not options, so that a new one is among them.
 fn all_secrets() -> Vec<String> {
-    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
-    let note = |name: &str| {
-        asked.borrow_mut().insert(name.to_owned());
+    let names = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let record = |name: &str| {
+        names.borrow_mut().insert(name.to_owned());
         None
     };
-    Settings::parse(&Options::default(), note).unwrap();
-    asked.into_inner().into_iter().collect()
+    Settings::parse(record).unwrap();
+    let mut names = names.into_inner();
+    for option in OPTIONS {
+        assert!(names.remove(option.name), "{} is not read", option.name);
+    }
+    names.into_iter().collect()
 }
 
 #[test]
@@ -347,17 +305,17 @@ fn every_setting_rejects_control_characters_and_padding() {
         let says_why = ["control characters", "white space", "UTF-8"];
         assert!(says_why.iter().any(|why| line.contains(why)), "{value:?}: {line}");
     };
-    assert!(all_options().len() >= 18);
-    for (name, long) in all_options() {
+    assert!(OPTIONS.len() >= 18);
+    for option in OPTIONS {
         for value in flawed() {
-            check(name, &value, parse_option(&long, &value));
+            check(option.name, &value, parse_option(option, &value));
         }
     }
     assert_eq!(all_secrets(), ["DB_PASSWORD", "GMAP_TOKEN"]);
     for secret in all_secrets() {
         for value in flawed() {
             let environment = |name: &str| (name == secret).then(|| value.clone());
-            check(&secret, &value, Settings::parse(&Options::default(), environment));
+            check(&secret, &value, Settings::parse(environment));
         }
     }
 }
@@ -386,17 +344,12 @@ fn secret_file_may_end_with_one_line_break(
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("password");
     std::fs::write(&path, text).unwrap();
-    let read = read_secret(path.to_str().unwrap());
+    let read = source::read_secret(path.to_str().unwrap());
     match (read, expected) {
         (Ok(secret), Ok(expected)) => assert_eq!(secret.expose_secret(), expected),
         (Err(problem), Err(expected)) => assert!(problem.contains(expected), "{problem}"),
         (read, expected) => panic!("{read:?}, expected {expected:?}"),
     }
-    // A device without an end is not read to its end.
-    assert!(read_secret("/dev/zero").is_err());
-}
-
-#[test]
-fn options_do_not_show_their_values() {
-    assert!(!format!("{:?}", options("DATABASE_URL", "marker")).contains("marker"));
+    // A device without an end is not read completely.
+    assert!(source::read_secret("/dev/zero").is_err());
 }

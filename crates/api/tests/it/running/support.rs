@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use order_api::{Application, LogGuard, Options, Settings};
+use order_api::{Application, LogGuard, Settings};
 use order_test_postgres::{Server, TestDb};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -107,15 +107,12 @@ pub(crate) struct InProcess {
 
 impl InProcess {
     pub(crate) fn start(fixture: &Fixture) -> Self {
-        let options = Options {
-            listen: Some("127.0.0.1:0".into()),
-            database_url: fixture.get("DATABASE_URL").map(Into::into),
-            gmap_distance_matrix_api: fixture.get("GMAP_DISTANCE_MATRIX_API").map(Into::into),
-            request_timeout: fixture.get("REQUEST_TIMEOUT").map(Into::into),
-            workers: Some("2".into()),
-            ..Options::default()
-        };
-        let settings = Settings::parse(&options, |name| fixture.get(name)).unwrap();
+        let settings = Settings::parse(|name| match name {
+            "LISTEN" => Some("127.0.0.1:0".into()),
+            "WORKERS" => Some("2".into()),
+            _ => fixture.get(name),
+        });
+        let settings = settings.unwrap();
         let (stop, stopped) = oneshot::channel();
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {
