@@ -44,8 +44,8 @@ impl DistanceProvider for GeodesicDistanceProvider {
     }
 }
 
-/// Rounds to the nearest metre. The algorithm does not fail for valid coordinates; if it did, a cast
-/// would turn "not a number" into a distance of 0.
+/// Rounds to the nearest metre. The algorithm does not fail for valid coordinates; if it did, a
+/// cast would turn "not a number" into a distance of 0.
 fn round(metres: f64) -> Result<Metres, DistanceError> {
     if metres.is_nan() {
         return Err(DistanceError::InvalidResponse("the geodesic is not a number".into()));

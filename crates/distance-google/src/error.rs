@@ -61,12 +61,11 @@ pub(crate) enum InvalidResponse {
     UnknownCoding,
     #[error("the response is not JSON")]
     NotJson(#[source] serde_json::Error),
-    #[error("the response has no text `{0}`")]
-    MissingText(&'static str),
-    #[error("the response has no list `{0}` of exactly one member")]
+    /// A member that is missing or of another type.
+    #[error("the response has no {0}")]
+    NoMember(&'static str),
+    #[error("the response has no `{0}` of exactly one member")]
     NotExactlyOne(&'static str),
-    #[error("the response has no integer distance.value")]
-    MissingDistance,
     #[error("the distance is out of range")]
     DistanceOutOfRange(#[source] InvalidMetres),
     /// A request for one distance between two valid points cannot be invalid, so neither the client
@@ -74,10 +73,8 @@ pub(crate) enum InvalidResponse {
     #[error("Google Maps rejects a valid request: {0}")]
     RequestRejected(&'static str),
     /// Without the status, which is text of the server.
-    #[error("the response has an unknown status")]
-    UnknownStatus,
-    #[error("the response has an element with an unknown status")]
-    UnknownElementStatus,
+    #[error("{0} has an unknown status")]
+    UnknownStatus(&'static str),
 }
 
 impl CallError {

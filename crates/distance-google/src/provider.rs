@@ -50,8 +50,8 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// `OVER_QUERY_LIMIT`. After five consecutive calls that ended with `OVER_QUERY_LIMIT`, calls fail
 /// immediately for 2 seconds.
 ///
-/// All calls share a pool of connections, so create one provider and share it. It never uses a proxy
-/// and never follows a redirect, which would send the key to another server.
+/// All calls share a pool of connections, so create one provider and share it. It never uses a
+/// proxy and never follows a redirect, which would send the key to another server.
 #[derive(Debug)]
 pub struct GoogleDistanceProvider {
     client: Client,
@@ -67,8 +67,8 @@ impl GoogleDistanceProvider {
     /// Makes ring the default cryptography provider of rustls, unless the process has one.
     ///
     /// # Errors
-    /// When the HTTP client cannot be created, mainly because the endpoint is `https` and the system
-    /// has no root certificates.
+    /// When the HTTP client cannot be created, mainly because the endpoint is `https` and the
+    /// system has no root certificates.
     pub fn new(endpoint: Endpoint, key: SecretString) -> Result<Self, BuildError> {
         // An error means that there is a default provider already. reqwest panics without one.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -142,8 +142,8 @@ impl DistanceProvider for GoogleDistanceProvider {
     }
 }
 
-/// Accepts only 200. A redirect or a client error is for the operator to fix: the endpoint or the key
-/// is wrong.
+/// Accepts only 200. A redirect or a client error is for the operator to fix: the endpoint or the
+/// key is wrong.
 fn check_status(status: StatusCode) -> Result<(), CallError> {
     match status.as_u16() {
         200 => Ok(()),

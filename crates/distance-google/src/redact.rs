@@ -1,4 +1,5 @@
-//! Prepares Google's messages for the log: removes the key and control characters, and shortens them.
+//! Prepares Google's messages for the log: removes the key and control characters, and shortens
+//! them.
 
 use percent_encoding::percent_decode_str;
 

@@ -1,5 +1,5 @@
-//! The response of the Distance Matrix API, from bytes to an outcome. Google reports most errors with
-//! HTTP status 200 and a `status` in the body.
+//! The response of the Distance Matrix API, from bytes to an outcome. Google reports most errors
+//! with HTTP status 200 and a `status` in the body.
 //!
 //! The body is untyped JSON, because a derived `Deserialize` would accept an array such as
 //! `["OK", …]` in place of an object.
@@ -25,7 +25,7 @@ impl MatrixReply {
     /// The outcome of a request for one route.
     pub(crate) fn outcome(&self) -> Result<DistanceOutcome, CallError> {
         let rejected = |status| Err(InvalidResponse::RequestRejected(status).into());
-        match text(&self.0, "status")? {
+        match status(&self.0)? {
             "OK" => Ok(element_outcome(single(single(&self.0, "rows")?, "elements")?)?),
             "UNKNOWN_ERROR" => Err(CallError::UnknownError),
             "OVER_QUERY_LIMIT" => Err(CallError::OverQueryLimit),
@@ -34,17 +34,17 @@ impl MatrixReply {
             "INVALID_REQUEST" => rejected("INVALID_REQUEST"),
             "MAX_ELEMENTS_EXCEEDED" => rejected("MAX_ELEMENTS_EXCEEDED"),
             "MAX_DIMENSIONS_EXCEEDED" => rejected("MAX_DIMENSIONS_EXCEEDED"),
-            _ => Err(InvalidResponse::UnknownStatus.into()),
+            _ => Err(InvalidResponse::UnknownStatus("the response").into()),
         }
     }
 }
 
 /// The outcome for one pair of origin and destination.
 fn element_outcome(element: &Value) -> Result<DistanceOutcome, InvalidResponse> {
-    match text(element, "status")? {
+    match status(element)? {
         "OK" => metres(element).map(DistanceOutcome::Found),
         "NOT_FOUND" | "ZERO_RESULTS" | "MAX_ROUTE_LENGTH_EXCEEDED" => Ok(DistanceOutcome::NoRoute),
-        _ => Err(InvalidResponse::UnknownElementStatus),
+        _ => Err(InvalidResponse::UnknownStatus("an element of the response")),
     }
 }
 
@@ -52,12 +52,14 @@ fn element_outcome(element: &Value) -> Result<DistanceOutcome, InvalidResponse> 
 /// so `1.0` is invalid.
 fn metres(element: &Value) -> Result<Metres, InvalidResponse> {
     let value = element.get("distance").and_then(|distance| distance.get("value"));
-    let value = value.and_then(Value::as_i64).ok_or(InvalidResponse::MissingDistance)?;
+    let value =
+        value.and_then(Value::as_i64).ok_or(InvalidResponse::NoMember("integer distance.value"))?;
     Metres::try_from(value).map_err(InvalidResponse::DistanceOutOfRange)
 }
 
-fn text<'a>(object: &'a Value, name: &'static str) -> Result<&'a str, InvalidResponse> {
-    object.get(name).and_then(Value::as_str).ok_or(InvalidResponse::MissingText(name))
+fn status(object: &Value) -> Result<&str, InvalidResponse> {
+    let status = object.get("status").and_then(Value::as_str);
+    status.ok_or(InvalidResponse::NoMember("text `status`"))
 }
 
 /// The only member of a list. The request has one origin and one destination.

@@ -21,8 +21,8 @@ impl io::Write for Buffer {
     }
 }
 
-/// Captures until it is dropped. Each test has a runtime with one thread, so the background tasks of
-/// the HTTP client are captured, too.
+/// Captures until it is dropped. Each test has a runtime with one thread, so the background tasks
+/// of the HTTP client are captured, too.
 pub(crate) struct Logs {
     buffer: Buffer,
     _guard: DefaultGuard,

@@ -1,5 +1,5 @@
-//! The key is sent only to the endpoint. It is in no error, no source or debug form of an error, and
-//! no log line of any crate at any level.
+//! The key is sent only to the endpoint. It is in no error, no source or debug form of an error,
+//! and no log line of any crate at any level.
 
 use std::error::Error;
 
