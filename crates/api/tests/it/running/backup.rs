@@ -47,7 +47,7 @@ fn backup_under_load_contains_acknowledged_orders() {
     let service = Process::start(&fixture);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let until = StopOnDrop(&stop);
+        let stop_guard = StopOnDrop(&stop);
         for _ in 0..4 {
             let client = service.client.clone();
             let stop = &stop;
@@ -71,7 +71,7 @@ fn backup_under_load_contains_acknowledged_orders() {
             let all: Vec<_> = (1..=i64::try_from(ids.len()).unwrap()).collect();
             assert_eq!(ids, all);
         }
-        drop(until);
+        drop(stop_guard);
     });
 }
 

@@ -119,12 +119,12 @@ fn acknowledged_changes_survive_kill_9(#[values(Store::Sqlite, Store::Postgres)]
         let service = Process::start(&fixture);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let until = StopOnDrop(&stop);
+            let stop_guard = StopOnDrop(&stop);
             let load = scope.spawn(|| work(&service, round, &stop));
             thread::sleep(Duration::from_millis(200 + round * 97 % 600));
             service.signal("KILL");
             thread::sleep(Duration::from_millis(20));
-            drop(until);
+            drop(stop_guard);
             intents.extend(load.join().unwrap());
         });
     }
@@ -141,13 +141,13 @@ fn acknowledged_changes_survive_kill_9_of_the_database() {
     for round in 0..rounds() {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let until = StopOnDrop(&stop);
+            let stop_guard = StopOnDrop(&stop);
             let load = scope.spawn(|| work(&service, round, &stop));
             thread::sleep(Duration::from_millis(300 + round * 97 % 600));
             server.kill();
             server.restart();
             service.client.wait_for_database();
-            drop(until);
+            drop(stop_guard);
             intents.extend(load.join().unwrap());
         });
     }

@@ -46,9 +46,9 @@ fn work_for(service: &Process, time: Duration) -> Observed {
                 scope.spawn(move || work(&client, stop))
             })
             .collect();
-        let until = StopOnDrop(&stop);
+        let stop_guard = StopOnDrop(&stop);
         thread::sleep(time);
-        drop(until);
+        drop(stop_guard);
         let mut all = Observed::default();
         for worker in workers {
             let observed = worker.join().unwrap();

@@ -76,7 +76,7 @@ fn accepted_requests_are_answered_during_restarts(
         let address = service.client.address;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let until = StopOnDrop(&stop);
+            let stop_guard = StopOnDrop(&stop);
             for _ in 0..8 {
                 scope.spawn(|| {
                     let is_connected =
@@ -86,7 +86,7 @@ fn accepted_requests_are_answered_during_restarts(
             }
             thread::sleep(Duration::from_millis(100 + round * 37 % 100));
             service.stop();
-            drop(until);
+            drop(stop_guard);
         });
     }
     assert_eq!(observed.lost.load(Ordering::Relaxed), 0, "{observed:?}");
