@@ -6,7 +6,7 @@ use anyhow::Context;
 use order_distance_geodesic::GeodesicDistanceProvider;
 use order_distance_google::GoogleDistanceProvider;
 use order_domain::{DistanceProvider, OrderRepo, PoolStatus, Readiness};
-use order_http::{Api, Ports};
+use order_http::{AppState, Ports};
 use order_http_server::{Limits, Server};
 use order_metrics::{
     MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
@@ -22,7 +22,7 @@ use crate::{
 
 /// The service with an open database and a bound address, ready to run.
 pub struct Application {
-    api: Api,
+    state: Arc<AppState>,
     server: Server,
 }
 
@@ -47,10 +47,10 @@ impl Application {
             drain: settings.shutdown_drain,
             request_timeout: settings.request_timeout,
         };
-        let api = Api::new(ports, registry, settings.request_timeout);
-        let served = api.clone();
+        let state = AppState::new(ports, registry, settings.request_timeout);
+        let served = Arc::clone(&state);
         let app = move || order_http::app(&served);
-        let server = Server::bind(settings.listen, limits, api.connection_metrics(), app)
+        let server = Server::bind(settings.listen, limits, state.connection_metrics(), app)
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         tracing::info!(
             listen.address = %server.local_addr(),
@@ -59,7 +59,7 @@ impl Application {
             connections.limit = limits.max_connections,
             "order-api is listening"
         );
-        Ok(Self { api, server })
+        Ok(Self { state, server })
     }
 
     /// The bound address. It has the port that the system chose if the settings have port 0.
@@ -74,10 +74,10 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { api, server } = self;
+        let Self { state, server } = self;
         let stop = async {
             stop.await;
-            api.begin_shutdown();
+            state.begin_shutdown();
             tracing::info!("stopping: finishing the requests in flight");
         };
         server.run(stop).await.context("the server failed")

@@ -1,41 +1,34 @@
-//! The REST API: routes, wire formats, errors.
+//! The REST API: endpoints, middleware, errors, and the OpenAPI document.
 //!
-//! A request is parsed once, at the door ([`requests`](self)), answered by one verb of
-//! [`Orders`](order_domain::Orders), and rendered. Deliberately absent: what an order is and
-//! every rule about it (`order-domain`), where orders are kept, who knows distances, settings
-//! and signals (`order-api`).
+//! A handler parses a request, calls one use case of [`Orders`](order_domain::Orders), and renders
+//! its outcome. Deliberately absent: rules about orders (`order-domain`), storage, distances,
+//! connections (`order-http-server`), settings and signals (`order-api`).
 //!
-//! * `routes` says which paths exist, `handlers` what they do;
-//! * `requests` reads what clients send: shape by `validator`, meaning by the domain;
-//! * `views` and `links` write what clients get;
-//! * `code` is the table of errors, `problem` an error in both its forms;
-//! * `openapi` is all of this as a document, `docs` the page that shows it;
-//! * `headers` reads lists in headers;
-//! * `finish` gives each answer its form, headers and compression, by what `negotiation` reads of
-//!   a client's wishes, and its `request_id`; and an answer to a request that takes too long, by
-//!   its `progress`;
-//! * `account` says of each request what became of it, in the log and in `metrics`;
-//! * `api` is what all requests share, `probe` whether it is ready.
+//! Each file imports only files that are listed below it:
+//!
+//! * `routes` connects paths with handlers and wraps them in the middleware;
+//! * `endpoints` has one file for each endpoint, `middleware` one file for each middleware;
+//! * `state` is what all workers share: the use cases, `http_metrics`, and `readiness`;
+//! * `parameters`, `body`, `responses` and `links` are parts of requests and responses;
+//! * `request_context` is what is known about the current request;
+//! * `openapi` is the part of the document that all endpoints share;
+//! * `errors` has the table of error codes and the two error formats;
+//! * `headers` has names and parsers of headers.
 
-mod account;
-mod api;
-mod code;
-mod docs;
-mod finish;
-mod handlers;
+mod body;
+mod endpoints;
+mod errors;
 mod headers;
+mod http_metrics;
 mod links;
-mod metrics;
-mod negotiation;
+mod middleware;
 mod openapi;
-mod probe;
-mod problem;
-mod progress;
-mod request_id;
-mod requests;
+mod parameters;
+mod readiness;
+mod request_context;
+mod responses;
 mod routes;
-mod views;
+mod state;
 
-pub use api::{Api, Ports};
-pub use openapi::openapi_document;
-pub use routes::app;
+pub use routes::{app, openapi_document};
+pub use state::{AppState, Ports};

@@ -1,11 +1,12 @@
-//! The `Link` header of a list (RFC 8288): paths without host, so that they hold behind any
-//! web server.
+//! The `Link` header of a list (RFC 8288). Its targets are paths without a host, so that they are
+//! valid behind any proxy.
 
 use std::fmt::{self, Write};
 
 use order_domain::{Cursor, ListQuery, Page, PageNumber, Window};
 
-/// `next` while there may be more, always as a cursor; `first` always; `prev` for pages.
+/// The value of the header: `next` unless the list has ended, always as a cursor; `first` always;
+/// `prev` for pages.
 pub(crate) fn header(query: &ListQuery, next: Option<Cursor>) -> String {
     let limit = query.window.limit();
     let page = |number| Window::Page(Page { number, limit });
@@ -18,17 +19,18 @@ pub(crate) fn header(query: &ListQuery, next: Option<Cursor>) -> String {
         Some((page(PageNumber::FIRST), "first")),
         previous.map(|number| (page(number), "prev")),
     ];
-    // Written in one go: each list has it.
+    // One allocation, because every list has the header.
     let mut header = String::with_capacity(160);
     for (window, rel) in links.into_iter().flatten() {
         let separator = if header.is_empty() { "" } else { ", " };
         let target = Target(ListQuery { window, status: query.status });
-        write!(header, "{separator}<{target}>; rel=\"{rel}\"").expect("a string takes all");
+        write!(header, "{separator}<{target}>; rel=\"{rel}\"")
+            .expect("writing to a string does not fail");
     }
     header
 }
 
-/// The path of a part of the list.
+/// The target of a link: a list query as a path.
 struct Target(ListQuery);
 
 impl fmt::Display for Target {
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_page_links_to_the_cursor_after_it() {
+    fn first_page_links_to_the_next_cursor() {
         let query = ListQuery { window: page("1"), status: None };
         assert_eq!(
             header(&query, Some(cursor(1759))),
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_page_links_back_and_the_last_one_not_on() {
+    fn last_page_links_back_only() {
         let query = ListQuery { window: page("5"), status: None };
         assert_eq!(
             header(&query, None),
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_has_no_page_before_it_and_the_status_is_kept() {
+    fn cursor_has_no_previous_page_and_keeps_the_status() {
         let query =
             ListQuery { window: Window::Before(cursor(9)), status: Some(OrderStatus::Unassigned) };
         assert_eq!(

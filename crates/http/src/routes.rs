@@ -1,175 +1,194 @@
-//! Which paths exist, and with which methods.
+//! The routes, the middleware around them, and the document that describes them.
 
 use std::{
     future::ready,
     sync::{Arc, LazyLock},
 };
 
-use crate::{api::Api, docs, finish::finish, handlers, problem::Problem};
 use actix_web::{
-    App, Error, Resource, Route,
-    body::BoxBody,
+    App, Error, HttpResponse, Resource, Route,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     http::{Method, header::HeaderValue},
     middleware::from_fn,
     web::{self, Data},
 };
+use utoipa::OpenApi;
 
-/// The whole API, as production and tests use it.
+use crate::{
+    endpoints::{docs, find_order, health, list_orders, metrics, openapi, place_order, take_order},
+    errors::{ErrorCode, Problem},
+    middleware::{
+        access_log, catch_panic, common_headers, compression, deadline, error_format, request_id,
+    },
+    openapi::complete,
+    state::AppState,
+};
+
+/// Declares the routes and their documentation, so that neither exists without the other.
+macro_rules! routes {
+    ($($path:literal: $($method:ident $module:ident::$handler:ident),+;)+) => {
+        #[derive(OpenApi)]
+        #[openapi(paths($($($module::$handler),+),+))]
+        struct Paths;
+
+        fn resources() -> Vec<Resource> {
+            vec![$(
+                resource($path, vec![$((Method::$method, web::to($module::$handler))),+])
+            ),+]
+        }
+
+        #[cfg(test)]
+        const ROUTES: &[(&str, &str)] = &[$($(($path, stringify!($method))),+),+];
+    };
+}
+
+routes! {
+    "/orders": GET list_orders::list_orders, POST place_order::place_order;
+    "/orders/{id}": GET find_order::find_order, PATCH take_order::take_order;
+    "/healthcheck": GET health::healthcheck;
+    "/livez": GET health::livez;
+    "/readyz": GET health::readyz;
+    "/metrics": GET metrics::metrics;
+    "/openapi.json": GET openapi::openapi;
+    "/docs/": GET docs::docs;
+}
+
+/// The API as an actix-web application.
 pub fn app(
-    api: &Api,
+    state: &Arc<AppState>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
         Config = (),
-        Response = ServiceResponse<BoxBody>,
+        Response = ServiceResponse,
         Error = Error,
         InitError = (),
     > + use<>,
 > {
-    let register = |config: &mut web::ServiceConfig| {
-        for endpoint in endpoints() {
-            config.service(endpoint.into_resource());
-        }
-        // A page without its slash would look for its files in the wrong place.
-        config.service(web::redirect("/docs", "/docs/").permanent());
-    };
+    let unknown_path = || ready(Err::<HttpResponse, _>(Problem::from(ErrorCode::UnknownPath)));
     App::new()
-        .app_data(Data::from(Arc::clone(api.shared())))
-        .configure(register)
-        .default_service(web::to(handlers::unknown_path))
-        .wrap(from_fn(finish))
+        .app_data(Data::from(Arc::clone(state)))
+        .app_data(Data::new(openapi::OpenApiText(openapi_document())))
+        .configure(|config| {
+            for resource in resources() {
+                config.service(resource);
+            }
+        })
+        // Without the slash the browser would look for the files of the page in the wrong folder.
+        .service(web::redirect("/docs", "/docs/").permanent())
+        .default_service(web::to(unknown_path))
+        // The first is the innermost.
+        .wrap(from_fn(catch_panic))
+        .wrap(from_fn(deadline))
+        .wrap(from_fn(error_format))
+        .wrap(from_fn(compression))
+        .wrap(from_fn(access_log))
+        .wrap(from_fn(request_id))
+        // These two are there again for a panic in the middleware above.
+        .wrap(from_fn(catch_panic))
+        .wrap(from_fn(error_format))
+        .wrap(from_fn(common_headers))
 }
 
-/// All paths. What is added here must be documented; a test compares the two.
-pub(crate) fn endpoints() -> Vec<Endpoint> {
-    vec![
-        Endpoint::at("/orders")
-            .get(web::to(handlers::list_orders))
-            .post(web::to(handlers::place_order)),
-        Endpoint::at("/orders/{id}")
-            .get(web::to(handlers::find_order))
-            .patch(web::to(handlers::take_order)),
-        Endpoint::at("/healthcheck").get(web::to(handlers::healthcheck)),
-        Endpoint::at("/livez").get(web::to(handlers::livez)),
-        Endpoint::at("/readyz").get(web::to(handlers::readyz)),
-        Endpoint::at("/metrics").get(web::to(handlers::metrics)),
-        Endpoint::at("/openapi.json").get(web::to(handlers::openapi)),
-        Endpoint::at("/docs/").get(web::to(handlers::docs)),
-    ]
+/// The OpenAPI document as formatted JSON.
+#[must_use]
+pub fn openapi_document() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let document = complete(Paths::openapi());
+        document.to_pretty_json().expect("the document is valid JSON") + "\n"
+    });
+    &TEXT
 }
 
-/// The path as it is documented that a path of a client is routed to, for who counts. It is known
-/// before the request is routed, and after all else of it is gone.
-pub(crate) fn documented(path: &str) -> Option<&'static str> {
-    static PATHS: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| endpoints().iter().map(|endpoint| endpoint.path).collect());
-    let path = path.strip_suffix('/').unwrap_or(path);
-    PATHS.iter().copied().find(|known| is_routed_to(path, known))
-}
-
-fn is_routed_to(path: &str, known: &str) -> bool {
-    if let Some(page) = known.strip_suffix('/') {
-        // A page, and the files below it.
-        let below = path.strip_prefix(page);
-        return below.is_some_and(|file| file.is_empty() || file.rfind('/') == Some(0));
+/// A path with its methods. Other methods receive `method_not_allowed`.
+///
+/// `HEAD` works wherever `GET` does; the server omits the body. A trailing slash has no effect, so a
+/// path has two patterns. A path that ends with a slash is a page, which has files.
+fn resource(path: &'static str, routes: Vec<(Method, Route)>) -> Resource {
+    let is_page = path.ends_with('/');
+    let patterns = if is_page {
+        vec![format!("{path}{{file:[^/]*}}")]
+    } else {
+        vec![path.to_owned(), format!("{path}/")]
+    };
+    let allowed: Vec<_> = routes.iter().map(|(method, _)| method.as_str()).collect();
+    let allowed = HeaderValue::from_str(&allowed.join(", ").replace("GET", "GET, HEAD"))
+        .expect("names of methods are ASCII");
+    let reject =
+        move || ready(Err::<HttpResponse, _>(Problem::method_not_allowed(allowed.clone())));
+    let mut resource = web::resource(patterns).default_service(web::to(reject));
+    if is_page {
+        // The path of a missing file does not exist for any method.
+        resource = resource.guard(guard::fn_guard(move |context| {
+            let file = context.head().uri.path().strip_prefix(path);
+            file.is_some_and(docs::is_file)
+        }));
     }
-    let (known, sent) = (known.split('/'), path.split('/'));
-    known.clone().count() == sent.clone().count()
-        && known.zip(sent).all(|(known, sent)| known == sent || known.starts_with('{'))
-}
-
-/// A path, and what answers its methods.
-pub(crate) struct Endpoint {
-    /// As it is documented.
-    pub(crate) path: &'static str,
-    pub(crate) methods: Vec<Method>,
-    routes: Vec<Route>,
-}
-
-impl Endpoint {
-    fn at(path: &'static str) -> Self {
-        Self { path, methods: vec![], routes: vec![] }
-    }
-
-    /// `HEAD` works wherever `GET` does; the server leaves the body out.
-    fn get(mut self, route: Route) -> Self {
-        self.methods.extend([Method::GET, Method::HEAD]);
-        self.routes.push(route.guard(guard::Any(guard::Get()).or(guard::Head())));
-        self
-    }
-
-    fn post(self, route: Route) -> Self {
-        self.on(Method::POST, route)
-    }
-
-    fn patch(self, route: Route) -> Self {
-        self.on(Method::PATCH, route)
-    }
-
-    fn on(mut self, method: Method, route: Route) -> Self {
-        self.routes.push(route.method(method.clone()));
-        self.methods.push(method);
-        self
-    }
-
-    /// A path that ends with a slash is that of a page, which has its files below it.
-    fn is_page(&self) -> bool {
-        self.path.ends_with('/')
-    }
-
-    /// The paths as they are routed. A trailing slash means the same as none, so a path stands
-    /// twice; to rewrite it before it is routed would also touch what lies below `/docs/`.
-    fn patterns(&self) -> Vec<String> {
-        if self.is_page() {
-            vec![format!("{}{{file:[^/]*}}", self.path)]
-        } else {
-            vec![self.path.to_owned(), format!("{}/", self.path)]
-        }
-    }
-
-    /// Other methods are told which there are.
-    fn into_resource(self) -> Resource {
-        let allow: Vec<_> = self.methods.iter().map(Method::as_str).collect();
-        let allow = HeaderValue::from_str(&allow.join(", ")).expect("names of methods are ASCII");
-        let refuse = move || ready(Err::<&str, _>(Problem::method_not_allowed(allow.clone())));
-        let mut resource = web::resource(self.patterns()).default_service(web::to(refuse));
-        if self.is_page() {
-            // What is no file of a page is no path, whatever the method.
-            resource = resource.guard(guard::fn_guard(move |context| {
-                let file = context.head().uri.path().strip_prefix(self.path);
-                file.is_some_and(docs::is_file)
-            }));
-        }
-        self.routes.into_iter().fold(resource, Resource::route)
-    }
+    routes.into_iter().fold(resource, |resource, (method, route)| {
+        resource.route(match method {
+            Method::GET => route.guard(guard::Any(guard::Get()).or(guard::Head())),
+            method => route.method(method),
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
 
     use super::*;
 
-    #[rstest]
-    #[case("/orders", Some("/orders"))]
-    #[case("/orders/", Some("/orders"))]
-    #[case("/orders/7", Some("/orders/{id}"))]
-    #[case("/orders/%201/", Some("/orders/{id}"))]
-    #[case("/orders/1/x", None)]
-    #[case("/docs", Some("/docs/"))]
-    #[case("/docs/", Some("/docs/"))]
-    #[case("/docs/swagger-ui.css", Some("/docs/"))]
-    #[case("/docs/a/b", None)]
-    #[case("/docsx", None)]
-    #[case("/metrics", Some("/metrics"))]
-    #[case("/", None)]
-    #[case("", None)]
-    fn a_path_is_counted_as_what_it_is_documented_as(
-        #[case] path: &str,
-        #[case] expected: Option<&str>,
-    ) {
-        assert_eq!(documented(path), expected);
+    fn document() -> Value {
+        serde_json::from_str(openapi_document()).unwrap()
+    }
+
+    /// The document does not list `HEAD`.
+    #[test]
+    fn documented_paths_are_the_paths_that_exist() {
+        let exist: BTreeSet<_> = ROUTES
+            .iter()
+            .map(|(path, method)| ((*path).to_owned(), method.to_lowercase()))
+            .collect();
+        let document = document();
+        let documented: BTreeSet<_> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(|method| (path.clone(), method.clone()))
+            })
+            .collect();
+        assert_eq!(exist, documented);
+    }
+
+    #[test]
+    fn every_reference_of_the_document_has_a_target() {
+        fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+            match value {
+                Value::Object(members) => {
+                    found.extend(members.get("$ref").and_then(|target| target.as_str()));
+                    for value in members.values() {
+                        references(value, found);
+                    }
+                }
+                Value::Array(elements) => {
+                    for value in elements {
+                        references(value, found);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let document = document();
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.len() > 5, "{found:?}");
+        for target in found {
+            let pointer = target.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{target}");
+        }
     }
 }

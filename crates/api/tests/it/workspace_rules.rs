@@ -106,7 +106,6 @@ const RULES: &[CrateRules] = &[
         workspace: &["order-domain", "order-http-server"],
         external: &[
             "actix-web",
-            "async-trait",
             "chrono",
             "flate2",
             "form_urlencoded",
@@ -122,7 +121,7 @@ const RULES: &[CrateRules] = &[
             "uuid",
             "validator",
         ],
-        dev: &["order-domain", "proptest", "regex", "rstest", "socket2"],
+        dev: &["async-trait", "order-domain", "proptest", "regex", "rstest", "socket2"],
     },
     CrateRules {
         name: "order-http-server",

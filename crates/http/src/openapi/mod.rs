@@ -1,68 +1,43 @@
-//! The `OpenAPI` document: made from the routes' annotations, the bodies' types and the table of
-//! errors, so that it says what the code does.
-//!
-//! `parameters` shows what goes beside a body, `errors` what can be wrong with an operation,
-//! `schemas` how values look on the wire. The page that shows the document to people is the
-//! neighbour `docs`.
+//! The parts of the OpenAPI document that are not in the annotations of the endpoints: the text at
+//! its start, errors, common headers, and the schemas of values.
 
-pub(crate) mod errors;
-pub(crate) mod parameters;
+mod errors;
 pub(crate) mod schemas;
 
-use std::sync::LazyLock;
+pub(crate) use errors::error_responses;
 
 use utoipa::{
     OpenApi,
     openapi::{
-        Header, HeaderBuilder, LicenseBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr,
-        Type, path::Operation,
+        Header, HeaderBuilder, LicenseBuilder, Object, ObjectBuilder, OpenApi as Document, Ref,
+        RefOr, Required, Type,
+        path::{Operation, ParameterBuilder, ParameterIn},
     },
 };
 
 use crate::{
-    handlers,
-    problem::{ErrorView, ProblemView},
-    request_id::RequestId,
+    errors::{ErrorCode, ErrorResponse, ProblemResponse},
+    headers::MAX_REQUEST_ID_LENGTH,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "order-api"),
-    paths(
-        handlers::place_order,
-        handlers::take_order,
-        handlers::list_orders,
-        handlers::find_order,
-        handlers::healthcheck,
-        handlers::livez,
-        handlers::readyz,
-        handlers::metrics,
-        handlers::openapi,
-        handlers::docs,
-    ),
-    components(schemas(ErrorView<'_>, ProblemView<'_>)),
+    components(schemas(ErrorResponse<'_>, ProblemResponse<'_>)),
     tags(
-        (name = "orders", description = "PlaceOrderOutcome, taking and reading orders"),
+        (name = "orders", description = "Placing, taking and reading orders"),
         (name = "service", description = "The service itself"),
     ),
 )]
-struct Annotations;
+struct Common;
 
-/// The document as JSON, for people to read.
-#[must_use]
-pub fn openapi_document() -> &'static str {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-        let text = document().to_pretty_json().expect("a document can be written as JSON");
-        text + "\n"
-    });
-    &DOCUMENT
-}
-
-/// What is read there may have 1 KiB and more.
+/// The paths whose successful responses may have 1 KiB and more.
 const LARGE: [&str; 4] = ["/orders", "/metrics", "/openapi.json", "/docs/"];
 
-fn document() -> Document {
-    let mut document = Annotations::openapi();
+/// Completes the document with the paths of the endpoints.
+pub(crate) fn complete(paths: Document) -> Document {
+    let mut document = paths.merge_from(Common::openapi());
+    document.info = Common::openapi().info;
     document.info.description =
         Some(include_str!("description.md").replace("{codes}\n", &errors::table()));
     document.info.license = Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build());
@@ -70,58 +45,14 @@ fn document() -> Document {
         let operations = [(&mut item.get, true), (&mut item.post, false), (&mut item.patch, false)];
         for (operation, reads) in operations {
             if let Some(operation) = operation {
-                add_shared_headers(operation, path, reads && LARGE.contains(&path.as_str()));
+                complete_operation(operation, path, reads && LARGE.contains(&path.as_str()));
             }
         }
     }
     let components = document.components.get_or_insert_default();
     components.headers =
-        shared_headers().map(|(name, header)| (name.to_owned(), header.into())).into();
+        common_headers().map(|(name, header)| (name.to_owned(), header.into())).into();
     document
-}
-
-/// Headers of many answers, by their names.
-fn shared_headers() -> [(&'static str, Header); 5] {
-    let header = |schema: ObjectBuilder, description: &str| {
-        HeaderBuilder::new()
-            .schema(Some(schema.schema_type(Type::String)))
-            .description(Some(description))
-            .build()
-    };
-    let only = |value: &str| ObjectBuilder::new().enum_values(Some([value]));
-    let id = ObjectBuilder::new()
-        .pattern(Some(schemas::VISIBLE_ASCII))
-        .max_length(Some(RequestId::MAX_LENGTH));
-    [
-        (CACHE_CONTROL, header(only("no-store"), "Orders change; no answer about them is stored.")),
-        (
-            X_CONTENT_TYPE_OPTIONS,
-            header(only("nosniff"), "The media type is what `Content-Type` says."),
-        ),
-        (
-            VARY,
-            header(
-                ObjectBuilder::new(),
-                "`Accept`, which chooses the form of an error; `Accept-Encoding`, where an answer \
-                 has 1 KiB and more.",
-            ),
-        ),
-        (
-            CONTENT_ENCODING,
-            header(
-                only("gzip"),
-                "Present where an answer has 1 KiB and more and the client accepts gzip.",
-            ),
-        ),
-        (
-            X_REQUEST_ID,
-            header(
-                id,
-                "The id of the request: the client's own where it sent 1 to 128 visible ASCII \
-                 characters, else a new one. The log of the service has it.",
-            ),
-        ),
-    ]
 }
 
 const CACHE_CONTROL: &str = "Cache-Control";
@@ -130,83 +61,79 @@ const CONTENT_ENCODING: &str = "Content-Encoding";
 const VARY: &str = "Vary";
 const X_REQUEST_ID: &str = "X-Request-Id";
 
-/// A header that all answers of its kind share.
-fn shared(name: &str) -> (String, RefOr<Header>) {
-    (name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/headers/{name}"))))
+/// The headers that many responses have, by name.
+fn common_headers() -> [(&'static str, Header); 5] {
+    let header = |schema: ObjectBuilder, description: &str| {
+        let schema = schema.schema_type(Type::String);
+        HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+    };
+    let only = |value: &str| ObjectBuilder::new().enum_values(Some([value]));
+    let id = ObjectBuilder::new()
+        .pattern(Some(schemas::VISIBLE_ASCII))
+        .max_length(Some(MAX_REQUEST_ID_LENGTH));
+    [
+        (CACHE_CONTROL, header(only("no-store"), "Responses about orders are not stored.")),
+        (X_CONTENT_TYPE_OPTIONS, header(only("nosniff"), "`Content-Type` is the media type.")),
+        (
+            VARY,
+            header(
+                ObjectBuilder::new(),
+                "`Accept`, which selects the format of an error; `Accept-Encoding`, if the body has \
+                 1 KiB and more.",
+            ),
+        ),
+        (
+            CONTENT_ENCODING,
+            header(
+                only("gzip"),
+                "Present if the body has 1 KiB and more and the client accepts gzip.",
+            ),
+        ),
+        (
+            X_REQUEST_ID,
+            header(
+                id,
+                "The id of the request: the client's id if it has 1 to 128 visible ASCII \
+                 characters, else a generated one. Every log line of the request contains it.",
+            ),
+        ),
+    ]
 }
 
-/// What `finish` adds to the answers at a path.
-fn add_shared_headers(operation: &mut Operation, path: &str, large: bool) {
-    for (status, response) in &mut operation.responses.responses {
+/// Adds what all operations have: the response to a defect, and the headers of the middleware.
+fn complete_operation(operation: &mut Operation, path: &str, is_large: bool) {
+    let responses = &mut operation.responses.responses;
+    responses.extend(error_responses(&[ErrorCode::InternalError], &[]));
+    let reference = |name: &str| {
+        let target = Ref::new(format!("#/components/headers/{name}"));
+        (name.to_owned(), RefOr::Ref(target))
+    };
+    for (status, response) in responses {
         let RefOr::T(response) = response else { continue };
-        response.headers.extend([shared(X_CONTENT_TYPE_OPTIONS), shared(X_REQUEST_ID)]);
+        response.headers.extend([X_CONTENT_TYPE_OPTIONS, X_REQUEST_ID].map(reference));
         if path.starts_with("/orders") {
-            response.headers.extend([shared(CACHE_CONTROL)]);
+            response.headers.extend([reference(CACHE_CONTROL)]);
         }
-        let error = status != "200";
-        // An error is large where much is wrong.
-        let may_be_large = status == "400" || (!error && large);
-        response.headers.extend((error || may_be_large).then(|| shared(VARY)));
-        response.headers.extend(may_be_large.then(|| shared(CONTENT_ENCODING)));
+        let is_error = status != "200";
+        // An error is large if the request has many violations.
+        let may_be_large = status == "400" || (!is_error && is_large);
+        response.headers.extend((is_error || may_be_large).then(|| reference(VARY)));
+        response.headers.extend(may_be_large.then(|| reference(CONTENT_ENCODING)));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use actix_web::http::Method;
-
-    use super::*;
-    use crate::routes::endpoints;
-
-    /// `HEAD` works wherever `GET` does, and is not documented beside each.
-    #[test]
-    fn the_paths_that_exist_are_the_paths_that_are_documented() {
-        let exist: BTreeSet<_> = endpoints()
-            .iter()
-            .flat_map(|endpoint| {
-                let methods = endpoint.methods.iter().filter(|&method| method != Method::HEAD);
-                methods.map(|method| (endpoint.path.to_owned(), method.to_string().to_lowercase()))
-            })
-            .collect();
-        let document = serde_json::to_value(document()).unwrap();
-        let documented: BTreeSet<_> = document["paths"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .flat_map(|(path, item)| {
-                item.as_object().unwrap().keys().map(|method| (path.clone(), method.clone()))
-            })
-            .collect();
-        assert_eq!(exist, documented);
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere() {
-        fn references<'a>(value: &'a serde_json::Value, found: &mut BTreeSet<&'a str>) {
-            match value {
-                serde_json::Value::Object(members) => {
-                    found.extend(members.get("$ref").and_then(|target| target.as_str()));
-                    for value in members.values() {
-                        references(value, found);
-                    }
-                }
-                serde_json::Value::Array(elements) => {
-                    for value in elements {
-                        references(value, found);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let document = serde_json::to_value(document()).unwrap();
-        let mut found = BTreeSet::new();
-        references(&document, &mut found);
-        assert!(found.len() > 5, "{found:?}");
-        for target in found {
-            let pointer = target.strip_prefix('#').unwrap();
-            assert!(document.pointer(pointer).is_some(), "{target}");
-        }
-    }
+/// A parameter, which is optional unless it is in the path.
+pub(crate) fn parameter(
+    location: ParameterIn,
+    name: &str,
+    schema: Object,
+    description: &str,
+) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(name)
+        // The location precedes `required`, because a path parameter overrides it.
+        .parameter_in(location)
+        .required(Required::False)
+        .schema(Some(schema))
+        .description(Some(description))
 }

@@ -1,9 +1,9 @@
-//! Schemas of values that are texts or numbers on the wire. What the domain knows of them is asked
-//! there; the patterns are held against its parsers by tests.
+//! The schemas of values. Their bounds are the domain's. Tests compare the patterns with the domain's
+//! parsers.
 
 use std::borrow::Cow;
 
-use order_domain::{IdempotencyKey, Latitude, Longitude, Metres, OrderStatus};
+use order_domain::{IdempotencyKey, Latitude, Longitude, Metres, OrderId, OrderStatus};
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -13,11 +13,11 @@ use utoipa::{
     },
 };
 
-/// A plain decimal from -90 to 90.
+/// A plain decimal number from -90 to 90.
 const LATITUDE: &str = r"^-?0*([1-8]?[0-9](\.[0-9]+)?|90(\.0+)?)$";
-/// A plain decimal from -180 to 180.
+/// A plain decimal number from -180 to 180.
 const LONGITUDE: &str = r"^-?0*((1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]+)?|180(\.0+)?)$";
-/// The characters of a key and of a request's id.
+/// The characters of an idempotency key and of a request id.
 pub(super) const VISIBLE_ASCII: &str = "^[!-~]+$";
 /// RFC 3339 in UTC with microseconds.
 const TIMESTAMP: &str = r"^[0-9]{4,}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$";
@@ -37,14 +37,14 @@ impl PartialSchema for Point {
             string()
                 .description(Some(format!(
                     "The {name} in degrees, from -{max} to {max}: an optional minus, digits, \
-                     optionally a point and digits. It is read as the nearest double."
+                     optionally a point and digits. The value is the nearest double."
                 )))
                 .pattern(Some(pattern))
                 .max_length(Some(max_length))
         };
         ArrayBuilder::new()
             .description(Some("A point on the globe (WGS 84): latitude, then longitude."))
-            // Length and elements are fixed; generators of clients choke on `items: false`.
+            // The length is fixed. Some client generators fail on `items: false`.
             .prefix_items([
                 degrees("latitude", LATITUDE, Latitude::MAX_DEGREES, Latitude::MAX_LENGTH),
                 degrees("longitude", LONGITUDE, Longitude::MAX_DEGREES, Longitude::MAX_LENGTH),
@@ -69,16 +69,16 @@ impl PartialSchema for Replayed {
 }
 
 pub(crate) fn order_id() -> Object {
-    integer(1, Metres::MAX)
+    integer(OrderId::MIN.get(), OrderId::MAX.get())
         .description(Some(
-            "Unique for ever. An order placed after another was answered has the larger id; ids \
-             need not be dense.",
+            "Never reused. An order that is placed after another one was acknowledged has the \
+             larger id. Ids may have gaps.",
         ))
         .build()
 }
 
 pub(crate) fn distance() -> Object {
-    let description = "From origin to destination, in metres.";
+    let description = "The distance from origin to destination, in metres.";
     integer(0, Metres::MAX).description(Some(description)).build()
 }
 
@@ -91,18 +91,18 @@ pub(crate) fn taken() -> Object {
 }
 
 pub(crate) fn created_at() -> Object {
-    let description = "When it was placed, by the clock of the database.";
+    let description = "The time of the placement, by the clock of the database.";
     timestamp(Type::String.into()).description(Some(description)).build()
 }
 
 pub(crate) fn taken_at() -> Object {
-    let description = "When it was taken; null until then.";
+    let description = "The time of the take; null until then.";
     let or_null = SchemaType::from_iter([Type::String, Type::Null]);
     timestamp(or_null).description(Some(description)).build()
 }
 
-/// A limit, a page, a cursor: from 1.
-pub(crate) fn count(maximum: i64) -> Object {
+/// An integer from 1.
+pub(crate) fn positive_integer(maximum: i64) -> Object {
     integer(1, maximum).build()
 }
 
@@ -118,13 +118,8 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// No other value than this.
-pub(crate) fn only(value: &str) -> Object {
-    one_of([value])
-}
-
-pub(crate) fn one_of<const N: usize>(values: [&str; N]) -> Object {
-    string().enum_values(Some(values)).build()
+fn only(value: &str) -> Object {
+    string().enum_values(Some([value])).build()
 }
 
 fn timestamp(schema_type: SchemaType) -> ObjectBuilder {
@@ -163,9 +158,9 @@ mod tests {
         text.len() <= Longitude::MAX_LENGTH && PATTERN.is_match(text)
     }
 
-    /// Every whole number of degrees, and what lies just beside it.
+    /// Every whole number of degrees, and texts close to it.
     #[test]
-    fn the_patterns_know_the_ends_of_the_globe() {
+    fn patterns_include_both_ends_of_the_range() {
         for degrees in 0..=1000 {
             for text in ["", "-", "0", "-00"].map(|sign| format!("{sign}{degrees}")) {
                 for end in ["", ".0", ".000", ".000001", ".5", ".999999", ".", "e0", "\n"] {
@@ -177,19 +172,19 @@ mod tests {
         }
     }
 
-    /// The one place where the patterns are narrower than the parsers: a text that is so little
-    /// above the end that its nearest double is the end.
+    /// The only texts that the parsers accept and the patterns do not: they exceed the range so little
+    /// that the nearest double is its end.
     #[rstest]
     #[case("90.000000000000001")]
     #[case("-90.0000000000000000000000000001")]
-    fn the_patterns_leave_out_what_only_rounding_makes_valid(#[case] text: &str) {
+    fn patterns_reject_what_only_rounding_makes_valid(#[case] text: &str) {
         assert!(Latitude::parse(text).is_ok());
         assert!(!is_latitude(text));
     }
 
     proptest! {
         #[test]
-        fn the_patterns_say_what_the_parsers_take(
+        fn patterns_accept_what_the_parsers_accept(
             text in "-{0,2}0{0,3}[0-9]{0,3}\\.?[0-9]{0,12}[^0-9]?",
         ) {
             prop_assert_eq!(is_latitude(&text), Latitude::parse(&text).is_ok());
@@ -197,13 +192,13 @@ mod tests {
         }
 
         #[test]
-        fn nothing_else_is_a_coordinate(text in ".{0,40}") {
+        fn patterns_reject_other_text(text in ".{0,40}") {
             prop_assert_eq!(is_latitude(&text), Latitude::parse(&text).is_ok());
             prop_assert_eq!(is_longitude(&text), Longitude::parse(&text).is_ok());
         }
 
         #[test]
-        fn the_pattern_of_a_key_says_what_its_parser_takes(text in "[ -\u{7f}é]{0,260}") {
+        fn key_pattern_accepts_what_the_parser_accepts(text in "[ -\u{7f}é]{0,260}") {
             let pattern = Regex::new(VISIBLE_ASCII).unwrap();
             let valid = pattern.is_match(&text) && text.len() <= IdempotencyKey::MAX_LENGTH;
             prop_assert_eq!(valid, IdempotencyKey::parse(&text).is_ok());

@@ -4,28 +4,28 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::test::TestRequest;
 use order_domain::{DistanceProvider, MockOrderRepo, OrderRepo};
-use order_http::{Api, Ports};
+use order_http::{AppState, Ports};
 use prometheus::Registry;
 use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{PROBLEM_JSON, Silent, ask_api, found, patch, post, sample};
 
-fn impatient(repo: Arc<dyn OrderRepo>, distances: Arc<dyn DistanceProvider>) -> Api {
+fn impatient(repo: Arc<dyn OrderRepo>, distances: Arc<dyn DistanceProvider>) -> Arc<AppState> {
     let ports = Ports { repo, distances, readiness: Arc::new(Silent) };
-    Api::new(ports, Registry::new(), Duration::from_millis(50))
+    AppState::new(ports, Registry::new(), Duration::from_millis(50))
 }
 
 fn take() -> TestRequest {
     patch("/orders/7", &json!({"status": "TAKEN"}))
 }
 
-fn repo_silent() -> Api {
+fn repo_silent() -> Arc<AppState> {
     impatient(Arc::new(Silent), Arc::new(found(7)))
 }
 
 /// Its repository panics when it is asked.
-fn provider_silent() -> Api {
+fn provider_silent() -> Arc<AppState> {
     impatient(Arc::new(MockOrderRepo::new()), Arc::new(Silent))
 }
 
@@ -42,8 +42,8 @@ fn provider_silent() -> Api {
 #[case::place(repo_silent(), || post(&sample()), "outcome_unknown", 503)]
 #[case::take(repo_silent(), take, "outcome_unknown", 503)]
 #[actix_web::test]
-async fn a_request_ends_in_time_and_says_whether_something_may_have_changed(
-    #[case] api: Api,
+async fn timeout_error_says_whether_a_change_may_have_happened(
+    #[case] api: Arc<AppState>,
     #[case] request: fn() -> TestRequest,
     #[case] code: &str,
     #[case] status: u16,

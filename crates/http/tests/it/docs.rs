@@ -13,7 +13,7 @@ async fn get(path: &str) -> Response {
 }
 
 #[actix_web::test]
-async fn the_document_is_served() {
+async fn document_is_served() {
     for path in ["/openapi.json", "/openapi.json/"] {
         let answer = get(path).await;
 
@@ -48,7 +48,7 @@ fn docs_list_every_error_and_its_statuses() {
 }
 
 #[test]
-fn the_document_in_docs_is_the_one_of_this_code() {
+fn committed_document_is_current() {
     let kept = repository_file("docs/openapi.json");
     assert!(kept == order_http::openapi_document(), "docs/openapi.json is old; make openapi");
 }
@@ -61,7 +61,7 @@ fn the_document_in_docs_is_the_one_of_this_code() {
 #[case("/docs/swagger-initializer.js", "text/javascript", "\"url\": \"../openapi.json\"")]
 #[case("/docs/swagger-initializer.js", "text/javascript", "\"validatorUrl\": \"none\"")]
 #[actix_web::test]
-async fn the_page_and_its_files_come_from_here(
+async fn page_and_its_files_are_served(
     #[case] path: &str,
     #[case] content_type: &str,
     #[case] part: &str,
@@ -88,7 +88,7 @@ async fn the_page_and_its_files_come_from_here(
 }
 
 #[actix_web::test]
-async fn without_its_slash_the_page_redirects() {
+async fn page_without_slash_redirects() {
     let answer = get("/docs").await;
     assert_eq!(answer.status, 308);
     assert_eq!(answer.header("location"), Some("/docs/"));
@@ -96,13 +96,13 @@ async fn without_its_slash_the_page_redirects() {
 
 #[rstest]
 #[actix_web::test]
-async fn there_is_nothing_else_below_the_page(
+async fn other_paths_below_the_page_do_not_exist(
     #[values("/docs/x", "/docs/../docs/x", "/docs/%2e%2e/", "/docs//", "/docs/index.html/")]
     path: &str,
 ) {
     let answer = get(path).await;
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.error(), "there is nothing at this path; see /docs/");
+    assert_eq!(answer.error(), "this path does not exist; see /docs/");
     assert_eq!(refused(TestRequest::delete().uri(path)).await.status, 404);
 }
 
@@ -110,7 +110,7 @@ async fn there_is_nothing_else_below_the_page(
 #[case("/docs/")]
 #[case("/openapi.json")]
 #[actix_web::test]
-async fn the_page_and_the_document_are_only_read(#[case] path: &str) {
+async fn page_and_document_allow_only_reads(#[case] path: &str) {
     let answer = refused(TestRequest::post().uri(path)).await;
     assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, HEAD")));
 }

@@ -33,7 +33,7 @@ use crate::support::{PROBLEM_JSON, ask_repo, json_body, refused};
 #[case::of_a_weight_that_is_none(Some("application/problem+json;q=much"), false)]
 #[case::garbage(Some(";;,,/"), false)]
 #[actix_web::test]
-async fn only_clients_that_name_it_get_the_document(
+async fn only_accept_with_its_media_type_selects_problem_json(
     #[case] accept: Option<&str>,
     #[case] document: bool,
 ) {
@@ -52,7 +52,7 @@ async fn only_clients_that_name_it_get_the_document(
 }
 
 #[actix_web::test]
-async fn one_of_several_headers_names_it() {
+async fn any_of_several_accept_headers_selects_problem_json() {
     let request = TestRequest::get()
         .uri("/orders/abc")
         .append_header(("Accept", "text/html"))
@@ -61,7 +61,7 @@ async fn one_of_several_headers_names_it() {
 }
 
 #[actix_web::test]
-async fn a_document_has_exactly_the_members_of_the_standard_and_ours() {
+async fn problem_document_has_exactly_its_members() {
     let request = TestRequest::get().uri("/nowhere").insert_header(("Accept", PROBLEM_JSON));
 
     let answer = refused(request).await;
@@ -73,7 +73,7 @@ async fn a_document_has_exactly_the_members_of_the_standard_and_ours() {
             "type": "urn:order-api:problem:unknown_path",
             "title": "Unknown path",
             "status": 404,
-            "detail": "there is nothing at this path; see /docs/",
+            "detail": "this path does not exist; see /docs/",
             "code": "unknown_path",
         })
     );
@@ -81,14 +81,14 @@ async fn a_document_has_exactly_the_members_of_the_standard_and_ours() {
 
 #[rstest]
 #[actix_web::test]
-async fn an_unknown_path_is_told_in_json(
+async fn unknown_path_is_a_json_error(
     #[values("/", "/nowhere", "/orders/1/x", "/orders//", "//orders", "/Orders", "/orders/1//")]
     path: &str,
 ) {
     let answer = refused(TestRequest::get().uri(path)).await;
 
     assert_eq!(answer.status, 404, "{path}");
-    assert_eq!(answer.error(), "there is nothing at this path; see /docs/");
+    assert_eq!(answer.error(), "this path does not exist; see /docs/");
 }
 
 #[rstest]
@@ -100,7 +100,7 @@ async fn an_unknown_path_is_told_in_json(
 #[case("TRACE", "/healthcheck", "GET, HEAD")]
 #[case("BREW", "/healthcheck/", "GET, HEAD")]
 #[actix_web::test]
-async fn a_wrong_method_hears_which_are_right(
+async fn wrong_method_receives_the_allowed_methods(
     #[case] method: &str,
     #[case] path: &str,
     #[case] allow: &str,
@@ -118,7 +118,7 @@ async fn a_wrong_method_hears_which_are_right(
 #[case("/orders")]
 #[case("/orders/1")]
 #[actix_web::test]
-async fn a_body_over_16_kib_is_refused_and_one_of_16_kib_is_read(#[case] path: &str) {
+async fn body_over_16_kib_is_rejected(#[case] path: &str) {
     let request = |size: usize| {
         let method = if path == "/orders" { Method::POST } else { Method::PATCH };
         let body = Bytes::from(vec![b' '; size]);
@@ -131,7 +131,7 @@ async fn a_body_over_16_kib_is_refused_and_one_of_16_kib_is_read(#[case] path: &
 
     let answer = refused(request(16 * 1024)).await;
     assert_eq!(answer.status, 400);
-    assert!(answer.error().starts_with("the body cannot be read as JSON"));
+    assert!(answer.error().starts_with("the body is not valid JSON"));
 }
 
 #[rstest]
@@ -145,7 +145,7 @@ async fn a_body_over_16_kib_is_refused_and_one_of_16_kib_is_read(#[case] path: &
 #[case(Some("APPLICATION/JSON; charset=latin-1; x=\"y\""), None, 400)]
 #[case(Some("application/json;"), None, 400)]
 #[actix_web::test]
-async fn a_body_says_that_it_is_plain_json(
+async fn body_must_be_plain_json(
     #[case] content_type: Option<&str>,
     #[case] encoding: Option<&str>,
     #[case] status: u16,
@@ -165,16 +165,16 @@ async fn a_body_says_that_it_is_plain_json(
 }
 
 #[rstest]
-#[case("*/*", json!({"error": "the service failed; this is a defect of ours"}))]
+#[case("*/*", json!({"error": "internal error: the service has a defect"}))]
 #[case(PROBLEM_JSON, json!({
     "type": "urn:order-api:problem:internal_error",
     "title": "Internal error",
     "status": 500,
-    "detail": "the service failed; this is a defect of ours",
+    "detail": "internal error: the service has a defect",
     "code": "internal_error",
 }))]
 #[actix_web::test]
-async fn a_panic_is_answered(#[case] accept: &str, #[case] body: serde_json::Value) {
+async fn panic_is_an_internal_error(#[case] accept: &str, #[case] body: serde_json::Value) {
     let mut repo = MockOrderRepo::new();
     repo.expect_find().returning(|_| panic!("a defect, on purpose"));
     let request = TestRequest::get().uri("/orders/1").insert_header(("Accept", accept));

@@ -27,7 +27,7 @@ fn has(state: OrderState) -> MockOrderRepo {
 }
 
 #[actix_web::test]
-async fn an_order_is_shown_with_all_that_is_kept_of_it() {
+async fn order_is_returned_with_all_its_data() {
     let answer = ask_repo(has(OrderState::Unassigned), get("/orders/16")).await;
 
     assert_eq!(answer.status, 200);
@@ -38,7 +38,7 @@ async fn an_order_is_shown_with_all_that_is_kept_of_it() {
 }
 
 #[actix_web::test]
-async fn a_taken_order_says_since_when() {
+async fn taken_order_has_the_time_of_its_take() {
     let at = Timestamp::from_unix_micros(1_795_428_931_000_000).unwrap();
 
     let answer = ask_repo(has(OrderState::Taken { at }), get("/orders/16/")).await;
@@ -48,7 +48,7 @@ async fn a_taken_order_says_since_when() {
 }
 
 #[actix_web::test]
-async fn an_unknown_order_is_not_found() {
+async fn unknown_order_is_not_found() {
     for (accept, status) in [("*/*", 400), (PROBLEM_JSON, 404)] {
         let mut repo = MockOrderRepo::new();
         repo.expect_find().return_once(|_| Ok(None));
@@ -62,7 +62,7 @@ async fn an_unknown_order_is_not_found() {
 }
 
 #[actix_web::test]
-async fn a_bad_id_is_refused() {
+async fn invalid_id_is_rejected() {
     let answer = refused(get("/orders/abc")).await;
 
     assert_eq!(answer.status, 400);
@@ -70,7 +70,7 @@ async fn a_bad_id_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_repository_that_fails_while_finding_is_told() {
+async fn repository_failure_of_a_find_is_an_error() {
     let mut repo = MockOrderRepo::new();
     repo.expect_find().return_once(|_| Err(RepoError::Unavailable("down".into())));
 
@@ -78,7 +78,7 @@ async fn a_repository_that_fails_while_finding_is_told() {
 }
 
 #[actix_web::test]
-async fn the_health_check_touches_no_port() {
+async fn health_check_uses_no_port() {
     for path in ["/healthcheck", "/healthcheck/"] {
         let answer = refused(get(path)).await;
 

@@ -33,7 +33,7 @@ fn list() -> TestRequest {
 #[case("/healthcheck", None)]
 #[case("/nowhere", None)]
 #[actix_web::test]
-async fn answers_about_orders_are_not_stored_and_none_is_sniffed(
+async fn responses_about_orders_are_not_stored(
     #[case] path: &str,
     #[case] cache_control: Option<&str>,
 ) {
@@ -46,7 +46,7 @@ async fn answers_about_orders_are_not_stored_and_none_is_sniffed(
 
 #[rstest]
 #[actix_web::test]
-async fn a_large_body_is_compressed_for_clients_that_accept_gzip(
+async fn large_body_is_compressed_for_clients_that_accept_gzip(
     #[values(
         "gzip",
         "*",
@@ -76,7 +76,7 @@ async fn a_large_body_is_compressed_for_clients_that_accept_gzip(
 
 #[rstest]
 #[actix_web::test]
-async fn others_get_the_plain_body(
+async fn other_clients_receive_the_plain_body(
     #[values(
         "",
         "br",
@@ -98,7 +98,7 @@ async fn others_get_the_plain_body(
 }
 
 #[actix_web::test]
-async fn a_small_body_is_not_compressed() {
+async fn small_body_is_not_compressed() {
     let request = list().insert_header(("Accept-Encoding", "gzip"));
     let answer = ask_repo(shows(3), request).await;
 
@@ -112,7 +112,7 @@ async fn a_small_body_is_not_compressed() {
 #[case("/orders/abc")]
 #[case("/nowhere")]
 #[actix_web::test]
-async fn the_id_of_a_request_is_in_its_answer(#[case] path: &str) {
+async fn response_has_the_id_of_its_request(#[case] path: &str) {
     let request = TestRequest::get().uri(path).insert_header(("X-Request-Id", "id-1"));
     assert_eq!(refused(request).await.header("x-request-id"), Some("id-1"));
 

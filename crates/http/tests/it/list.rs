@@ -45,7 +45,7 @@ fn shows(window: Window, status: Option<OrderStatus>, ids: &'static [i64]) -> Mo
 #[case("/orders?limit=3&page=1")]
 #[case("/orders?limit=%33&page=01&")]
 #[actix_web::test]
-async fn a_page_is_shown_with_links(#[case] uri: &str) {
+async fn page_is_returned_with_links(#[case] uri: &str) {
     let answer = ask_repo(shows(page("1", "3"), None, &[9, 7, 5]), get(uri)).await;
 
     assert_eq!(answer.status, 200);
@@ -64,7 +64,7 @@ async fn a_page_is_shown_with_links(#[case] uri: &str) {
 }
 
 #[actix_web::test]
-async fn past_the_end_is_an_empty_array() {
+async fn page_past_the_end_is_an_empty_array() {
     let largest = "9223372036854775807";
     let request = get(&format!("/orders?page={largest}&limit=1000"));
 
@@ -85,7 +85,7 @@ async fn past_the_end_is_an_empty_array() {
 #[case("UNASSIGNED", OrderStatus::Unassigned)]
 #[case("TAKEN", OrderStatus::Taken)]
 #[actix_web::test]
-async fn only_orders_with_a_status_are_shown(#[case] name: &str, #[case] status: OrderStatus) {
+async fn only_orders_with_the_status_are_returned(#[case] name: &str, #[case] status: OrderStatus) {
     let request = get(&format!("/orders?before=1761&limit=2&status={name}"));
 
     let answer = ask_repo(shows(before(1761, "2"), Some(status), &[9, 7]), request).await;
@@ -120,7 +120,7 @@ async fn only_orders_with_a_status_are_shown(#[case] name: &str, #[case] status:
 #[case("before=0&limit=3", "before before must be an integer from 1 to 9223372036854775807")]
 #[case("page=1&limit=3&status=taken", "status status must be UNASSIGNED or TAKEN")]
 #[case("page=1&limit=3&status=", "status status must be UNASSIGNED or TAKEN")]
-#[case("page=1&limit=3&page=1", "page page is there more than once")]
+#[case("page=1&limit=3&page=1", "page page occurs more than once")]
 #[case(
     "page=1&limit=3&sort=up&sort=down",
     "sort sort is not a known parameter; there are limit, page, before and status"
@@ -160,12 +160,12 @@ async fn every_invalid_parameter_is_named(#[case] query: &str, #[case] expected:
 }
 
 #[actix_web::test]
-async fn a_repository_that_fails_while_listing_is_told() {
+async fn repository_failure_of_a_list_is_an_error() {
     let mut repo = MockOrderRepo::new();
     repo.expect_list().return_once(|_| Err(RepoError::Unavailable("down".into())));
 
     let answer = ask_repo(repo, get("/orders?page=1&limit=3")).await;
 
     assert_eq!(answer.status, 400);
-    assert_eq!(answer.error(), "the orders cannot be reached at the moment; nothing was changed");
+    assert_eq!(answer.error(), "the database is currently unavailable; nothing was changed");
 }

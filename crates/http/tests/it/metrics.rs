@@ -6,7 +6,7 @@ use order_domain::{MockDistanceProvider, MockOrderRepo};
 use crate::support::{api, ask_api};
 
 #[actix_web::test]
-async fn requests_are_counted_by_names_that_clients_do_not_choose() {
+async fn labels_are_not_chosen_by_clients() {
     let mut repo = MockOrderRepo::new();
     repo.expect_find().returning(|_| Ok(None));
     let api = api(repo, MockDistanceProvider::new());

@@ -10,13 +10,13 @@ fn too_large() -> String {
 }
 
 #[actix_web::test]
-async fn the_path_comes_before_the_method_and_the_size() {
+async fn path_precedes_method_and_size() {
     let request = json_body(TestRequest::delete().uri("/orders/1/x"), too_large());
     assert_eq!(refused(request).await.status, 404);
 }
 
 #[actix_web::test]
-async fn the_method_comes_before_the_id_and_the_size() {
+async fn method_precedes_id_and_size() {
     for method in [Method::DELETE, Method::OPTIONS] {
         let request = TestRequest::with_uri("/orders/abc").method(method);
         assert_eq!(refused(json_body(request, too_large())).await.status, 405);
@@ -24,13 +24,13 @@ async fn the_method_comes_before_the_id_and_the_size() {
 }
 
 #[actix_web::test]
-async fn the_size_comes_before_the_media_type() {
+async fn size_precedes_media_type() {
     let request = TestRequest::post().uri("/orders").set_payload(too_large());
     assert_eq!(refused(request).await.status, 413);
 }
 
 #[actix_web::test]
-async fn the_media_type_comes_before_the_id_the_key_and_the_body() {
+async fn media_type_precedes_id_key_and_body() {
     let request = TestRequest::patch()
         .uri("/orders/abc")
         .insert_header(("Idempotency-Key", ""))
@@ -39,11 +39,11 @@ async fn the_media_type_comes_before_the_id_the_key_and_the_body() {
 }
 
 #[actix_web::test]
-async fn a_body_that_cannot_be_read_has_that_fault_alone_beside_the_others() {
+async fn unreadable_body_has_one_violation_beside_the_others() {
     let request = json_body(TestRequest::patch().uri("/orders/abc"), "{\"a\":1,\"a\":2}");
     assert_eq!(
         refused(request).await.error(),
-        "id must be an integer from 1 to 9223372036854775807; a is there more than once"
+        "id must be an integer from 1 to 9223372036854775807; a occurs more than once"
     );
 }
 
@@ -53,12 +53,12 @@ async fn every_duplicate_member_is_named() {
     let request = json_body(TestRequest::patch().uri("/orders/1"), body);
     assert_eq!(
         refused(request).await.error(),
-        "status is there more than once; \"\" is there more than once"
+        "status occurs more than once; \"\" occurs more than once"
     );
 }
 
 #[actix_web::test]
-async fn validation_comes_before_the_key_is_looked_up() {
+async fn validation_precedes_the_lookup_of_the_key() {
     let request = patch("/orders/16", &json!({})).insert_header(("Idempotency-Key", "key-1"));
     assert_eq!(refused(request).await.status, 400);
 }

@@ -107,6 +107,6 @@ async fn panic_outside_a_handler_is_answered_in_both_formats() {
         assert_eq!(response.header("vary"), Some("Accept"));
         assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         let member = if accept == PROBLEM_JSON { "detail" } else { "error" };
-        assert_eq!(response.json()[member], "the service failed; this is a defect of ours");
+        assert_eq!(response.json()[member], "internal error: the service has a defect");
     }
 }

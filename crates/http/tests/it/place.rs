@@ -19,7 +19,7 @@ fn places(order: i64) -> MockOrderRepo {
 }
 
 #[actix_web::test]
-async fn an_order_is_placed() {
+async fn order_is_placed() {
     let mut repo = MockOrderRepo::new();
     let wanted = NewOrder { route: sample_route(), distance: metres(1_728_057), key: None };
     repo.expect_place()
@@ -36,14 +36,14 @@ async fn an_order_is_placed() {
 }
 
 #[actix_web::test]
-async fn the_ends_of_the_globe_and_negative_numbers_are_valid() {
+async fn ends_of_the_globe_and_negative_numbers_are_valid() {
     let body = json!({"origin": ["-90", "-180"], "destination": ["90.0", "180"]});
 
     assert_eq!(ask(places(1), found(0), post(&body)).await.status, 200);
 }
 
 #[actix_web::test]
-async fn an_order_to_the_same_point_has_the_distance_that_the_provider_says() {
+async fn order_to_the_same_point_has_the_distance_of_the_provider() {
     let mut repo = MockOrderRepo::new();
     repo.expect_place().withf(|order| order.distance == metres(0)).return_once(|order| {
         let order = order_domain::PlacedOrder { distance: order.distance, ..placed(3) };
@@ -57,7 +57,7 @@ async fn an_order_to_the_same_point_has_the_distance_that_the_provider_says() {
 }
 
 #[actix_web::test]
-async fn a_replay_is_marked_and_needs_no_provider() {
+async fn replay_is_marked_and_does_not_call_the_provider() {
     let mut repo = MockOrderRepo::new();
     repo.expect_find_placement()
         .withf(|given| *given == key("key-1"))
@@ -76,7 +76,7 @@ async fn a_replay_is_marked_and_needs_no_provider() {
 #[case("application/json", 400)]
 #[case(PROBLEM_JSON, 409)]
 #[actix_web::test]
-async fn a_key_with_another_body_is_a_conflict(#[case] accept: &str, #[case] status: u16) {
+async fn key_with_another_body_is_a_conflict(#[case] accept: &str, #[case] status: u16) {
     let mut repo = MockOrderRepo::new();
     repo.expect_find_placement().return_once(|_| Ok(Some(placed(16))));
     let body = json!({"origin": ["1", "2"], "destination": ["3", "4"]});
@@ -93,7 +93,7 @@ async fn a_key_with_another_body_is_a_conflict(#[case] accept: &str, #[case] sta
 #[case("application/json", 400)]
 #[case(PROBLEM_JSON, 422)]
 #[actix_web::test]
-async fn no_route_is_the_clients_to_change(#[case] accept: &str, #[case] status: u16) {
+async fn missing_route_is_a_client_error(#[case] accept: &str, #[case] status: u16) {
     let mut distances = MockDistanceProvider::new();
     distances.expect_distance().return_once(|_| Ok(DistanceOutcome::NoRoute));
     let request = post(&sample()).insert_header(("Accept", accept));
@@ -109,14 +109,14 @@ async fn no_route_is_the_clients_to_change(#[case] accept: &str, #[case] status:
 #[case(DistanceError::Refused("maps.example said REQUEST_DENIED".into()))]
 #[case(DistanceError::InvalidResponse("maps.example sent -5".into()))]
 #[actix_web::test]
-async fn a_failing_provider_is_told_without_its_cause(#[case] error: DistanceError) {
+async fn provider_failure_is_reported_without_its_cause(#[case] error: DistanceError) {
     let mut distances = MockDistanceProvider::new();
     distances.expect_distance().return_once(|_| Err(error));
 
     let answer = ask(MockOrderRepo::new(), distances, post(&sample())).await;
 
     assert_eq!(answer.status, 400);
-    assert_eq!(answer.error(), "the distance cannot be had at the moment; nothing was changed");
+    assert_eq!(answer.error(), "the distance is currently unavailable; nothing was changed");
 }
 
 #[rstest]
@@ -126,7 +126,7 @@ async fn a_failing_provider_is_told_without_its_cause(#[case] error: DistanceErr
 #[case(|| RepoError::OutcomeUnknown("db.example".into()), 400, 503, "outcome_unknown")]
 #[case(|| RepoError::Overloaded, 503, 503, "overloaded")]
 #[actix_web::test]
-async fn a_failing_repository_is_told_without_its_cause(
+async fn repository_failure_is_reported_without_its_cause(
     #[case] error: fn() -> RepoError,
     #[case] plain: u16,
     #[case] precise: u16,
@@ -209,7 +209,7 @@ async fn every_invalid_field_is_named(#[case] body: Value, #[case] expected: &st
 }
 
 #[actix_web::test]
-async fn a_problem_document_points_to_every_invalid_field() {
+async fn problem_document_points_to_every_invalid_field() {
     let body = json!({"origin": ["91", 2], "a/b~c": 3});
     let request = post(&body)
         .insert_header(("Accept", PROBLEM_JSON))
@@ -247,7 +247,7 @@ async fn a_problem_document_points_to_every_invalid_field() {
 #[case(r#"{"origin":[1e400,"\ud800"],"destination":["1","2"]}"#, ["/origin/0", "/origin/1"])]
 #[case(r#"{"origin":["1","2"],"destination":[[[]],"181"]}"#, ["/destination/0", "/destination/1"])]
 #[actix_web::test]
-async fn a_value_that_is_too_large_or_too_deep_is_named(
+async fn too_large_and_too_deep_values_are_named(
     #[case] body: &'static str,
     #[case] pointers: [&str; 2],
 ) {
@@ -267,7 +267,7 @@ async fn a_value_that_is_too_large_or_too_deep_is_named(
 #[case("a b")]
 #[case("é")]
 #[actix_web::test]
-async fn a_key_that_is_no_key_is_refused(#[case] key: &str) {
+async fn invalid_key_is_rejected(#[case] key: &str) {
     let answer = refused(post(&sample()).insert_header(("Idempotency-Key", key))).await;
 
     assert_eq!(answer.status, 400);
@@ -278,10 +278,10 @@ async fn a_key_that_is_no_key_is_refused(#[case] key: &str) {
 }
 
 #[actix_web::test]
-async fn a_repeated_key_is_refused() {
+async fn repeated_key_is_rejected() {
     let request = post(&sample())
         .append_header(("Idempotency-Key", "key-1"))
         .append_header(("Idempotency-Key", "key-1"));
 
-    assert_eq!(refused(request).await.error(), "Idempotency-Key is there more than once");
+    assert_eq!(refused(request).await.error(), "Idempotency-Key occurs more than once");
 }

@@ -11,21 +11,21 @@ use std::{
 use actix_web::{rt::time::sleep, test::TestRequest};
 use futures_util::future::join_all;
 use order_domain::{MockDistanceProvider, MockOrderRepo, MockReadiness, RepoError, StoreStatus};
-use order_http::Api;
+use order_http::AppState;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{PROBLEM_JSON, Response, api_over, ask_api, silent};
 
-fn api(readiness: MockReadiness) -> Api {
+fn api(readiness: MockReadiness) -> Arc<AppState> {
     api_over(MockOrderRepo::new(), MockDistanceProvider::new(), readiness)
 }
 
-async fn readyz(api: &Api) -> Response {
+async fn readyz(api: &Arc<AppState>) -> Response {
     ask_api(api, TestRequest::with_uri("/readyz")).await
 }
 
-async fn gauge(api: &Api) -> String {
+async fn gauge(api: &Arc<AppState>) -> String {
     let metrics = ask_api(api, TestRequest::with_uri("/metrics")).await;
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     text.lines().find(|line| line.starts_with("orders_ready ")).unwrap().to_owned()
@@ -48,7 +48,7 @@ type Found = Result<StoreStatus, RepoError>;
     "orders_ready 0"
 )]
 #[actix_web::test]
-async fn it_says_what_is_missing_in_one_form(
+async fn missing_condition_is_reported_in_one_format(
     #[case] found: fn() -> Found,
     #[case] status: u16,
     #[case] body: Value,
@@ -67,14 +67,14 @@ async fn it_says_what_is_missing_in_one_form(
 }
 
 #[actix_web::test]
-async fn a_database_that_does_not_answer_is_not_waited_for() {
+async fn database_that_does_not_respond_is_not_awaited() {
     let answer = readyz(&silent(Duration::from_secs(15))).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json(), json!({"error": "not ready: database"}));
 }
 
 #[actix_web::test]
-async fn a_thousand_probes_are_one_question_and_a_later_one_is_another() {
+async fn thousand_probes_share_one_check() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let mut readiness = MockReadiness::new();
@@ -99,7 +99,7 @@ async fn a_thousand_probes_are_one_question_and_a_later_one_is_another() {
 }
 
 #[actix_web::test]
-async fn alive_is_alive_whatever_the_database_does() {
+async fn liveness_does_not_use_the_database() {
     // It panics when it is asked.
     let api = api(MockReadiness::new());
     let answer = ask_api(&api, TestRequest::with_uri("/livez")).await;

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use order_domain::{
     DistanceError, DistanceOutcome, DistanceProvider, MockDistanceProvider, MockOrderRepo, Route,
 };
-use order_http::{Api, Ports};
+use order_http::{AppState, Ports};
 use prometheus::Registry;
 use socket2::SockRef;
 
@@ -157,7 +157,7 @@ async fn bytes_sent_before_a_response_use_no_processor_time() {
         distances: Arc::new(SilentProvider(sender)),
         readiness: Arc::new(Silent),
     };
-    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(2)));
+    let served = Served::start(AppState::new(ports, Registry::new(), Duration::from_secs(2)));
     let address = served.address;
     let client = rt::task::spawn_blocking(move || {
         let body = sample().to_string();

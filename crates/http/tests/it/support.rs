@@ -21,7 +21,7 @@ use order_domain::{
     MockDistanceProvider, MockOrderRepo, MockReadiness, OrderId, OrderRepo, OrderRepoDecorator,
     OutcomeInfo, PlacedOrder, Readiness, RepoError, RepoOperation, Route, StoreStatus,
 };
-use order_http::{Api, Ports};
+use order_http::{AppState, Ports};
 use order_http_server::{Limits, Server};
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ pub(crate) async fn ask(
 }
 
 /// The API over these ports; and one that says that all is well.
-pub(crate) fn api(repo: MockOrderRepo, distances: MockDistanceProvider) -> Api {
+pub(crate) fn api(repo: MockOrderRepo, distances: MockDistanceProvider) -> Arc<AppState> {
     let mut readiness = MockReadiness::new();
     readiness.expect_check().returning(|| Ok(StoreStatus::Ready));
     api_over(repo, distances, readiness)
@@ -77,13 +77,13 @@ pub(crate) fn api_over(
     repo: MockOrderRepo,
     distances: MockDistanceProvider,
     readiness: MockReadiness,
-) -> Api {
+) -> Arc<AppState> {
     let ports = Ports {
         repo: Arc::new(repo),
         distances: Arc::new(distances),
         readiness: Arc::new(readiness),
     };
-    Api::new(ports, Registry::new(), Duration::from_secs(15))
+    AppState::new(ports, Registry::new(), Duration::from_secs(15))
 }
 
 /// An API that is served on a port of its own.
@@ -94,7 +94,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) fn start(api: Api) -> Self {
+    pub(crate) fn start(api: Arc<AppState>) -> Self {
         let limits = Limits {
             workers: 1,
             max_connections: 100,
@@ -118,7 +118,7 @@ impl Served {
 }
 
 /// Asks this API.
-pub(crate) async fn ask_api(api: &Api, request: TestRequest) -> Response {
+pub(crate) async fn ask_api(api: &Arc<AppState>, request: TestRequest) -> Response {
     let service = init_service(order_http::app(api)).await;
     let response = match try_call_service(&service, request.to_request()).await {
         Ok(answer) => answer.into_parts().1,
@@ -192,10 +192,10 @@ pub(crate) fn found(distance: i64) -> MockDistanceProvider {
 }
 
 /// The API over ports that do not answer.
-pub(crate) fn silent(request_timeout: Duration) -> Api {
+pub(crate) fn silent(request_timeout: Duration) -> Arc<AppState> {
     let ports =
         Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };
-    Api::new(ports, Registry::new(), request_timeout)
+    AppState::new(ports, Registry::new(), request_timeout)
 }
 
 /// Ports that never return.

@@ -18,7 +18,7 @@ fn says(outcome: TakeOutcome) -> MockOrderRepo {
 
 #[rstest]
 #[actix_web::test]
-async fn an_order_is_taken(#[values("/orders/16", "/orders/16/", "/orders/016")] path: &str) {
+async fn order_is_taken(#[values("/orders/16", "/orders/16/", "/orders/016")] path: &str) {
     let mut repo = MockOrderRepo::new();
     repo.expect_take()
         .withf(|take| *take == Take { id: order_id(16), key: None })
@@ -33,7 +33,7 @@ async fn an_order_is_taken(#[values("/orders/16", "/orders/16/", "/orders/016")]
 }
 
 #[actix_web::test]
-async fn the_winner_learns_by_its_key_that_it_won() {
+async fn winner_receives_success_again_by_its_key() {
     let mut repo = MockOrderRepo::new();
     repo.expect_take()
         .withf(|take| take.key == Some(key("key-1")))
@@ -49,17 +49,12 @@ async fn the_winner_learns_by_its_key_that_it_won() {
 }
 
 #[rstest]
-#[case(
-    TakeOutcome::AlreadyTaken,
-    409,
-    "order_already_taken",
-    "somebody has taken this order already"
-)]
+#[case(TakeOutcome::AlreadyTaken, 409, "order_already_taken", "this order is already taken")]
 #[case(
     TakeOutcome::Busy,
     409,
     "order_busy",
-    "somebody is taking this order at this instant; try again"
+    "another request is taking this order at this instant; try again"
 )]
 #[case(TakeOutcome::NotFound, 404, "order_not_found", "there is no order with this id")]
 #[case(
@@ -69,7 +64,7 @@ async fn the_winner_learns_by_its_key_that_it_won() {
     "this Idempotency-Key took another order; use a new key"
 )]
 #[actix_web::test]
-async fn who_does_not_win_hears_why(
+async fn other_outcomes_are_errors_with_a_reason(
     #[case] outcome: TakeOutcome,
     #[case] precise: u16,
     #[case] code: &str,
@@ -87,7 +82,7 @@ async fn who_does_not_win_hears_why(
 }
 
 #[actix_web::test]
-async fn a_repository_that_fails_while_taking_is_told() {
+async fn repository_failure_of_a_take_is_an_error() {
     let mut repo = MockOrderRepo::new();
     repo.expect_take().return_once(|_| Err(RepoError::OutcomeUnknown("cut off".into())));
 
@@ -96,7 +91,7 @@ async fn a_repository_that_fails_while_taking_is_told() {
     assert_eq!(answer.status, 400);
     assert_eq!(
         answer.error(),
-        "it is not known whether this happened; repeat it with the same Idempotency-Key to learn it"
+        "it is not known whether the change happened; repeat the request with the same Idempotency-Key"
     );
 }
 
@@ -109,7 +104,7 @@ async fn a_repository_that_fails_while_taking_is_told() {
 #[case(json!({"status": ["TAKEN"]}), "status must be exactly \"TAKEN\"")]
 #[case(json!({"status": "TAKEN", "by": "me"}), "by is not a known member")]
 #[actix_web::test]
-async fn only_taken_is_a_status_to_ask_for(#[case] body: Value, #[case] message: &str) {
+async fn only_taken_is_a_valid_status(#[case] body: Value, #[case] message: &str) {
     let answer = refused(patch("/orders/16", &body)).await;
 
     assert_eq!(answer.status, 400);
@@ -118,7 +113,7 @@ async fn only_taken_is_a_status_to_ask_for(#[case] body: Value, #[case] message:
 
 #[rstest]
 #[actix_web::test]
-async fn what_is_no_positive_integer_is_no_id(
+async fn other_text_than_a_positive_integer_is_no_id(
     #[values(
         "abc",
         "0",
@@ -148,7 +143,7 @@ async fn what_is_no_positive_integer_is_no_id(
 }
 
 #[actix_web::test]
-async fn a_bad_id_a_bad_key_and_a_bad_body_are_named_together() {
+async fn invalid_id_key_and_body_are_named_together() {
     let request =
         patch("/orders/abc", &json!({"status": "x"})).insert_header(("Idempotency-Key", "a b"));
 

@@ -9,7 +9,7 @@ use order_domain::{
     IdempotencyKey, ListQuery, MockOrderRepo, NewOrder, Order, OrderId, OrderRepo, OrderStatus,
     OrderSummary, PlaceOutcome, PlacedOrder, RepoError, Take, TakeOutcome,
 };
-use order_http::{Api, Ports};
+use order_http::{AppState, Ports};
 use prometheus::Registry;
 use rstest::rstest;
 use tokio::time::sleep;
@@ -217,7 +217,7 @@ async fn pipelined_requests_get_the_responses_of_single_ones(
         distances: Arc::new(Silent),
         readiness: Arc::new(Silent),
     };
-    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(15)));
+    let served = Served::start(AppState::new(ports, Registry::new(), Duration::from_secs(15)));
     let address = served.address;
     rt::task::spawn_blocking(move || {
         let requests: Vec<_> = lines
@@ -258,7 +258,7 @@ async fn close_applies_to_its_own_request_only(
         distances: Arc::new(Silent),
         readiness: Arc::new(Silent),
     };
-    let served = Served::start(Api::new(ports, Registry::new(), Duration::from_secs(15)));
+    let served = Served::start(AppState::new(ports, Registry::new(), Duration::from_secs(15)));
     let address = served.address;
     rt::task::spawn_blocking(move || {
         let mut wire = Wire::connect(address);

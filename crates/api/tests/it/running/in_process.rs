@@ -28,7 +28,7 @@ fn sample_requests_work(#[values(Store::Sqlite, Store::Postgres)] store: Store) 
     assert_eq!((taken.status, taken.json), (200, json!({"status": "SUCCESS"})));
     let again = client.take(id, None).unwrap();
     assert_eq!(again.status, 400);
-    assert_eq!(again.json, json!({"error": "somebody has taken this order already"}));
+    assert_eq!(again.json, json!({"error": "this order is already taken"}));
 
     let found = client.get(&format!("/orders/{id}")).json;
     assert_eq!(found["status"], "TAKEN");

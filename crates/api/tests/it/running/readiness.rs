@@ -71,7 +71,7 @@ fn database_loss_and_recovery_are_noticed_in_time() {
 
     // Logged once for each change, not for each check.
     let log = service.log();
-    assert_eq!(log.matches("not ready: the database does not answer").count(), 2, "{log}");
+    assert_eq!(log.matches("not ready: the database does not respond").count(), 2, "{log}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn errors_point_to_members_or_name_parameters(#[case] request: Request, #[case] 
 
 #[rstest]
 #[case("GET /orders?page=1", "limit is missing, for example /orders?page=1&limit=20")]
-#[case("GET /nothing", "there is nothing at this path; see /docs/")]
+#[case("GET /nothing", "this path does not exist; see /docs/")]
 fn messages_say_what_to_do(#[case] line: &str, #[case] message: &str) {
     let fixture = Fixture::new(Store::Sqlite);
     let service = Process::start(&fixture);

@@ -1,5 +1,4 @@
-//! What can be wrong, as stable names: the table that both forms of an error and the OpenAPI
-//! document are made from.
+//! The table of error codes. Both error formats, the metrics and the OpenAPI document derive from it.
 
 use actix_web::http::StatusCode;
 use utoipa::{
@@ -7,47 +6,52 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
-/// A row of the table.
-pub(crate) struct Row {
-    /// The name in `code`.
+/// What the table says about a code.
+pub(crate) struct ErrorSpec {
+    /// The value of `code`.
     pub(crate) name: &'static str,
-    /// The same for people; the same for every occurrence.
+    /// The title of the problem document, the same for every occurrence.
     pub(crate) title: &'static str,
-    /// The status for clients of the demo, which knew only 400.
-    pub(crate) default: StatusCode,
-    /// The status for clients that ask for problem documents.
-    pub(crate) precise: StatusCode,
-    /// When it happens.
+    /// The status in the legacy format. Clients of the demo know only 400.
+    pub(crate) legacy_status: StatusCode,
+    /// The status of the problem document.
+    pub(crate) status: StatusCode,
+    /// The condition of the error, for the documentation.
     pub(crate) when: &'static str,
-    /// The message, where it does not depend on the request.
+    /// The message, unless the request determines it.
     pub(crate) message: &'static str,
 }
 
 macro_rules! codes {
-    ($($code:ident: $name:literal, $title:literal, $default:ident => $precise:ident,
+    ($($code:ident: $name:literal, $title:literal, $legacy_status:ident => $status:ident,
         $when:literal, $message:literal;)*) => {
-        /// What is wrong, as a stable name.
+        /// A stable error code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub(crate) enum Code {
+        pub(crate) enum ErrorCode {
             $(#[doc = $when] $code,)*
         }
 
-        impl Code {
-            /// All of them, in the order of the table.
+        impl ErrorCode {
+            /// All codes, in the order of the table.
             pub(crate) const ALL: &[Self] = &[$(Self::$code,)*];
 
-            /// What is known of it.
-            pub(crate) fn row(self) -> Row {
+            /// The entry of the table.
+            pub(crate) fn spec(self) -> ErrorSpec {
                 match self {
-                    $(Self::$code => Row {
+                    $(Self::$code => ErrorSpec {
                         name: $name,
                         title: $title,
-                        default: StatusCode::$default,
-                        precise: StatusCode::$precise,
+                        legacy_status: StatusCode::$legacy_status,
+                        status: StatusCode::$status,
                         when: $when,
                         message: $message,
                     },)*
                 }
+            }
+
+            /// The value of `code`, also for metrics and logs.
+            pub(crate) fn as_str(self) -> &'static str {
+                self.spec().name
             }
         }
     };
@@ -55,45 +59,45 @@ macro_rules! codes {
 
 codes! {
     InvalidRequest: "invalid_request", "Invalid request", BAD_REQUEST => BAD_REQUEST,
-        "The body, the query, the path or a header is wrong; every invalid field is named.",
+        "The body, the query, the path or a header is invalid; every invalid field is named.",
         "the request is invalid";
     RouteNotFound: "route_not_found", "No route", BAD_REQUEST => UNPROCESSABLE_ENTITY,
-        "The provider of distances knows no route between the points.",
+        "The distance provider finds no route between the points.",
         "no route leads from origin to destination; try other coordinates";
     DistanceUnavailable: "distance_unavailable", "Distance unavailable", BAD_REQUEST => BAD_GATEWAY,
-        "The provider of distances failed, refused, timed out, or gave an answer without sense.",
-        "the distance cannot be had at the moment; nothing was changed";
+        "The distance provider failed, refused, timed out or returned an invalid response.",
+        "the distance is currently unavailable; nothing was changed";
     OrderNotFound: "order_not_found", "Order not found", BAD_REQUEST => NOT_FOUND,
         "There is no such order.",
         "there is no order with this id";
     OrderAlreadyTaken: "order_already_taken", "Order already taken", BAD_REQUEST => CONFLICT,
-        "Somebody has the order.",
-        "somebody has taken this order already";
+        "Another request has taken the order.",
+        "this order is already taken";
     OrderBusy: "order_busy", "Order busy", BAD_REQUEST => CONFLICT,
         "Another request is taking the order at this instant.",
-        "somebody is taking this order at this instant; try again";
+        "another request is taking this order at this instant; try again";
     IdempotencyConflict: "idempotency_conflict", "Idempotency conflict", BAD_REQUEST => CONFLICT,
         "The `Idempotency-Key` was used with another body or for another order.",
-        "this Idempotency-Key placed an order with another body; use a new key";
+        "this Idempotency-Key was used with another body; use a new key";
     StorageUnavailable: "storage_unavailable", "Storage unavailable",
         BAD_REQUEST => SERVICE_UNAVAILABLE,
-        "The database cannot be reached or failed; nothing was changed.",
-        "the orders cannot be reached at the moment; nothing was changed";
+        "The database is unreachable or failed; nothing was changed.",
+        "the database is currently unavailable; nothing was changed";
     OutcomeUnknown: "outcome_unknown", "Outcome unknown", BAD_REQUEST => SERVICE_UNAVAILABLE,
-        "The database went away, or the deadline passed, after the change was sent: it may have happened.",
-        "it is not known whether this happened; repeat it with the same Idempotency-Key to learn it";
+        "The connection was lost or the deadline passed after the change was sent; it may have happened.",
+        "it is not known whether the change happened; repeat the request with the same Idempotency-Key";
     DeadlineExceeded: "deadline_exceeded", "Deadline exceeded", BAD_REQUEST => GATEWAY_TIMEOUT,
         "The request took longer than the service allows; nothing was changed.",
         "the request took too long; nothing was changed";
     Overloaded: "overloaded", "Overloaded", SERVICE_UNAVAILABLE => SERVICE_UNAVAILABLE,
         "A queue of the service is full; nothing was changed.",
-        "too many requests at this moment; nothing was changed";
+        "too many requests are waiting; nothing was changed; try again later";
     UnknownPath: "unknown_path", "Unknown path", NOT_FOUND => NOT_FOUND,
-        "There is nothing at this path.",
-        "there is nothing at this path; see /docs/";
+        "The path does not exist.",
+        "this path does not exist; see /docs/";
     MethodNotAllowed: "method_not_allowed", "Method not allowed",
         METHOD_NOT_ALLOWED => METHOD_NOT_ALLOWED,
-        "The path has other methods; `Allow` names them.",
+        "The path has other methods; `Allow` lists them.",
         "this path does not allow the method";
     RequestTimeout: "request_timeout", "Request timeout", REQUEST_TIMEOUT => REQUEST_TIMEOUT,
         "The body did not arrive in time.",
@@ -109,19 +113,18 @@ codes! {
     InternalError: "internal_error", "Internal error",
         INTERNAL_SERVER_ERROR => INTERNAL_SERVER_ERROR,
         "A defect of the service.",
-        "the service failed; this is a defect of ours";
+        "internal error: the service has a defect";
 }
 
-impl ToSchema for Code {}
+impl ToSchema for ErrorCode {}
 
-impl PartialSchema for Code {
+impl PartialSchema for ErrorCode {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(Self::ALL.iter().map(|code| code.row().name)))
+            .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
             .description(Some(
-                "What is wrong, as a stable name. New ones may be added: treat an unknown one by \
-                 its status.",
+                "The stable error code. New codes may be added: treat an unknown code by its status.",
             ))
             .into()
     }

@@ -1,59 +1,60 @@
-//! The id of a request, by which a client, a web server and a log speak of the same one.
+//! Gives each request an id, which the client, a proxy and the log share.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::{
+    body::BoxBody,
     dev::ServiceRequest,
     http::header::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
 };
+use tracing::Instrument;
 use uuid::{NoContext, Timestamp, Uuid};
+
+use super::{MiddlewareResult, map_response};
+use crate::headers::MAX_REQUEST_ID_LENGTH;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What stands in `X-Request-Id`.
+/// Adds the id to every log line of the request, and to the response.
+pub(crate) async fn request_id(request: ServiceRequest, next: Next<BoxBody>) -> MiddlewareResult {
+    let RequestId(id) = RequestId::of(request.headers());
+    // The span has the level error, so that no filter disables it.
+    let span = tracing::error_span!("request", request.id = id.to_str().unwrap_or_default());
+    let result = async { next.call(request).await }.instrument(span).await;
+    map_response(result, |mut response| {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+        response
+    })
+}
+
+/// The value of `X-Request-Id`: 1 to 128 visible ASCII characters, so it cannot break a log line.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestId(HeaderValue);
+struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The longest id that is taken from a client, in characters.
-    pub(crate) const MAX_LENGTH: usize = 128;
-
-    /// The client's id where it is sane, else a new one.
-    pub(crate) fn of(request: &ServiceRequest) -> Self {
-        let mut sent = request.headers().get_all(&X_REQUEST_ID);
+    /// The id of the client if it is valid, else a generated one.
+    fn of(headers: &HeaderMap) -> Self {
+        let mut sent = headers.get_all(&X_REQUEST_ID);
         match (sent.next(), sent.next()) {
-            (Some(id), None) if is_sane(id.as_bytes()) => Self(id.clone()),
-            _ => Self::new(),
+            (Some(id), None) if is_valid(id.as_bytes()) => Self(id.clone()),
+            _ => Self::generate(SystemTime::now()),
         }
     }
 
-    fn new() -> Self {
-        Self::generate(SystemTime::now())
-    }
-
-    /// An id unlike any other. One of a later millisecond sorts behind it.
+    /// A unique id. An id of a later millisecond sorts behind it.
     fn generate(now: SystemTime) -> Self {
-        // A clock before 1970 counts as 1970, where the library would panic.
+        // A clock before 1970 counts as 1970, for which the library would panic.
         let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let timestamp =
             Timestamp::from_unix(NoContext, since_1970.as_secs(), since_1970.subsec_nanos());
         let id = Uuid::new_v7(timestamp).to_string();
         Self(HeaderValue::try_from(id).expect("a UUID is visible ASCII"))
     }
-
-    /// Visible ASCII.
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-
-    pub(crate) fn insert_into(self, headers: &mut HeaderMap) {
-        headers.insert(X_REQUEST_ID, self.0);
-    }
 }
 
-/// 1 to 128 visible ASCII characters: nothing that breaks a line of a log, or is one.
-fn is_sane(id: &[u8]) -> bool {
-    (1..=RequestId::MAX_LENGTH).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+fn is_valid(id: &[u8]) -> bool {
+    (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
 #[cfg(test)]
@@ -65,20 +66,24 @@ mod tests {
 
     use super::*;
 
+    fn text(id: &RequestId) -> &str {
+        id.0.to_str().unwrap()
+    }
+
     fn id_for(sent: &[&str]) -> String {
         let mut request = TestRequest::default();
         for value in sent {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             request = request.append_header((X_REQUEST_ID, value));
         }
-        RequestId::of(&request.to_srv_request()).as_str().to_owned()
+        text(&RequestId::of(request.to_srv_request().headers())).to_owned()
     }
 
     #[rstest]
     #[case("a")]
     #[case("!\"#~")]
     #[case(&"x".repeat(128))]
-    fn a_sane_id_is_kept(#[case] sent: &str) {
+    fn valid_id_is_kept(#[case] sent: &str) {
         assert_eq!(id_for(&[sent]), sent);
     }
 
@@ -90,13 +95,14 @@ mod tests {
     #[case(&["ä"])]
     #[case(&[&*"x".repeat(129)])]
     #[case(&["a", "a"])]
-    fn another_is_replaced_by_one_of_ours(#[case] sent: &[&str]) {
+    fn invalid_id_is_replaced_by_a_generated_one(#[case] sent: &[&str]) {
         let id = id_for(sent);
         assert!(Uuid::parse_str(&id).is_ok(), "{id}");
         assert_ne!(id, id_for(sent));
     }
+
     #[test]
-    fn id_is_generated_whatever_the_clock_shows() {
+    fn id_is_generated_for_any_clock() {
         let mut times = vec![];
         // The years 1900, 9999, 12000 and 200000, and the ends of what a clock can show.
         for seconds in [2_208_988_800, 253_402_300_800, 316_516_000_000, 6_249_000_000_000, 1 << 62]
@@ -108,8 +114,8 @@ mod tests {
         assert!(times.len() > 5);
         for time in times {
             let id = RequestId::generate(time);
-            assert_ne!(id.as_str(), RequestId::generate(time).as_str(), "{time:?}");
-            assert!(Uuid::parse_str(id.as_str()).is_ok(), "{time:?}: {id:?}");
+            assert_ne!(text(&id), text(&RequestId::generate(time)), "{time:?}");
+            assert!(Uuid::parse_str(text(&id)).is_ok(), "{time:?}: {id:?}");
         }
     }
 
@@ -118,6 +124,6 @@ mod tests {
         let now = SystemTime::now();
         let ids =
             [0, 1, 1000].map(|millis| RequestId::generate(now + Duration::from_millis(millis)));
-        assert!(ids.is_sorted_by(|a, b| a.as_str() < b.as_str()), "{ids:?}");
+        assert!(ids.is_sorted_by(|a, b| text(a) < text(b)), "{ids:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The numbers of HTTP. Those of the ports are made by `order-metrics`; all stand in one registry.
+//! The HTTP metrics. `order-metrics` has the metrics of the ports; all are in one registry.
 
 use actix_web::http::{Method, StatusCode};
 use order_http_server::{CloseReason, ConnectionMetrics};
@@ -8,15 +8,15 @@ use prometheus::{
     register_int_gauge_with_registry,
 };
 
-use crate::code::Code;
+use crate::errors::ErrorCode;
 
-/// Seconds, up to the longest that a request may take by default.
+/// Seconds, up to the default of the longest request.
 const BUCKETS: [f64; 16] = [
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     15.0,
 ];
 
-/// The numbers of HTTP.
+/// The HTTP metrics.
 pub(crate) struct HttpMetrics {
     registry: Registry,
     requests: IntCounterVec,
@@ -28,8 +28,10 @@ pub(crate) struct HttpMetrics {
 }
 
 impl HttpMetrics {
+    /// Registers the metrics.
+    ///
     /// # Panics
-    /// When the registry has these numbers already.
+    /// When the registry has these metrics already.
     pub(crate) fn new(registry: Registry) -> Self {
         let once = "registered once";
         let gauge =
@@ -39,7 +41,7 @@ impl HttpMetrics {
         };
         let durations = register_histogram_vec_with_registry!(
             "orders_http_request_duration_seconds",
-            "How long requests took, from the head to the answer.",
+            "Duration of requests, from the head to the response.",
             &["method", "route"],
             BUCKETS.to_vec(),
             registry
@@ -47,33 +49,33 @@ impl HttpMetrics {
         let metrics = Self {
             requests: counters(
                 "orders_http_requests_total",
-                "Requests by method, route and status; 499 where the client did not wait.",
+                "Requests by method, route and status; 499 if the client disconnected.",
                 &["method", "route", "status"],
             ),
             durations: durations.expect(once),
             errors: counters(
                 "orders_http_errors_total",
-                "Answers that say what is wrong, by the code, in whichever form.",
+                "Errors in either format, by code.",
                 &["code"],
             ),
-            in_flight: gauge("orders_http_requests_in_flight", "Requests without an answer yet."),
+            in_flight: gauge("orders_http_requests_in_flight", "Requests without a response yet."),
             connections: ConnectionMetrics {
-                open: gauge("orders_http_connections", "Open connections of clients."),
+                open: gauge("orders_http_connections", "Open client connections."),
                 limit: gauge(
                     "orders_http_connections_limit",
-                    "The most connections of clients that may be open.",
+                    "The limit of open client connections.",
                 ),
                 closed: counters(
                     "orders_http_connections_closed_total",
-                    "Connections that the service closed on a client, by the reason.",
+                    "Client connections that the service closed, by reason.",
                     &["reason"],
                 ),
             },
-            ready: gauge("orders_ready", "Whether /readyz answers 200."),
+            ready: gauge("orders_ready", "1 if /readyz returns 200, else 0."),
             registry,
         };
-        for code in Code::ALL {
-            metrics.errors.with_label_values(&[code.row().name]);
+        for code in ErrorCode::ALL {
+            metrics.errors.with_label_values(&[code.as_str()]);
         }
         for reason in CloseReason::ALL {
             metrics.connections.closed.with_label_values(&[reason.as_str()]);
@@ -81,25 +83,24 @@ impl HttpMetrics {
         metrics
     }
 
-    /// A request is over. `route` is a pattern, never the path that a client sent.
+    /// Counts a request. `route` is a template, never the path that a client sent.
     pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, seconds: f64) {
         let method = method_name(method);
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
         self.durations.with_label_values(&[method, route]).observe(seconds);
     }
 
-    pub(crate) fn error(&self, code: Code) {
-        self.errors.with_label_values(&[code.row().name]).inc();
+    pub(crate) fn error(&self, code: ErrorCode) {
+        self.errors.with_label_values(&[code.as_str()]).inc();
     }
 
-    /// All that is in the registry, as Prometheus reads it.
+    /// All metrics of the registry in Prometheus' text format.
     pub(crate) fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 
-/// The name of a method, where it is one that everybody knows. Clients make up others, of any
-/// length.
+/// The label of a method. Unknown methods share one label, because clients choose their names.
 pub(crate) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

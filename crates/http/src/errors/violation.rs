@@ -1,0 +1,115 @@
+//! The faults of a request.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Problem;
+
+/// A fault in a request, and its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Violation {
+    Body(BodyViolation),
+    Parameter(ParameterViolation),
+}
+
+/// A fault in the body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BodyViolation {
+    /// A message that names the place.
+    #[schema(min_length = 1)]
+    pub(crate) detail: String,
+    /// A JSON pointer (RFC 6901) to the member, also to a missing or unknown one; empty for the
+    /// whole body. An unknown name is cut after 64 characters, and then ends with `…`.
+    #[schema(pattern = "^(/([^/~]|~[01])*)*$", examples("/origin/0", ""))]
+    pub(crate) pointer: String,
+}
+
+/// A fault in the query, the path or a header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParameterViolation {
+    /// A message that names the place.
+    #[schema(min_length = 1)]
+    detail: String,
+    /// The name of the parameter, also of a missing or unknown one. An unknown name is cut after 64
+    /// characters, and then ends with `…`.
+    #[schema(examples("limit"))]
+    parameter: String,
+    #[serde(rename = "in")]
+    #[schema(inline)]
+    location: Location,
+}
+
+/// The part of a request that contains a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Location {
+    Query,
+    Path,
+    Header,
+}
+
+impl Violation {
+    pub(crate) fn in_body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Body(BodyViolation { detail: detail.into(), pointer: pointer.into() })
+    }
+
+    pub(crate) fn in_parameter(
+        location: Location,
+        parameter: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        let (parameter, detail) = (parameter.into(), detail.into());
+        Self::Parameter(ParameterViolation { detail, parameter, location })
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        match self {
+            Self::Body(violation) => &violation.detail,
+            Self::Parameter(violation) => &violation.detail,
+        }
+    }
+}
+
+/// The violations that the parsing of a request finds.
+#[derive(Debug, Default)]
+pub(crate) struct Violations(Vec<Violation>);
+
+impl Violations {
+    pub(crate) fn add(&mut self, violation: Violation) {
+        self.0.push(violation);
+    }
+
+    /// Returns the value, or adds the violation.
+    pub(crate) fn check<T>(&mut self, result: Result<T, Violation>) -> Option<T> {
+        result.map_err(|violation| self.add(violation)).ok()
+    }
+
+    /// Returns the parsed request if there is no violation.
+    pub(crate) fn into_result<T>(self, parsed: Option<T>) -> Result<T, Problem> {
+        match parsed {
+            Some(parsed) if self.0.is_empty() => Ok(parsed),
+            _ => Err(Problem::invalid(self.0)),
+        }
+    }
+}
+
+/// A name that the client chose, as it appears in a message. An empty name is made visible.
+pub(crate) fn display_name(name: &str) -> &str {
+    if name.is_empty() { "\"\"" } else { name }
+}
+
+/// The length of a name that a message repeats. Known names have at most 11 characters.
+const MAX_NAME_CHARS: usize = 64;
+
+/// Cuts a name that the client chose, so that a response is not as long as its request.
+pub(crate) fn shorten(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(MAX_NAME_CHARS) {
+        None => Cow::Borrowed(name),
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+    }
+}

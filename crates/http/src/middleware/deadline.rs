@@ -1,0 +1,34 @@
+//! Bounds the duration of a request.
+
+use std::time::Duration;
+
+use actix_web::{body::BoxBody, dev::ServiceRequest, middleware::Next, web::Data};
+use tokio::time::timeout;
+
+use super::MiddlewareResult;
+use crate::{
+    errors::{ErrorCode, Problem},
+    request_context::{self, Stage},
+    state::AppState,
+};
+
+/// Drops a request that takes longer than `REQUEST_TIMEOUT`.
+pub(crate) async fn deadline(
+    state: Data<AppState>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> MiddlewareResult {
+    let limit = state.request_timeout;
+    let result = timeout(limit, next.call(request)).await;
+    result.unwrap_or_else(|_| Err(timeout_problem(limit).into()))
+}
+
+/// The error depends on what the request waited for: a change may have happened.
+fn timeout_problem(limit: Duration) -> Problem {
+    let code = match request_context::stage() {
+        Stage::Body => return ErrorCode::RequestTimeout.into(),
+        Stage::Work => ErrorCode::DeadlineExceeded,
+        Stage::Change => ErrorCode::OutcomeUnknown,
+    };
+    Problem::from(code).caused_by(format!("there was no response within {limit:?}"))
+}

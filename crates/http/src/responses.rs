@@ -1,0 +1,43 @@
+//! Responses that several endpoints share.
+
+use actix_web::HttpResponse;
+use order_domain::{OrderStatus, OrderSummary, PlacedOrder};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{headers::IDEMPOTENCY_REPLAYED, openapi::schemas};
+
+/// A response with status 200 and a JSON body.
+pub(crate) fn ok(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().json(body)
+}
+
+/// The first response again, marked as a replay.
+pub(crate) fn replayed(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((IDEMPOTENCY_REPLAYED, "true")).json(body)
+}
+
+/// An order in a list or after its placement.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderResponse {
+    #[schema(schema_with = schemas::order_id)]
+    id: i64,
+    #[schema(schema_with = schemas::distance)]
+    distance: i64,
+    #[schema(schema_with = schemas::status)]
+    status: &'static str,
+}
+
+impl From<OrderSummary> for OrderResponse {
+    fn from(order: OrderSummary) -> Self {
+        Self { id: order.id.get(), distance: order.distance.get(), status: order.status.as_str() }
+    }
+}
+
+impl From<PlacedOrder> for OrderResponse {
+    fn from(PlacedOrder { id, distance, .. }: PlacedOrder) -> Self {
+        OrderSummary { id, distance, status: OrderStatus::Unassigned }.into()
+    }
+}
