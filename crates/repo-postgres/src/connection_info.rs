@@ -69,29 +69,16 @@ const MAX_NAME_BYTES: usize = 63;
 /// authenticate a connection (`PGSSLROOTCERT`, `PGPASSFILE`, …) are left to the environment.
 ///
 /// The timeouts detect a server that does not respond: each host has 2 s to accept a connection.
-const DEFAULTS: [(&str, &str); 14] = [
-    ("host", ""),
-    ("hostaddr", ""),
-    ("port", ""),
-    ("user", ""),
-    ("options", ""),
-    ("target_session_attrs", "any"),
-    ("load_balance_hosts", "disable"),
-    ("client_encoding", "UTF8"),
-    ("connect_timeout", "2"),
-    ("keepalives_idle", "10"),
-    ("keepalives_interval", "5"),
-    ("keepalives_count", "3"),
-    ("tcp_user_timeout", "10000"),
-    ("application_name", "order-api"),
-];
+const DEFAULTS: &str = "host='' hostaddr='' port='' user='' options='' \
+    target_session_attrs='any' load_balance_hosts='disable' client_encoding='UTF8' \
+    connect_timeout='2' keepalives_idle='10' keepalives_interval='5' keepalives_count='3' \
+    tcp_user_timeout='10000' application_name='order-api'";
 
 const SECRETS: [&str; 5] =
     ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
 
 /// Parameters that make libpq fail locally after it has checked all others.
-const OFFLINE: [(&str, &str); 5] =
-    [("host", "/dev/null"), ("hostaddr", ""), ("port", ""), ("user", "-"), ("password", "-")];
+const OFFLINE: &str = "host='/dev/null' hostaddr='' port='' user='-' password='-'";
 
 impl ConnectionInfo {
     /// Parses `postgres://` or `postgresql://`, with several hosts and parameters of libpq:
@@ -175,12 +162,10 @@ impl ConnectionInfo {
     /// Whether libpq knows all parameters and their values, except for secrets. It checks them
     /// before it connects. The connection fails without a network: `/dev/null` contains no socket.
     fn is_known_to_libpq(&self) -> bool {
-        let mut offline = self.clone();
-        offline.parameters.retain(|(name, _)| !is_secret(name));
-        for (name, value) in OFFLINE {
-            offline = offline.with(name, value);
-        }
-        let attempt = PgConnection::establish(&offline.to_connection_string());
+        let mut public = self.clone();
+        public.parameters.retain(|(name, _)| !is_secret(name));
+        let offline = format!("{} {OFFLINE}", public.to_connection_string());
+        let attempt = PgConnection::establish(&offline);
         attempt.is_err_and(|error| is_safe(&error.to_string()))
     }
 
@@ -218,11 +203,10 @@ impl ConnectionInfo {
 
     /// The connection string for libpq. Contains the password.
     pub(crate) fn to_connection_string(&self) -> String {
-        let set = self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let quoted = DEFAULTS.into_iter().chain(set).map(|(name, value)| {
-            format!("{name}='{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
-        });
-        quoted.collect::<Vec<_>>().join(" ")
+        self.parameters.iter().fold(DEFAULTS.to_owned(), |text, (name, value)| {
+            let value = value.replace('\\', r"\\").replace('\'', r"\'");
+            format!("{text} {name}='{value}'")
+        })
     }
 }
 

@@ -16,7 +16,6 @@
 //! - `manager` makes connections, and decides which of them are no longer used;
 //! - `taking` and `listing` are the other statements; `statement` is what statements share;
 //! - `status` asks whether the database accepts changes;
-//! - `schema` is the tables as diesel sees them;
 //! - `error` lists what can go wrong, and what it means to the port.
 //!
 //! Deliberately absent: any rule about orders (they are in `order-domain`), and any other database
@@ -32,7 +31,6 @@ mod placing;
 #[cfg(test)]
 mod plans;
 mod repo;
-mod schema;
 mod session;
 mod statement;
 mod status;

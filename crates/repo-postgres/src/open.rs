@@ -9,11 +9,12 @@ use std::{
 
 use diesel::{
     connection::SimpleConnection,
+    dsl::sql,
     migration::{Migration, MigrationSource},
     pg::Pg,
     prelude::*,
     r2d2::{NopErrorHandler, Pool},
-    sql_types::{BigInt, Bool, Text},
+    sql_types::{Bool, Text},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use order_domain::BoxError;
@@ -23,7 +24,6 @@ use crate::{
     connection_info::ConnectionInfo,
     error::{ConnectError, OpenError},
     manager::{CONNECTION_LIFETIME, Manager},
-    schema::pg_database,
     session,
 };
 
@@ -99,8 +99,8 @@ fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
 }
 
 fn has_database(server: &mut PgConnection, name: &str) -> QueryResult<bool> {
-    let named = pg_database::table.filter(pg_database::datname.eq(name));
-    diesel::select(diesel::dsl::exists(named)).get_result(server)
+    let is_named = sql::<Bool>("EXISTS (SELECT FROM pg_database WHERE datname = ");
+    diesel::select(is_named.bind::<Text, _>(name).sql(")")).get_result(server)
 }
 
 fn create_database(server: &mut PgConnection, name: &str) -> QueryResult<()> {
@@ -121,10 +121,9 @@ fn migrate(connection: &mut PgConnection) -> Result<(), BoxError> {
         return Ok(());
     }
     connection.build_transaction().read_committed().run(|connection| {
-        connection.batch_execute("SET LOCAL lock_timeout = '60s'")?;
-        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-            .bind::<BigInt, _>(MIGRATION_LOCK)
-            .execute(connection)?;
+        connection.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+        ))?;
         connection.run_pending_migrations(MIGRATIONS)?;
         Ok(())
     })
@@ -135,16 +134,15 @@ fn is_current(connection: &mut PgConnection) -> QueryResult<bool> {
     if !has_migrations_table(connection)? {
         return Ok(false);
     }
-    let query = "SELECT version AS value FROM __diesel_schema_migrations";
-    let applied: Vec<Line> = diesel::sql_query(query).load(connection)?;
-    let is_applied = |version: &String| applied.iter().any(|line| line.value == *version);
-    Ok(known_versions().iter().all(is_applied))
+    let versions = sql::<Text>("SELECT version FROM __diesel_schema_migrations");
+    let applied: Vec<String> = versions.load(connection)?;
+    Ok(known_versions().iter().all(|version| applied.contains(version)))
 }
 
 /// Whether the table exists in which diesel records applied migrations.
 pub(crate) fn has_migrations_table(connection: &mut PgConnection) -> QueryResult<bool> {
-    let query = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS value";
-    Ok(diesel::sql_query(query).get_result::<Flag>(connection)?.value)
+    let exists = sql::<Bool>("to_regclass('__diesel_schema_migrations') IS NOT NULL");
+    diesel::select(exists).get_result(connection)
 }
 
 /// The versions of the migrations that this program knows.
@@ -152,16 +150,4 @@ pub(crate) fn known_versions() -> Vec<String> {
     let migrations: Vec<Box<dyn Migration<Pg>>> =
         MIGRATIONS.migrations().expect("the migrations were parsed at compile time");
     migrations.iter().map(|migration| migration.name().version().to_string()).collect()
-}
-
-#[derive(QueryableByName)]
-struct Flag {
-    #[diesel(sql_type = Bool)]
-    value: bool,
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    value: String,
 }

@@ -41,13 +41,6 @@ const DELIVERY_POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Identifies a session by a setting that only this session has.
 pub(crate) struct SessionMarker(String);
 
-/// The outcome of sending a notification.
-enum Notification {
-    Sent,
-    /// The server is a standby, or currently accepts no notifications.
-    Rejected,
-}
-
 impl SessionMarker {
     fn new() -> Self {
         Self(format!("{:016x}", RandomState::new().build_hasher().finish()))
@@ -93,8 +86,8 @@ pub(crate) fn open(
     let listens = connection.batch_execute(&format!("LISTEN {CHANNEL}")).is_ok();
     {
         let _lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let notification = send(connection_string, &marker)?;
-        if listens && matches!(notification, Notification::Sent) {
+        let is_sent = send(connection_string, &marker)?;
+        if listens && is_sent {
             // Nothing is sent to the server meanwhile: a pooler could deliver the notification with
             // the result.
             receive(&mut connection, &marker)?;
@@ -107,8 +100,9 @@ pub(crate) fn open(
 }
 
 /// Sends a notification from another connection, on a thread, because a pooler that has reached its
-/// limit may make it wait for minutes.
-fn send(connection_string: &str, marker: &SessionMarker) -> Result<Notification, ConnectError> {
+/// limit may make it wait for minutes. Returns `false` if the server is a standby, or currently accepts
+/// no notifications.
+fn send(connection_string: &str, marker: &SessionMarker) -> Result<bool, ConnectError> {
     let (connection_string, payload) = (connection_string.to_owned(), marker.0.clone());
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::Builder::new()
@@ -123,17 +117,14 @@ fn send(connection_string: &str, marker: &SessionMarker) -> Result<Notification,
         .unwrap_or_else(|_| Err(ConnectError::new(NO_SECOND_CONNECTION)))
 }
 
-fn connect_and_send(connection_string: &str, payload: &str) -> Result<Notification, ConnectError> {
+fn connect_and_send(connection_string: &str, payload: &str) -> Result<bool, ConnectError> {
     let mut connection = connection_info::connect(connection_string)?;
     connection.batch_execute(&SessionMarker::new().set())?;
     // A notification is a commit, but this one need not wait for a disk or a standby.
     let notify = format!(
         "SET statement_timeout = '2s'; SET synchronous_commit = off; NOTIFY {CHANNEL}, '{payload}'"
     );
-    Ok(match connection.batch_execute(&notify) {
-        Ok(()) => Notification::Sent,
-        Err(_) => Notification::Rejected,
-    })
+    Ok(connection.batch_execute(&notify).is_ok())
 }
 
 /// Waits for the notification without a round trip.

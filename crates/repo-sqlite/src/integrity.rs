@@ -2,19 +2,13 @@
 
 use std::fs::{self, File};
 
-use diesel::{prelude::*, sql_types::Text};
+use diesel::{dsl::sql, prelude::*, sql_types::Text};
 
 use crate::{
     error::{OpenError, is_damage},
     file::{has_wal_mark, length_of, wal_path},
     open::{Database, OpenMode},
 };
-
-#[derive(QueryableByName)]
-struct Problem {
-    #[diesel(sql_type = Text)]
-    quick_check: String,
-}
 
 /// Checks the file at the path, if it exists. To be called before this process has connections to
 /// it: closing another descriptor of the file releases SQLite's locks.
@@ -30,11 +24,11 @@ pub(crate) fn check(database: &Database) -> Result<(), OpenError> {
 /// Checks a file that exists and is not empty. Reads all of it once.
 pub(crate) fn quick_check(database: &Database, mode: OpenMode) -> Result<(), OpenError> {
     let mut connection = database.connect(mode)?;
-    let checked = diesel::sql_query("PRAGMA quick_check(1)").get_result(&mut connection);
+    let checked = sql::<Text>("PRAGMA quick_check(1)").get_result::<String>(&mut connection);
     let damaged = |problem| Err(OpenError::Damaged { path: database.path.clone(), problem });
     match checked {
-        Ok(Problem { quick_check }) if quick_check == "ok" => Ok(()),
-        Ok(Problem { quick_check }) => damaged(quick_check.replace('\n', " ")),
+        Ok(problem) if problem == "ok" => Ok(()),
+        Ok(problem) => damaged(problem.replace('\n', " ")),
         Err(error) if is_damage(&error) => damaged(error.to_string()),
         Err(error) => Err(database.open_error(error)),
     }

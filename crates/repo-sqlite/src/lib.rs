@@ -17,7 +17,7 @@
 //! - `maintenance` keeps the write-ahead log short, and `wal` reads it after a failed commit;
 //! - `backup` makes a consistent copy;
 //! - `taking` and `listing` are the other statements;
-//! - `schema` and `rows` are the tables as diesel sees them;
+//! - `schema` is the tables and the clock, for diesel;
 //! - `error` lists what can go wrong, and what it means to the port.
 //!
 //! Deliberately absent: any rule about orders (they are in `order-domain`), and any other database
@@ -33,7 +33,6 @@ mod maintenance;
 mod open;
 mod placing;
 mod repo;
-mod rows;
 mod schema;
 mod store;
 mod taking;

@@ -22,13 +22,12 @@ pub(crate) fn list_all(
     connection: &mut SqliteConnection,
     requests: &[ListQuery],
 ) -> Result<Outcomes<Vec<OrderSummary>>, StoreError> {
-    let mut outcomes = Vec::with_capacity(requests.len());
-    for query in requests {
+    let list = |query| {
         let rows: Vec<SummaryRow> = statement(query).load(connection)?;
         let orders: Result<_, _> = rows.into_iter().map(OrderSummary::try_from).collect();
-        outcomes.push(orders.map_err(StoreError::from));
-    }
-    Ok(outcomes)
+        Ok(orders.map_err(StoreError::from))
+    };
+    requests.iter().map(list).collect()
 }
 
 /// Finds single orders.
@@ -36,13 +35,12 @@ pub(crate) fn find_all(
     connection: &mut SqliteConnection,
     requests: &[OrderId],
 ) -> Result<Outcomes<Option<Order>>, StoreError> {
-    let mut outcomes = Vec::with_capacity(requests.len());
-    for id in requests {
+    let find = |id: &OrderId| {
         let order = orders::table.find(id.get()).select(order_columns!(orders));
         let row: Option<OrderRow> = order.first(connection).optional()?;
-        outcomes.push(row.map(Order::try_from).transpose().map_err(StoreError::from));
-    }
-    Ok(outcomes)
+        Ok(row.map(Order::try_from).transpose().map_err(StoreError::from))
+    };
+    requests.iter().map(find).collect()
 }
 
 /// The four forms of the query. A test below checks the index that each uses.

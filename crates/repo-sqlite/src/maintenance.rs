@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use diesel::{connection::SimpleConnection, prelude::*, sql_types::BigInt};
+use diesel::{connection::SimpleConnection, dsl::sql, prelude::*, sql_types::BigInt};
 
 use crate::{
     error::StoreError,
@@ -68,25 +68,19 @@ fn maintain(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Checkpoint {
-    #[diesel(sql_type = BigInt)]
-    log: i64,
-    #[diesel(sql_type = BigInt)]
-    checkpointed: i64,
-}
-
-fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> Result<Checkpoint, StoreError> {
+/// Runs a checkpoint. Returns the number of frames of the log that are not yet in the file.
+fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<i64> {
     let query = format!("PRAGMA wal_checkpoint({mode})");
-    Ok(diesel::sql_query(query).get_result(connection)?)
+    let checkpoint = sql::<(BigInt, BigInt, BigInt)>(&query);
+    let (_is_busy, frames, moved): (i64, i64, i64) = checkpoint.get_result(connection)?;
+    Ok(frames - moved)
 }
 
 /// Restarts a log that has become long because a transaction has been reading for a long time. The
 /// slow part needs no lock that a write needs.
 fn shorten_wal(database: &Database) -> Result<(), StoreError> {
     let Ok(mut connection) = database.connect(OpenMode::ReadWrite) else { return Ok(()) };
-    let done = checkpoint(&mut connection, "PASSIVE")?;
-    if done.log - done.checkpointed < MAX_PENDING_FRAMES {
+    if checkpoint(&mut connection, "PASSIVE")? < MAX_PENDING_FRAMES {
         let timeout = RESTART_TIMEOUT.as_millis();
         connection.batch_execute(&format!("PRAGMA busy_timeout = {timeout}"))?;
         checkpoint(&mut connection, "TRUNCATE")?;
@@ -107,15 +101,8 @@ fn accept_vacuum(database: &Database, file: &DatabaseFile) {
     }
 }
 
-#[derive(QueryableByName)]
-struct PageSize {
-    #[diesel(sql_type = BigInt)]
-    page_size: i64,
-}
-
 fn page_bytes(database: &Database) -> Option<u64> {
     let mut connection = database.connect(OpenMode::ReadWrite).ok()?;
-    let query = diesel::sql_query("PRAGMA page_size");
-    let PageSize { page_size } = query.get_result(&mut connection).ok()?;
-    page_size.try_into().ok()
+    let size: i64 = sql::<BigInt>("PRAGMA page_size").get_result(&mut connection).ok()?;
+    size.try_into().ok()
 }

@@ -9,10 +9,11 @@ use std::{
 
 use diesel::{
     connection::SimpleConnection,
+    dsl::sql,
     migration::{Migration, MigrationSource, MigrationVersion},
     prelude::*,
     r2d2::{ConnectionManager, CustomizeConnection, Error as ConnectionError, Pool},
-    sql_types::Text,
+    sql_types::{Bool, Text},
     sqlite::Sqlite,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -171,12 +172,6 @@ fn set_busy_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Que
     connection.batch_execute(&format!("PRAGMA busy_timeout = {}", timeout.as_millis()))
 }
 
-#[derive(QueryableByName)]
-struct JournalMode {
-    #[diesel(sql_type = Text)]
-    journal_mode: String,
-}
-
 /// Switches the file to a write-ahead log, so that readers and the writer do not wait for each
 /// other. The file stores the mode. If several processes do this at once, SQLite returns "busy" to
 /// some without waiting for the busy timeout, so this function retries.
@@ -184,19 +179,17 @@ fn enable_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     set_busy_timeout(connection, MIGRATION_LOCK_TIMEOUT)?;
     let deadline = Instant::now() + MIGRATION_LOCK_TIMEOUT;
     let mode = loop {
-        let result = diesel::sql_query("PRAGMA journal_mode = WAL").get_result(connection);
-        match result {
+        match sql::<Text>("PRAGMA journal_mode = WAL").get_result::<String>(connection) {
             Err(error) if is_busy(&error) && Instant::now() < deadline => {
                 sleep(Duration::from_millis(10));
             }
-            result => break result,
+            mode => break mode?,
         }
     };
-    let JournalMode { journal_mode } = mode?;
-    if journal_mode == "wal" {
+    if mode == "wal" {
         Ok(())
     } else {
-        Err(format!("its file system keeps no write-ahead log, only {journal_mode:?}").into())
+        Err(format!("its file system keeps no write-ahead log, only {mode:?}").into())
     }
 }
 
@@ -210,26 +203,20 @@ fn run_migrations(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     })
 }
 
-#[derive(QueryableByName)]
-struct Version {
-    #[diesel(sql_type = Text)]
-    version: String,
-}
-
 /// Whether all known migrations are applied. diesel would create its table to find out.
 pub(crate) fn is_current(connection: &mut SqliteConnection) -> QueryResult<bool> {
-    let table = "SELECT name AS version FROM sqlite_master \
-                 WHERE type = 'table' AND name = '__diesel_schema_migrations'";
-    if diesel::sql_query(table).load::<Version>(connection)?.is_empty() {
+    let has_table = sql::<Bool>(
+        "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
+    );
+    if !diesel::select(has_table).get_result::<bool>(connection)? {
         return Ok(false);
     }
-    let query = "SELECT version FROM __diesel_schema_migrations";
-    let applied: Vec<Version> = diesel::sql_query(query).load(connection)?;
+    let versions = sql::<Text>("SELECT version FROM __diesel_schema_migrations");
+    let applied: Vec<String> = versions.load(connection)?;
     let migrations: Vec<Box<dyn Migration<Sqlite>>> =
         MIGRATIONS.migrations().expect("the migrations were parsed at compile time");
     Ok(migrations.iter().all(|migration| {
-        applied
-            .iter()
-            .any(|row| MigrationVersion::from(row.version.as_str()) == migration.name().version())
+        let version = migration.name().version();
+        applied.iter().any(|applied| MigrationVersion::from(applied.as_str()) == version)
     }))
 }

@@ -1,16 +1,15 @@
 //! The statements that place orders, store the keys of placements, and delete expired keys.
 
 use diesel::{prelude::*, upsert::excluded};
-use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
+use order_domain::{IdempotencyKey, NewOrder, OrderId, OrderStatus, PlaceOutcome, PlacedOrder};
 use order_repo_diesel::{
     placed_columns,
-    rows::{CorruptRow, PlacedRow},
+    rows::{CorruptRow, PlacedRow, RouteRow},
 };
 
 use crate::{
     error::{Outcomes, StoreError},
-    rows::{NewOrderRow, now},
-    schema::{orders, placement_keys},
+    schema::{now, orders, placement_keys},
 };
 
 /// How long the key of a placement is valid: 24 hours.
@@ -27,15 +26,14 @@ pub(crate) fn place_all(
     requests: &[NewOrder],
 ) -> Result<Outcomes<PlaceOutcome>, StoreError> {
     let now = now(connection)?;
-    let mut outcomes = Vec::with_capacity(requests.len());
-    for order in requests {
+    let place = |order: &NewOrder| {
         let outcome = match &order.key {
             None => insert(connection, order, now)?.map(PlaceOutcome::Placed),
             Some(key) => place_once(connection, order, key, now)?,
         };
-        outcomes.push(outcome.map_err(StoreError::from));
-    }
-    Ok(outcomes)
+        Ok(outcome.map_err(StoreError::from))
+    };
+    requests.iter().map(place).collect()
 }
 
 /// Finds the orders that were placed with keys that are not expired.
@@ -44,12 +42,9 @@ pub(crate) fn find_placements(
     requests: &[IdempotencyKey],
 ) -> Result<Outcomes<Option<PlacedOrder>>, StoreError> {
     let now = now(connection)?;
-    let mut outcomes = Vec::with_capacity(requests.len());
-    for key in requests {
-        let placed = find_placement(connection, key, now)?.transpose();
-        outcomes.push(placed.map_err(StoreError::from));
-    }
-    Ok(outcomes)
+    let find =
+        |key| Ok(find_placement(connection, key, now)?.transpose().map_err(StoreError::from));
+    requests.iter().map(find).collect()
 }
 
 type Outcome<T> = QueryResult<Result<T, CorruptRow>>;
@@ -73,11 +68,21 @@ fn place_once(
 }
 
 fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: i64) -> Outcome<PlacedOrder> {
+    let NewOrder { route, distance, .. } = *order;
+    let row = RouteRow::from(route);
     let id: i64 = diesel::insert_into(orders::table)
-        .values(NewOrderRow::new(order, now))
+        .values((
+            orders::origin_latitude.eq(row.origin_latitude),
+            orders::origin_longitude.eq(row.origin_longitude),
+            orders::destination_latitude.eq(row.destination_latitude),
+            orders::destination_longitude.eq(row.destination_longitude),
+            orders::distance.eq(distance.get()),
+            orders::status.eq(OrderStatus::Unassigned.as_str()),
+            orders::created_at.eq(now),
+            orders::updated_at.eq(now),
+        ))
         .returning(orders::id)
         .get_result(connection)?;
-    let NewOrder { route, distance, .. } = *order;
     let placed = OrderId::try_from(id).map(|id| PlacedOrder { id, route, distance });
     Ok(placed.map_err(CorruptRow::of(id)))
 }

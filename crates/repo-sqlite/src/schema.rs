@@ -1,4 +1,6 @@
-//! The tables, for diesel. `migrations/sqlite` documents them.
+//! The tables and the clock, for diesel. `migrations/sqlite` documents them.
+
+use diesel::prelude::*;
 
 diesel::table! {
     orders (id) {
@@ -29,6 +31,11 @@ diesel::table! {
     clock (now) {
         now -> BigInt,
     }
+}
+
+/// The time by the clock of the database, in microseconds since 1970-01-01T00:00:00Z.
+pub(crate) fn now(connection: &mut SqliteConnection) -> QueryResult<i64> {
+    clock::table.select(clock::now).first(connection)
 }
 
 diesel::joinable!(placement_keys -> orders (order_id));

@@ -6,8 +6,7 @@ use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
     error::{Outcomes, StoreError},
-    rows::now,
-    schema::{later_of, orders},
+    schema::{later_of, now, orders},
 };
 
 /// Takes orders. To be run with the write lock held.
@@ -16,17 +15,15 @@ pub(crate) fn take_all(
     requests: &[Take],
 ) -> Result<Outcomes<TakeOutcome>, StoreError> {
     let now = now(connection)?;
-    let mut outcomes = Vec::with_capacity(requests.len());
-    for take in requests {
-        // Each request sees the effect of those before it: the first of two takes of one order
-        // wins.
-        outcomes.push(match settled_outcome(connection, take)? {
+    // Each request sees the effect of those before it: the first take of an order wins.
+    let take = |take| {
+        Ok(match settled_outcome(connection, take)? {
             Ok(None) => Ok(mark_taken(connection, take, now)?),
             Ok(Some(outcome)) => Ok(outcome),
             Err(corrupt) => Err(corrupt.into()),
-        });
-    }
-    Ok(outcomes)
+        })
+    };
+    requests.iter().map(take).collect()
 }
 
 /// The outcomes that no later take can change, because a taken order stays taken and a key stays
@@ -36,11 +33,8 @@ pub(crate) fn settled_outcomes(
     connection: &mut SqliteConnection,
     requests: &[Take],
 ) -> Result<Outcomes<Option<TakeOutcome>>, StoreError> {
-    let mut outcomes = Vec::with_capacity(requests.len());
-    for take in requests {
-        outcomes.push(settled_outcome(connection, take)?.map_err(StoreError::from));
-    }
-    Ok(outcomes)
+    let settle = |take| Ok(settled_outcome(connection, take)?.map_err(StoreError::from));
+    requests.iter().map(settle).collect()
 }
 
 fn settled_outcome(
@@ -55,10 +49,9 @@ fn settled_outcome(
             .first(connection)
             .optional()?;
         if let Some(taken) = taken {
-            let outcome = match taken == id {
-                true => TakeOutcome::Replayed,
-                false => TakeOutcome::KeyUsedElsewhere,
-            };
+            let is_replay = taken == id;
+            let outcome =
+                if is_replay { TakeOutcome::Replayed } else { TakeOutcome::KeyUsedElsewhere };
             return Ok(Ok(Some(outcome)));
         }
     }
