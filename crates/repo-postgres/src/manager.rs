@@ -54,7 +54,7 @@ const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
 /// changed to transaction mode while it has connections.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A connection with a session of its own.
+/// A connection that shares its session with no other.
 pub(crate) struct PooledConnection {
     pub(crate) postgres: PgConnection,
     generation: u64,

@@ -68,7 +68,7 @@ statement! {
          ORDER BY created_at \
          LIMIT (SELECT 4 * count(key) FROM input) \
          FOR UPDATE SKIP LOCKED \
-     ), swept AS ( \
+     ), deleted AS ( \
          DELETE FROM placement_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM expired)) \
      ) \
      SELECT placed.id FROM input LEFT JOIN placed ON placed.id = input.id ORDER BY input.n")
@@ -95,7 +95,7 @@ statement! {
      ) AS placed")
 }
 
-/// How often a placement may be tried whose key is in use and then expires before it is looked up.
+/// How often a placement is tried if its key is in use and then expires before its lookup.
 const MAX_ATTEMPTS: usize = 3;
 
 /// Places orders in one statement. A second one finds the orders whose keys were used before.
@@ -235,9 +235,9 @@ mod tests {
             place(&mut session, &[keyed(1, "used")]);
             // After a placement the session finds no table.
             session.execute(
-                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                "CREATE FUNCTION hide_tables() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                      PERFORM set_config('search_path', 'nowhere', false); RETURN NULL; END $$; \
-                 CREATE TRIGGER spoil AFTER INSERT ON orders EXECUTE FUNCTION spoil()",
+                 CREATE TRIGGER hide_tables AFTER INSERT ON orders EXECUTE FUNCTION hide_tables()",
             );
             let mut outcomes = place_all(session.connection(), &[new_order(2), keyed(1, "used")]);
             let error = RepoError::from(outcomes.pop().unwrap().unwrap_err());
@@ -265,13 +265,13 @@ mod tests {
         #[test]
         fn corrupt_row_fails_only_the_request_that_reads_it() {
             let (_database, mut session) = database();
-            place(&mut session, &[keyed(1, "spoilt")]);
+            place(&mut session, &[keyed(1, "corrupt")]);
             session.execute(
                 "ALTER TABLE orders DROP CONSTRAINT orders_distance_check; \
                  UPDATE orders SET distance = -1",
             );
 
-            let batch = [keyed(1, "spoilt"), new_order(2)];
+            let batch = [keyed(1, "corrupt"), new_order(2)];
             let outcomes = place_all(session.connection(), &batch);
 
             assert!(outcomes[0].is_err());
@@ -279,7 +279,7 @@ mod tests {
         }
 
         #[test]
-        fn each_key_sweeps_at_most_four_expired_keys() {
+        fn each_key_deletes_at_most_four_expired_keys() {
             let (_database, mut session) = database();
             for n in 0..10 {
                 place(&mut session, &[keyed(n, &format!("old-{n}"))]);
@@ -297,7 +297,7 @@ mod tests {
         }
 
         #[test]
-        fn placement_waits_for_another_sweep_of_its_expired_key() {
+        fn placement_waits_for_another_deletion_of_its_expired_key() {
             let (database, mut session) = database();
             place(&mut session, &[keyed(1, "old")]);
             session.execute("UPDATE placement_keys SET created_at = now() - interval '2 days'");

@@ -113,7 +113,7 @@ impl OrderRepo for PgOrderRepo {
     }
 }
 
-/// Checks with the connections of all reads: a database that reads wait for in vain is not ready.
+/// Checks with the connections of all reads: a database that does not serve reads is not ready.
 #[async_trait]
 impl Readiness for PgOrderRepo {
     async fn check(&self) -> Result<StoreStatus, RepoError> {

@@ -108,7 +108,7 @@ fn send(connection_string: &str, marker: &SessionMarker) -> Result<bool, Connect
     thread::Builder::new()
         .name("order-pg-verify".to_owned())
         .spawn(move || {
-            // The receiver may be gone.
+            // The receiver may have timed out.
             let _ = sender.send(connect_and_send(&connection_string, &payload));
         })
         .map_err(|error| ConnectError::new(&error.to_string()))?;

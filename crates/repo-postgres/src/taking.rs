@@ -225,9 +225,9 @@ mod tests {
             let (_database, mut session) = database();
             place_all(session.connection(), &[new_order(1)]);
             session.execute(
-                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                      RAISE unique_violation; END $$; \
-                 CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()",
+                 CREATE TRIGGER fail BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION fail()",
             );
             let outcome = take_all(session.connection(), &[take_request(1, None)]).remove(0);
             let error = RepoError::from(outcome.unwrap_err());
@@ -240,9 +240,9 @@ mod tests {
             let (_database, mut session) = database();
             place_all(session.connection(), &[1, 2].map(new_order));
             session.execute(
-                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                      IF OLD.id = 2 THEN RAISE 'no'; END IF; RETURN NEW; END $$; \
-                 CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()",
+                 CREATE TRIGGER fail BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION fail()",
             );
             let batch =
                 [take_request(1, None), take_request(3, Some("key")), take_request(2, Some("key"))];

@@ -176,21 +176,21 @@ mod tests {
     #[test]
     fn corrupt_row_fails_only_the_request_that_reads_it() {
         let mut connection = database();
-        place(&mut connection, &[keyed(1, "spoilt")]);
+        place(&mut connection, &[keyed(1, "corrupt")]);
         diesel::sql_query("PRAGMA ignore_check_constraints = ON").execute(&mut connection).unwrap();
         diesel::update(orders::table)
             .set(orders::distance.eq(-1))
             .execute(&mut connection)
             .unwrap();
 
-        let outcomes = place_all(&mut connection, &[keyed(1, "spoilt"), new_order(2)]).unwrap();
+        let outcomes = place_all(&mut connection, &[keyed(1, "corrupt"), new_order(2)]).unwrap();
 
         assert!(outcomes[0].is_err());
         assert!(matches!(outcomes[1], Ok(PlaceOutcome::Placed(_))));
     }
 
     #[test]
-    fn each_key_sweeps_at_most_four_expired_keys() {
+    fn each_key_deletes_at_most_four_expired_keys() {
         let mut connection = database();
         let keys = |connection: &mut _| -> i64 {
             placement_keys::table.count().get_result(connection).unwrap()

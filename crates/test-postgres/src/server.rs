@@ -20,7 +20,7 @@ pub(crate) const SUPERUSER: &str = "order_api_test";
 /// How long a server may take to start or stop.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The user `nobody` on Linux. PostgreSQL does not run as root.
+/// The unprivileged user 65534 of every Linux. PostgreSQL does not run as root.
 pub(crate) const UNPRIVILEGED: u32 = 65534;
 
 /// The script of the supervisor. Its arguments are the directories of the programs and of the
@@ -356,15 +356,15 @@ mod on_postgres {
     use crate::Session;
 
     #[test]
-    fn suspended_server_answers_no_connection() {
+    fn suspended_server_does_not_respond() {
         let server = Server::start(ServerSettings::Fast);
-        let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (done, results) = (AtomicBool::new(false), AtomicU64::new(0));
         let query = || {
             while !done.load(Relaxed) {
                 let mut session = Session::open(&server.url("postgres"));
                 for _ in 0..100 {
                     session.execute("SELECT 1");
-                    answers.fetch_add(1, Relaxed);
+                    results.fetch_add(1, Relaxed);
                     sleep(Duration::from_millis(2));
                 }
             }
@@ -374,16 +374,16 @@ mod on_postgres {
                 scope.spawn(query);
             }
             for round in 0..20 {
-                wait_for(TIMEOUT, || answers.swap(0, Relaxed) > 0, || "no answer".to_owned());
+                wait_for(TIMEOUT, || results.swap(0, Relaxed) > 0, || "no result".to_owned());
                 let suspended = server.suspend();
                 // Results in flight have arrived by then.
                 sleep(Duration::from_millis(50));
-                let before = answers.load(Relaxed);
+                let before = results.load(Relaxed);
                 sleep(Duration::from_millis(100));
-                let after = answers.load(Relaxed);
+                let after = results.load(Relaxed);
                 drop(suspended);
                 done.store(round == 19 || after != before, Relaxed);
-                assert_eq!(after, before, "answers while suspended, round {round}");
+                assert_eq!(after, before, "results while suspended, round {round}");
             }
         });
     }

@@ -39,7 +39,7 @@ pub async fn threads_open_one_new_store_concurrently(fixture: &dyn SqlFixture) {
     }
 }
 
-/// Catches implementations in which each migration is a transaction of its own.
+/// Catches implementations that run each migration in a separate transaction.
 pub async fn failed_migration_leaves_the_tables_unchanged(fixture: &dyn SqlFixture) {
     fixture.create();
     let mut session = fixture.session();

@@ -90,7 +90,7 @@ pub async fn failed_placement_leaves_its_key_free(fixture: &dyn RepoFixture) {
     assert_eq!(place_again().await.unwrap(), PlaceOrderOutcome::NoRoute);
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), None);
     let PlaceOrderOutcome::Placed(placed) = place_again().await.unwrap() else {
-        panic!("the key is not free")
+        panic!("the key is in use")
     };
     assert_eq!(
         place_again().await.unwrap(),

@@ -117,9 +117,9 @@ pub async fn one_take_key_takes_at_most_one_order(fixture: &dyn RepoFixture) {
         }))
         .await;
         let taken = count(&outcomes, TakeOutcome::Taken);
-        let refused = count(&outcomes, TakeOutcome::KeyUsedElsewhere);
+        let rejected = count(&outcomes, TakeOutcome::KeyUsedElsewhere);
         let busy = count(&outcomes, TakeOutcome::Busy);
-        assert!(taken <= 1 && taken + refused + busy == ids.len(), "{outcomes:?}");
+        assert!(taken <= 1 && taken + rejected + busy == ids.len(), "{outcomes:?}");
         let mut kept = 0;
         for id in ids {
             kept += usize::from(find(&repos[1], id).await.status() == OrderStatus::Taken);

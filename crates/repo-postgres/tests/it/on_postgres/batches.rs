@@ -198,7 +198,7 @@ async fn full_queues_reject_immediately_and_change_nothing() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let repo = Arc::new(open(&database.url(), 2));
-    let free = place(&repo, new_order(1)).await.id;
+    let id = place(&repo, new_order(1)).await.id;
     let suspended = server.suspend();
     let began = Instant::now();
     let limit = Duration::from_secs(4);
@@ -206,7 +206,7 @@ async fn full_queues_reject_immediately_and_change_nothing() {
         Ok(timeout(limit, repo.place(new_order(n))).await)
     });
     let takes = call_all(&repo, 0..CALLS, |repo, _| async move {
-        Ok(timeout(limit, repo.take(take_without_key(free))).await)
+        Ok(timeout(limit, repo.take(take_without_key(id))).await)
     });
     let (placements, takes) = tokio::join!(placements, takes);
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());

@@ -117,7 +117,7 @@ async fn connection_that_became_read_only_is_replaced() {
 async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
     let fixture = Fixture::new();
     let repo = Arc::new(fixture.open());
-    let free = place(&repo, new_order(1)).await.id;
+    let id = place(&repo, new_order(1)).await.id;
     // The calls wait at most 2 s for this lock.
     let mut other = fixture.raw();
     other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
@@ -125,8 +125,8 @@ async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
         let (one, two, three) = (Arc::clone(&repo), Arc::clone(&repo), Arc::clone(&repo));
         (
             tokio::spawn(async move { one.place(keyed(2, "key")).await }),
-            tokio::spawn(async move { two.take(take_without_key(free)).await }),
-            tokio::spawn(async move { three.find(free).await }),
+            tokio::spawn(async move { two.take(take_without_key(id)).await }),
+            tokio::spawn(async move { three.find(id).await }),
         )
     };
     let waiting = "SELECT count(*) FROM pg_stat_activity \
@@ -147,7 +147,7 @@ async fn disconnect_leaves_a_write_unknown_and_repeats_a_read() {
 
     // A retry settles the outcome.
     place(&repo, keyed(2, "key")).await;
-    assert_eq!(repo.take(take_without_key(free)).await.unwrap(), TakeOutcome::Taken);
+    assert_eq!(repo.take(take_without_key(id)).await.unwrap(), TakeOutcome::Taken);
 }
 
 /// The server keeps its connections, so only a timeout detects this.
@@ -156,12 +156,12 @@ async fn unresponsive_server_is_reported_in_time() {
     let server = Server::start(ServerSettings::Fast);
     let database = TestDb::on_server(&server);
     let repo = open(&database.url(), 2);
-    let free = place(&repo, new_order(1)).await.id;
+    let id = place(&repo, new_order(1)).await.id;
     tokio::join!(repo.list(newest()), repo.list(newest())).0.unwrap();
     let suspended = server.suspend();
     let began = Instant::now();
-    let take = take_with_key(free, "key");
-    let (taken, found) = tokio::join!(repo.take(take.clone()), repo.find(free));
+    let take = take_with_key(id, "key");
+    let (taken, found) = tokio::join!(repo.take(take.clone()), repo.find(id));
     assert!(matches!(taken, Err(RepoError::OutcomeUnknown(_))), "{taken:?}");
     assert!(matches!(found, Err(RepoError::Unavailable(_))), "{found:?}");
     // The only connection for writes is in use.
@@ -184,15 +184,15 @@ async fn unresponsive_server_is_reported_in_time() {
 async fn locked_table_is_unavailable_in_time_and_unchanged() {
     let fixture = Fixture::new();
     let repo = fixture.open();
-    let free = place(&repo, new_order(1)).await.id;
+    let id = place(&repo, new_order(1)).await.id;
     let mut other = fixture.raw();
     other.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let began = Instant::now();
-    let outcome = repo.take(take_without_key(free)).await;
+    let outcome = repo.take(take_without_key(id)).await;
     assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
     assert!((1_800..10_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     other.execute("COMMIT");
-    assert_eq!(repo.take(take_without_key(free)).await.unwrap(), TakeOutcome::Taken);
+    assert_eq!(repo.take(take_without_key(id)).await.unwrap(), TakeOutcome::Taken);
 }
 
 /// The time in the queue counts: the calls wait at the same time, not one after the other.

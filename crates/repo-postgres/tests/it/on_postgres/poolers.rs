@@ -170,5 +170,5 @@ async fn pooler_reloaded_in_transaction_mode_is_noticed() {
         }
         all_fail
     };
-    until(every_call_fails, "connections without a session of their own are in use").await;
+    until(every_call_fails, "connections that share sessions are in use").await;
 }
