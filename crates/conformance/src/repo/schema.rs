@@ -1,5 +1,7 @@
 //! Migrations, and tables that reject invalid rows from any program.
 
+use order_domain::{Metres, OrderId};
+
 use super::{
     SqlFixture, SqlSession,
     fixtures::{new_order, place},
@@ -83,11 +85,13 @@ pub async fn tables_reject_invalid_rows(fixture: &dyn SqlFixture) {
     ] {
         assert!(insert(&[("take_key", "NULL"), (column, "NULL")]).is_err(), "{column}");
     }
+    let too_large_id = (OrderId::MAX.get() + 1).to_string();
+    let too_far = (Metres::MAX + 1).to_string();
     let too_early = (fixture.dialect().time)(0);
     let rejected: [&[_]; 21] = [
         &[("id", "0")],
         &[("id", "-1")],
-        &[("id", "9007199254740992")],
+        &[("id", &too_large_id)],
         &[("origin_latitude", "90.00000000000001")],
         &[("origin_latitude", "-91")],
         &[("origin_latitude", "'NaN'")],
@@ -96,7 +100,7 @@ pub async fn tables_reject_invalid_rows(fixture: &dyn SqlFixture) {
         &[("destination_latitude", "9e999")],
         &[("destination_longitude", "-180.5")],
         &[("distance", "-1")],
-        &[("distance", "9007199254740992")],
+        &[("distance", &too_far)],
         &[("status", "'taken'")],
         &[("status", "'UNASSIGNED'")],
         &[("status", "'UNASSIGNED'"), ("taken_at", "NULL"), ("take_key", "'free'")],

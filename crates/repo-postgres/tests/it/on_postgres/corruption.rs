@@ -1,6 +1,6 @@
 //! Tables that another program has changed, and exhausted ids.
 
-use order_domain::{OrderRepo, RepoError};
+use order_domain::{OrderId, OrderRepo, RepoError};
 
 use super::fixture::{Fixture, new_order, place};
 
@@ -23,8 +23,9 @@ async fn added_constraint_and_dropped_not_null_are_reported() {
 async fn exhausted_ids_place_nothing() {
     let fixture = Fixture::new();
     let repo = fixture.open();
-    fixture.raw().execute("SELECT setval('orders_id_seq', 9007199254740990)");
-    assert_eq!(place(&repo, new_order(1)).await.id.get(), 9_007_199_254_740_991);
+    let last = OrderId::MAX.get() - 1;
+    fixture.raw().execute(&format!("SELECT setval('orders_id_seq', {last})"));
+    assert_eq!(place(&repo, new_order(1)).await.id, OrderId::MAX);
     let outcome = repo.place(new_order(2)).await;
     assert!(matches!(outcome, Err(RepoError::Unavailable(_))), "{outcome:?}");
 }
