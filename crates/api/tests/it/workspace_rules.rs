@@ -258,6 +258,17 @@ fn no_test_is_ignored() {
     assert!(!sources("crates", "rs").contains(&attribute), "a test that cannot run must fail");
 }
 
+/// Includes clauses of `order-conformance`, whose names become names of tests.
+#[test]
+fn names_of_tests_have_at_most_60_characters() {
+    let (rust, python) = (sources("crates", "rs"), sources("tests", "py"));
+    let functions = rust.split("fn ").chain(python.split("def ")).map(|text| {
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap_or_default()
+    });
+    let long: Vec<_> = functions.filter(|name| name.len() > 60).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
 /// Each invariant ends with `Held by` and the names of tests in backticks.
 #[test]
 fn invariants_name_existing_tests() {
