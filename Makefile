@@ -108,7 +108,8 @@ openapi: ## Update docs/openapi.json
 	$(CARGO) run --locked --bin order-api -- openapi >docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
-lint: ## Check formatting, clippy and rustdoc; warnings are errors
+lint: ## Check words, formatting, clippy and rustdoc; warnings are errors
+	tests/lint/words.sh
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items

@@ -1,4 +1,4 @@
-//! When several things are wrong: which one is told.
+//! Which error a request gets when several apply.
 
 use actix_web::{http::Method, test::TestRequest};
 use serde_json::json;
