@@ -1,6 +1,6 @@
 //! The HTTP metrics. `order-metrics` has the metrics of the ports; all are in one registry.
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use order_http_server::{CloseReason, ConnectionMetrics};
 use prometheus::{
     HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder,
@@ -84,9 +84,9 @@ impl HttpMetrics {
     }
 
     /// Counts a request. `route` is a template, never the path that a client sent.
-    pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, seconds: f64) {
+    pub(crate) fn request(&self, method: &Method, route: &str, status: u16, seconds: f64) {
         let method = method_name(method);
-        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         self.durations.with_label_values(&[method, route]).observe(seconds);
     }
 

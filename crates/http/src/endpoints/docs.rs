@@ -20,20 +20,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; co
                                        base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Return this document as a page on which requests can be tried
-#[utoipa::path(
-    get,
-    path = "/docs/",
-    tag = "service",
-    responses((
-        status = 200,
-        description = "The page",
-        body = String,
-        content_type = "text/html",
+#[utoipa::path(get, path = "/docs/", tag = "service",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html",
         headers(
-            ("Cache-Control" = String, description = "Another version of the service has other files."),
-            ("Content-Security-Policy" = String, description = "The page connects only to the service."),
-        ),
-    ))
+            ("Cache-Control" = String,
+                description = "Another version of the service has other files."),
+            ("Content-Security-Policy" = String,
+                description = "The page connects only to the service."))))
 )]
 pub(crate) async fn docs(name: Path<String>) -> Result<HttpResponse, Problem> {
     let file = find_file(&name)?.ok_or(ErrorCode::UnknownPath)?;

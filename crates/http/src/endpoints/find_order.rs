@@ -1,20 +1,15 @@
 //! `GET /orders/{id}`: returns an order with all its data.
 
-use std::collections::BTreeMap;
-
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chrono::{DateTime, SecondsFormat};
 use order_domain::{Coordinates, Order, OrderState, Timestamp};
 use serde::Serialize;
-use utoipa::{
-    IntoResponses, ToSchema,
-    openapi::{RefOr, Response},
-};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
     errors::{ErrorCode, Location, Problem, Violation},
     openapi::{
-        error_responses,
+        Responses, error_responses,
         schemas::{self, Point},
     },
     parameters::{IdParameter, parse_order_id},
@@ -23,39 +18,21 @@ use crate::{
 };
 
 /// Return one order with all its data
-#[utoipa::path(
-    get,
-    path = "/orders/{id}",
-    tag = "orders",
-    params(IdParameter),
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(IdParameter),
     responses(
-        (
-            status = 200,
-            description = "The order",
-            body = OrderDetailsResponse,
-            examples(
-                ("unassigned" = (summary = "No courier has taken it", value = json!({
-                    "id": 16,
-                    "distance": 1_728_057,
-                    "status": "UNASSIGNED",
-                    "origin": ["50.456399", "12.70758"],
-                    "destination": ["59.436487", "24.747193"],
-                    "created_at": "2026-11-23T10:15:30.123456Z",
-                    "taken_at": null
-                }))),
-                ("taken" = (summary = "A courier has taken it", value = json!({
-                    "id": 16,
-                    "distance": 1_728_057,
-                    "status": "TAKEN",
-                    "origin": ["50.456399", "12.70758"],
-                    "destination": ["59.436487", "24.747193"],
-                    "created_at": "2026-11-23T10:15:30.123456Z",
-                    "taken_at": "2026-11-23T10:16:02.500000Z"
-                })))
-            )
-        ),
-        FindOrderErrors,
-    )
+        (status = 200, description = "The order", body = OrderDetailsResponse, examples(
+            ("unassigned" = (summary = "No courier has taken it", value = json!({
+                "id": 16, "distance": 1_728_057, "status": "UNASSIGNED",
+                "origin": ["50.456399", "12.70758"], "destination": ["59.436487", "24.747193"],
+                "created_at": "2026-11-23T10:15:30.123456Z", "taken_at": null
+            }))),
+            ("taken" = (summary = "A courier has taken it", value = json!({
+                "id": 16, "distance": 1_728_057, "status": "TAKEN",
+                "origin": ["50.456399", "12.70758"], "destination": ["59.436487", "24.747193"],
+                "created_at": "2026-11-23T10:15:30.123456Z",
+                "taken_at": "2026-11-23T10:16:02.500000Z"
+            }))))),
+        FindOrderErrors)
 )]
 pub(crate) async fn find_order(
     state: Data<AppState>,
@@ -69,16 +46,10 @@ pub(crate) async fn find_order(
 struct FindOrderErrors;
 
 impl IntoResponses for FindOrderErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
+    fn responses() -> Responses {
         let detail = "id must be an integer from 1 to 9223372036854775807";
         error_responses(
-            &[
-                ErrorCode::InvalidRequest,
-                ErrorCode::OrderNotFound,
-                ErrorCode::StorageUnavailable,
-                ErrorCode::DeadlineExceeded,
-                ErrorCode::Overloaded,
-            ],
+            &[&ErrorCode::OF_READS[..], &[ErrorCode::OrderNotFound]].concat(),
             &[Problem::invalid(vec![Violation::in_parameter(Location::Path, "id", detail)])],
         )
     }

@@ -9,16 +9,9 @@ use crate::{readiness::NotReady, responses::ok, state::AppState};
 /// Check that the process is alive
 ///
 /// The database is not used.
-#[utoipa::path(
-    get,
-    path = "/healthcheck",
-    tag = "service",
-    responses((
-        status = 200,
-        description = "The process is alive",
-        body = HealthResponse,
-        example = json!({"data": "hello world."})
-    ))
+#[utoipa::path(get, path = "/healthcheck", tag = "service",
+    responses((status = 200, description = "The process is alive", body = HealthResponse,
+        example = json!({"data": "hello world."})))
 )]
 pub(crate) async fn healthcheck() -> HttpResponse {
     ok(&HealthResponse { data: Greeting::Hello })
@@ -42,16 +35,9 @@ enum Greeting {
 /// Check that the process is alive, for orchestrators
 ///
 /// The database is not used.
-#[utoipa::path(
-    get,
-    path = "/livez",
-    tag = "service",
-    responses((
-        status = 200,
-        description = "The process is alive",
-        body = LiveResponse,
-        example = json!({"status": "live"})
-    ))
+#[utoipa::path(get, path = "/livez", tag = "service",
+    responses((status = 200, description = "The process is alive", body = LiveResponse,
+        example = json!({"status": "live"})))
 )]
 pub(crate) async fn livez() -> HttpResponse {
     ok(&LiveResponse { status: Live::Live })
@@ -76,23 +62,12 @@ enum Live {
 ///
 /// It is ready if the database responds, accepts changes and has all migrations, and the service is
 /// not shutting down. The result may be half a second old.
-#[utoipa::path(
-    get,
-    path = "/readyz",
-    tag = "service",
+#[utoipa::path(get, path = "/readyz", tag = "service",
     responses(
-        (
-            status = 200,
-            description = "The service is ready",
-            body = ReadyResponse,
-            example = json!({"status": "ready"})
-        ),
-        (
-            status = 503,
-            description = "The service is not ready, with the reason; the same in both error formats",
-            body = NotReadyResponse,
-            example = json!({"error": "not ready: database"})
-        ),
+        (status = 200, description = "The service is ready", body = ReadyResponse,
+            example = json!({"status": "ready"})),
+        (status = 503, description = "The service is not ready; the same in both error formats",
+            body = NotReadyResponse, example = json!({"error": "not ready: database"})),
     )
 )]
 pub(crate) async fn readyz(state: Data<AppState>) -> HttpResponse {

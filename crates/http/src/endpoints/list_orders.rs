@@ -1,9 +1,6 @@
 //! `GET /orders`: lists orders.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt::Display,
-};
+use std::{collections::HashSet, fmt::Display};
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
 use order_domain::{Cursor, Limit, ListQuery, OrderId, Page, PageNumber, Window};
@@ -11,7 +8,7 @@ use serde_json::json;
 use utoipa::{
     IntoParams, IntoResponses,
     openapi::{
-        RefOr, Required, Response,
+        Required,
         path::{Parameter, ParameterIn},
     },
 };
@@ -20,7 +17,7 @@ use validator::Validate;
 use crate::{
     errors::{ErrorCode, Location, Problem, Violation, Violations, display_name, shorten},
     links,
-    openapi::{error_responses, parameter, schemas},
+    openapi::{Responses, error_responses, parameter, schemas},
     responses::OrderResponse,
     state::AppState,
 };
@@ -29,28 +26,18 @@ use crate::{
 ///
 /// By page or by cursor: `limit` and exactly one of `page` and `before` are required. Past the end
 /// the list is empty.
-#[utoipa::path(
-    get,
-    path = "/orders",
-    tag = "orders",
-    params(ListParameters),
+#[utoipa::path(get, path = "/orders", tag = "orders", params(ListParameters),
     responses(
-        (
-            status = 200,
-            description = "A part of the list, ids descending",
+        (status = 200, description = "A part of the list, ids descending",
             body = Vec<OrderResponse>,
-            headers(
-                ("Link" = String, description = "RFC 8288: `first` always, `next` unless the list has \
-                    ended, `prev` in the page form. The targets are paths without a host; `next` is \
-                    always in the cursor form."),
-            ),
+            headers(("Link" = String, description = "RFC 8288: `first` always, `next` unless the \
+                list has ended, `prev` in the page form. The targets are paths without a host; \
+                `next` is always in the cursor form.")),
             example = json!([
                 {"id": 1761, "distance": 1_728_057, "status": "UNASSIGNED"},
                 {"id": 1760, "distance": 9120, "status": "TAKEN"}
-            ])
-        ),
-        ListOrdersErrors,
-    )
+            ])),
+        ListOrdersErrors)
 )]
 pub(crate) async fn list_orders(
     state: Data<AppState>,
@@ -66,17 +53,9 @@ pub(crate) async fn list_orders(
 struct ListOrdersErrors;
 
 impl IntoResponses for ListOrdersErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
+    fn responses() -> Responses {
         let limit = in_query("limit", "limit must be an integer from 1 to 1000");
-        error_responses(
-            &[
-                ErrorCode::InvalidRequest,
-                ErrorCode::StorageUnavailable,
-                ErrorCode::DeadlineExceeded,
-                ErrorCode::Overloaded,
-            ],
-            &[Problem::invalid(vec![limit])],
-        )
+        error_responses(&ErrorCode::OF_READS, &[Problem::invalid(vec![limit])])
     }
 }
 
@@ -114,12 +93,8 @@ fn parse(query: &str) -> Result<ListQuery, Problem> {
     let mut violations = Violations::default();
     let sent = ListParameters::parse(query, &mut violations);
     if let Err(errors) = sent.validate() {
-        for (name, error) in errors
-            .field_errors()
-            .into_iter()
-            .flat_map(|(name, errors)| errors.iter().map(move |it| (name.clone(), it)))
-        {
-            violations.add(in_query(&name, error.to_string()));
+        for (name, errors) in errors.field_errors() {
+            errors.iter().for_each(|it| violations.add(in_query(&name, it.to_string())));
         }
     }
     match (&sent.page, &sent.before) {
@@ -140,7 +115,7 @@ fn parse(query: &str) -> Result<ListQuery, Problem> {
         let page = page.map(|number| Window::Page(Page { number, limit }));
         page.or(before.map(|before| Window::Before(Cursor { before, limit })))
     });
-    violations.into_result(window.map(|window| ListQuery { window, status }))
+    Ok(violations.into_result(window.map(|window| ListQuery { window, status }))?)
 }
 
 impl ListParameters {

@@ -8,21 +8,15 @@ use actix_web::{
 use crate::{errors::Problem, state::AppState};
 
 /// Export the metrics
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    tag = "service",
-    responses((
-        status = 200,
-        description = "Prometheus' text format",
-        body = String,
-        content_type = "text/plain"
-    ))
+#[utoipa::path(get, path = "/metrics", tag = "service",
+    responses((status = 200, description = "Prometheus' text format", body = String,
+        content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(state: Data<AppState>) -> Result<HttpResponse, Problem> {
     // Updates the readiness metric; the status itself is not needed here.
     let _ = state.check_readiness().await;
     // On a blocking thread, because the process metrics are read from files.
-    let text = block(move || state.metrics.text()).await.map_err(Problem::unexpected)??;
+    let text = block(move || state.metrics.text()).await.map_err(Problem::unexpected)?;
+    let text = text.map_err(Problem::unexpected)?;
     Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text))
 }

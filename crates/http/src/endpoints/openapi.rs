@@ -6,10 +6,7 @@ use actix_web::{HttpResponse, http::header::ContentType, web::Data};
 pub(crate) struct OpenApiText(pub(crate) &'static str);
 
 /// Return this document
-#[utoipa::path(
-    get,
-    path = "/openapi.json",
-    tag = "service",
+#[utoipa::path(get, path = "/openapi.json", tag = "service",
     responses((status = 200, description = "The OpenAPI 3.1 document", body = Object))
 )]
 pub(crate) async fn openapi(text: Data<OpenApiText>) -> HttpResponse {

@@ -1,7 +1,5 @@
 //! `POST /orders`: places an order.
 
-use std::collections::BTreeMap;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
@@ -10,16 +8,13 @@ use order_domain::{
     Coordinates, IdempotencyKey, InvalidCoordinate, Latitude, Longitude, PlaceOrderOutcome, Route,
 };
 use serde_json::value::RawValue;
-use utoipa::{
-    IntoResponses, ToSchema,
-    openapi::{RefOr, Response},
-};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
     body::{self, JsonObject},
     errors::{ErrorCode, Problem, Violation, Violations},
     openapi::{
-        error_responses,
+        Responses, error_responses,
         schemas::{Point, Replayed},
     },
     parameters::{KeyParameter, parse_idempotency_key},
@@ -33,34 +28,19 @@ use crate::{
 /// the first response again and places no second order. Concurrent requests with one key all return
 /// the one order, all but the first as replays. The key is looked up again before `route_not_found`
 /// or `distance_unavailable` is reported.
-#[utoipa::path(
-    post,
-    path = "/orders",
-    tag = "orders",
-    params(KeyParameter),
-    request_body(
-        content = PlaceOrderBody,
-        example = json!({
-            "origin": ["50.456399", "12.707580"],
-            "destination": ["59.436487", "24.747193"]
-        })
-    ),
+#[utoipa::path(post, path = "/orders", tag = "orders", params(KeyParameter),
+    request_body(content = PlaceOrderBody, example = json!({
+        "origin": ["50.456399", "12.707580"], "destination": ["59.436487", "24.747193"]
+    })),
     responses(
-        (
-            status = 200,
-            description = "The order was placed",
-            body = OrderResponse,
-            headers(
-                ("Idempotency-Replayed" = inline(Replayed), description = "Present if the response is a replay."),
-            ),
+        (status = 200, description = "The order was placed", body = OrderResponse,
+            headers(("Idempotency-Replayed" = inline(Replayed),
+                description = "Present if the response is a replay.")),
             links(
                 ("find" = (operation_id = "find_order", parameters(("id" = "$response.body#/id")))),
-                ("take" = (operation_id = "take_order", parameters(("id" = "$response.body#/id")))),
-            ),
-            example = json!({"id": 16, "distance": 1_728_057, "status": "UNASSIGNED"})
-        ),
-        PlaceOrderErrors,
-    )
+                ("take" = (operation_id = "take_order", parameters(("id" = "$response.body#/id"))))),
+            example = json!({"id": 16, "distance": 1_728_057, "status": "UNASSIGNED"})),
+        PlaceOrderErrors)
 )]
 pub(crate) async fn place_order(
     state: Data<AppState>,
@@ -79,22 +59,15 @@ pub(crate) async fn place_order(
 struct PlaceOrderErrors;
 
 impl IntoResponses for PlaceOrderErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
+    fn responses() -> Responses {
         let latitude = "origin[0], the latitude, must lie between -90 and 90 degrees";
         error_responses(
             &[
-                ErrorCode::InvalidRequest,
-                ErrorCode::RouteNotFound,
-                ErrorCode::DistanceUnavailable,
-                ErrorCode::IdempotencyConflict,
-                ErrorCode::StorageUnavailable,
-                ErrorCode::OutcomeUnknown,
-                ErrorCode::DeadlineExceeded,
-                ErrorCode::Overloaded,
-                ErrorCode::RequestTimeout,
-                ErrorCode::PayloadTooLarge,
-                ErrorCode::UnsupportedMediaType,
-            ],
+                &ErrorCode::OF_READS[..],
+                &ErrorCode::OF_CHANGES,
+                &[ErrorCode::RouteNotFound, ErrorCode::DistanceUnavailable],
+            ]
+            .concat(),
             &[Problem::invalid(vec![Violation::in_body("/origin/0", latitude)])],
         )
     }
@@ -120,7 +93,7 @@ async fn parse(
     let key = violations.check(parse_idempotency_key(request));
     let object = body::read_object(request, payload, &mut violations).await?;
     let route = object.and_then(|object| parse_route(object, &mut violations));
-    violations.into_result(route.zip(key))
+    Ok(violations.into_result(route.zip(key))?)
 }
 
 fn parse_route(mut object: JsonObject, violations: &mut Violations) -> Option<Route> {

@@ -1,23 +1,18 @@
 //! `PATCH /orders/{id}`: takes an order.
 
-use std::collections::BTreeMap;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
 use order_domain::{OrderStatus, Take, TakeOutcome};
 use serde::Serialize;
-use utoipa::{
-    IntoResponses, ToSchema,
-    openapi::{RefOr, Response},
-};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
     body::{self, JsonObject},
     errors::{ErrorCode, Problem, Violation, Violations},
     openapi::{
-        error_responses,
+        Responses, error_responses,
         schemas::{self, Replayed},
     },
     parameters::{IdParameter, KeyParameter, parse_idempotency_key, parse_order_id},
@@ -30,24 +25,14 @@ use crate::{
 /// Of any number of couriers exactly one succeeds. With an `Idempotency-Key` the winner can repeat
 /// the request and receives the same response. Without a key, or with another key, the repeated
 /// request receives `order_already_taken`.
-#[utoipa::path(
-    patch,
-    path = "/orders/{id}",
-    tag = "orders",
-    params(IdParameter, KeyParameter),
+#[utoipa::path(patch, path = "/orders/{id}", tag = "orders", params(IdParameter, KeyParameter),
     request_body(content = TakeOrderBody, example = json!({"status": "TAKEN"})),
     responses(
-        (
-            status = 200,
-            description = "The order was taken by the caller",
-            body = TakeOrderResponse,
-            headers(
-                ("Idempotency-Replayed" = inline(Replayed), description = "Present if the response is a replay."),
-            ),
-            example = json!({"status": "SUCCESS"})
-        ),
-        TakeOrderErrors,
-    )
+        (status = 200, description = "The order was taken by the caller", body = TakeOrderResponse,
+            headers(("Idempotency-Replayed" = inline(Replayed),
+                description = "Present if the response is a replay.")),
+            example = json!({"status": "SUCCESS"})),
+        TakeOrderErrors)
 )]
 pub(crate) async fn take_order(
     state: Data<AppState>,
@@ -68,23 +53,15 @@ pub(crate) async fn take_order(
 struct TakeOrderErrors;
 
 impl IntoResponses for TakeOrderErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
+    fn responses() -> Responses {
         let status = Violation::in_body("/status", "status must be exactly \"TAKEN\"");
         error_responses(
             &[
-                ErrorCode::InvalidRequest,
-                ErrorCode::OrderNotFound,
-                ErrorCode::OrderAlreadyTaken,
-                ErrorCode::OrderBusy,
-                ErrorCode::IdempotencyConflict,
-                ErrorCode::StorageUnavailable,
-                ErrorCode::OutcomeUnknown,
-                ErrorCode::DeadlineExceeded,
-                ErrorCode::Overloaded,
-                ErrorCode::RequestTimeout,
-                ErrorCode::PayloadTooLarge,
-                ErrorCode::UnsupportedMediaType,
-            ],
+                &ErrorCode::OF_READS[..],
+                &ErrorCode::OF_CHANGES,
+                &[ErrorCode::OrderNotFound, ErrorCode::OrderAlreadyTaken, ErrorCode::OrderBusy],
+            ]
+            .concat(),
             &[Problem::invalid(vec![status]), Problem::key_used_for_other_order()],
         )
     }
@@ -107,7 +84,7 @@ async fn parse(request: &HttpRequest, payload: Payload) -> Result<Take, Problem>
     if let Some(object) = body::read_object(request, payload, &mut violations).await? {
         check_status(object, &mut violations);
     }
-    violations.into_result(id.zip(key).map(|(id, key)| Take { id, key }))
+    Ok(violations.into_result(id.zip(key).map(|(id, key)| Take { id, key }))?)
 }
 
 fn check_status(mut object: JsonObject, violations: &mut Violations) {

@@ -116,6 +116,21 @@ codes! {
         "internal error: the service has a defect";
 }
 
+impl ErrorCode {
+    /// The errors of every operation that reads orders.
+    pub(crate) const OF_READS: [Self; 4] =
+        [Self::InvalidRequest, Self::StorageUnavailable, Self::DeadlineExceeded, Self::Overloaded];
+
+    /// The errors that every operation which changes orders has in addition.
+    pub(crate) const OF_CHANGES: [Self; 5] = [
+        Self::IdempotencyConflict,
+        Self::OutcomeUnknown,
+        Self::RequestTimeout,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+    ];
+}
+
 impl ToSchema for ErrorCode {}
 
 impl PartialSchema for ErrorCode {

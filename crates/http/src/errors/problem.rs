@@ -14,7 +14,11 @@ use order_domain::{DistanceError, PlaceOrderError, RepoError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ErrorCode, ErrorFormat, PROBLEM_JSON, Violation};
+use super::{
+    code::ErrorCode,
+    format::{ErrorFormat, PROBLEM_JSON},
+    violation::{Violation, Violations},
+};
 
 /// The maximum number of violations that a response lists.
 const MAX_ERRORS: usize = 20;
@@ -131,6 +135,12 @@ impl From<ErrorCode> for Problem {
     }
 }
 
+impl From<Violations> for Problem {
+    fn from(violations: Violations) -> Self {
+        Self::invalid(violations.0)
+    }
+}
+
 /// An error in the legacy format.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
@@ -230,11 +240,5 @@ impl From<PlaceOrderError> for Problem {
             PlaceOrderError::Distance(error) => error.into(),
             PlaceOrderError::Repo(error) => error.into(),
         }
-    }
-}
-
-impl From<prometheus::Error> for Problem {
-    fn from(error: prometheus::Error) -> Self {
-        Self::unexpected(error)
     }
 }

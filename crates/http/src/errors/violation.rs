@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Problem;
-
 /// A fault in a request, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -77,7 +75,7 @@ impl Violation {
 
 /// The violations that the parsing of a request finds.
 #[derive(Debug, Default)]
-pub(crate) struct Violations(Vec<Violation>);
+pub(crate) struct Violations(pub(super) Vec<Violation>);
 
 impl Violations {
     pub(crate) fn add(&mut self, violation: Violation) {
@@ -90,10 +88,10 @@ impl Violations {
     }
 
     /// Returns the parsed request if there is no violation.
-    pub(crate) fn into_result<T>(self, parsed: Option<T>) -> Result<T, Problem> {
+    pub(crate) fn into_result<T>(self, parsed: Option<T>) -> Result<T, Self> {
         match parsed {
             Some(parsed) if self.0.is_empty() => Ok(parsed),
-            _ => Err(Problem::invalid(self.0)),
+            _ => Err(self),
         }
     }
 }

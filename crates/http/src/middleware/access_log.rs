@@ -12,7 +12,7 @@ use actix_web::{
 };
 use order_domain::OrderId;
 
-use super::{MiddlewareResult, map_response};
+use super::response::{MiddlewareResult, map_response};
 use crate::{
     errors::ErrorCode, http_metrics::method_name, request_context::RequestContext, state::AppState,
 };
@@ -42,27 +42,9 @@ struct AccessLog {
     method: Method,
     route: String,
     context: Rc<RequestContext>,
-    response: Option<Response>,
-}
-
-/// What the log line says about the response.
-struct Response {
-    status: StatusCode,
+    status: u16,
     code: Option<ErrorCode>,
     body_bytes: u64,
-}
-
-impl Response {
-    /// The response of a request that was dropped: by a panic around the handler, or because the
-    /// client disconnected.
-    fn missing() -> Self {
-        if thread::panicking() {
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            return Self { status, code: Some(ErrorCode::InternalError), body_bytes: 0 };
-        }
-        let status = StatusCode::from_u16(CLIENT_CLOSED_REQUEST).expect("it has three digits");
-        Self { status, code: None, body_bytes: 0 }
-    }
 }
 
 impl AccessLog {
@@ -74,17 +56,20 @@ impl AccessLog {
             method: request.method().clone(),
             route: route_template(request),
             context: Rc::default(),
-            response: None,
+            status: CLIENT_CLOSED_REQUEST,
+            code: None,
+            body_bytes: 0,
         }
     }
 
     fn finish(mut self, response: &HttpResponse) {
-        let body_bytes = match response.body().size() {
-            BodySize::Sized(bytes) if self.method != Method::HEAD => bytes,
-            _ => 0,
-        };
-        let code = response.extensions().get::<ErrorCode>().copied();
-        self.response = Some(Response { status: response.status(), code, body_bytes });
+        self.status = response.status().as_u16();
+        self.code = response.extensions().get().copied();
+        if let BodySize::Sized(bytes) = response.body().size()
+            && self.method != Method::HEAD
+        {
+            self.body_bytes = bytes;
+        }
     }
 }
 
@@ -103,23 +88,26 @@ impl Drop for AccessLog {
         let metrics = &self.state.metrics;
         metrics.in_flight.dec();
         let duration = self.started_at.elapsed();
-        let Response { status, code, body_bytes } =
-            self.response.take().unwrap_or_else(Response::missing);
-        metrics.request(&self.method, &self.route, status, duration.as_secs_f64());
-        if let Some(code) = code {
+        if thread::panicking() {
+            // A panic in the middleware, whose response comes from the outer layers.
+            self.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+            self.code = Some(ErrorCode::InternalError);
+        }
+        metrics.request(&self.method, &self.route, self.status, duration.as_secs_f64());
+        if let Some(code) = self.code {
             metrics.error(code);
         }
-        let is_disconnected = status.as_u16() == CLIENT_CLOSED_REQUEST;
+        let is_disconnected = self.status == CLIENT_CLOSED_REQUEST;
         let message = if is_disconnected { "the client disconnected" } else { "answered" };
         tracing::info!(
             target: "order_http::requests",
             {
                 http.request.method = method_name(&self.method),
                 http.route = self.route,
-                http.response.status_code = status.as_u16(),
-                "error.type" = code.map(ErrorCode::as_str),
+                http.response.status_code = self.status,
+                "error.type" = self.code.map(ErrorCode::as_str),
                 duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
-                http.response.body.size = body_bytes,
+                http.response.body.size = self.body_bytes,
                 order.id = self.context.order_id().map(OrderId::get),
             },
             "{message}"

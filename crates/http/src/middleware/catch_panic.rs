@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use actix_web::{body::BoxBody, dev::ServiceRequest, middleware::Next};
 use futures_util::FutureExt;
 
-use super::MiddlewareResult;
+use super::response::MiddlewareResult;
 use crate::errors::{ErrorCode, Problem};
 
 /// Returns `internal_error` if the next service panics. The panic hook logs the cause.

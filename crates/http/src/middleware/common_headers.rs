@@ -7,7 +7,7 @@ use actix_web::{
     middleware::Next,
 };
 
-use super::{MiddlewareResult, map_response};
+use super::response::{MiddlewareResult, map_response};
 
 /// Adds `X-Content-Type-Options`, and forbids caches to store responses about orders.
 pub(crate) async fn common_headers(

@@ -17,7 +17,7 @@ use actix_web::{
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
-use super::{MiddlewareResult, map_response};
+use super::response::{MiddlewareResult, map_response};
 use crate::headers;
 
 /// The size of the smallest body that is compressed. Smaller bodies fit into one packet.

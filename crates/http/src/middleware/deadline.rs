@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{body::BoxBody, dev::ServiceRequest, middleware::Next, web::Data};
 use tokio::time::timeout;
 
-use super::MiddlewareResult;
+use super::response::MiddlewareResult;
 use crate::{
     errors::{ErrorCode, Problem},
     request_context::{self, Stage},

@@ -2,7 +2,7 @@
 
 use actix_web::{Error, HttpResponse, body::BoxBody, dev::ServiceRequest, middleware::Next};
 
-use super::{MiddlewareResult, dropped_request_error};
+use super::response::{MiddlewareResult, dropped_request_error};
 use crate::errors::{ErrorFormat, Problem};
 
 /// Renders the error of a handler or of a middleware.

@@ -11,7 +11,7 @@ use actix_web::{
 use tracing::Instrument;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{MiddlewareResult, map_response};
+use super::response::{MiddlewareResult, map_response};
 use crate::headers::MAX_REQUEST_ID_LENGTH;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

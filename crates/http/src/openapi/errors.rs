@@ -14,13 +14,14 @@ use utoipa::{
 
 use crate::errors::{ErrorCode, ErrorResponse, PROBLEM_JSON, Problem, ProblemResponse};
 
+/// The responses of an operation, by status.
+pub(crate) type Responses = BTreeMap<String, RefOr<Response>>;
+
 /// The responses for these codes, by status. A code without an example has the one of its message.
-pub(crate) fn error_responses(
-    codes: &[ErrorCode],
-    examples: &[Problem],
-) -> BTreeMap<String, RefOr<Response>> {
+pub(crate) fn error_responses(codes: &[ErrorCode], examples: &[Problem]) -> Responses {
     let mut statuses = BTreeMap::<u16, Status>::new();
-    for &code in codes {
+    // In the order of the table.
+    for &code in ErrorCode::ALL.iter().filter(|code| codes.contains(code)) {
         let spec = code.spec();
         statuses.entry(spec.legacy_status.as_u16()).or_default().legacy.push(code);
         statuses.entry(spec.status.as_u16()).or_default().problem.push(code);

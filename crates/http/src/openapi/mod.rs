@@ -4,13 +4,13 @@
 mod errors;
 pub(crate) mod schemas;
 
-pub(crate) use errors::error_responses;
+pub(crate) use errors::{Responses, error_responses};
 
 use utoipa::{
     OpenApi,
     openapi::{
-        Header, HeaderBuilder, LicenseBuilder, Object, ObjectBuilder, OpenApi as Document, Ref,
-        RefOr, Required, Type,
+        Header, HeaderBuilder, LicenseBuilder, Object, OpenApi as Document, Ref, RefOr, Required,
+        Type,
         path::{Operation, ParameterBuilder, ParameterIn},
     },
 };
@@ -63,41 +63,23 @@ const X_REQUEST_ID: &str = "X-Request-Id";
 
 /// The headers that many responses have, by name.
 fn common_headers() -> [(&'static str, Header); 5] {
-    let header = |schema: ObjectBuilder, description: &str| {
-        let schema = schema.schema_type(Type::String);
-        HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
-    };
-    let only = |value: &str| ObjectBuilder::new().enum_values(Some([value]));
-    let id = ObjectBuilder::new()
-        .pattern(Some(schemas::VISIBLE_ASCII))
-        .max_length(Some(MAX_REQUEST_ID_LENGTH));
+    let vary = "`Accept`, which selects the format of an error; `Accept-Encoding`, if the body has \
+                1 KiB and more.";
+    let gzip = "Present if the body has 1 KiB and more and the client accepts gzip.";
+    let id = "The id of the request: the client's id if it has 1 to 128 visible ASCII characters, \
+              else a generated one. Every log line of the request contains it.";
+    let id_schema = schemas::visible_ascii(MAX_REQUEST_ID_LENGTH).build();
+    let any = Object::with_type(Type::String);
     [
-        (CACHE_CONTROL, header(only("no-store"), "Responses about orders are not stored.")),
-        (X_CONTENT_TYPE_OPTIONS, header(only("nosniff"), "`Content-Type` is the media type.")),
-        (
-            VARY,
-            header(
-                ObjectBuilder::new(),
-                "`Accept`, which selects the format of an error; `Accept-Encoding`, if the body has \
-                 1 KiB and more.",
-            ),
-        ),
-        (
-            CONTENT_ENCODING,
-            header(
-                only("gzip"),
-                "Present if the body has 1 KiB and more and the client accepts gzip.",
-            ),
-        ),
-        (
-            X_REQUEST_ID,
-            header(
-                id,
-                "The id of the request: the client's id if it has 1 to 128 visible ASCII \
-                 characters, else a generated one. Every log line of the request contains it.",
-            ),
-        ),
+        (CACHE_CONTROL, schemas::only("no-store"), "Responses about orders are not stored."),
+        (X_CONTENT_TYPE_OPTIONS, schemas::only("nosniff"), "`Content-Type` is the media type."),
+        (VARY, any, vary),
+        (CONTENT_ENCODING, schemas::only("gzip"), gzip),
+        (X_REQUEST_ID, id_schema, id),
     ]
+    .map(|(name, schema, description)| {
+        (name, HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build())
+    })
 }
 
 /// Adds what all operations have: the response to a defect, and the headers of the middleware.

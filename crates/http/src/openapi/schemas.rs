@@ -18,7 +18,7 @@ const LATITUDE: &str = r"^-?0*([1-8]?[0-9](\.[0-9]+)?|90(\.0+)?)$";
 /// A plain decimal number from -180 to 180.
 const LONGITUDE: &str = r"^-?0*((1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]+)?|180(\.0+)?)$";
 /// The characters of an idempotency key and of a request id.
-pub(super) const VISIBLE_ASCII: &str = "^[!-~]+$";
+const VISIBLE_ASCII: &str = "^[!-~]+$";
 /// RFC 3339 in UTC with microseconds.
 const TIMESTAMP: &str = r"^[0-9]{4,}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$";
 
@@ -107,18 +107,18 @@ pub(crate) fn positive_integer(maximum: i64) -> Object {
 }
 
 pub(crate) fn idempotency_key() -> Object {
-    string()
-        .pattern(Some(VISIBLE_ASCII))
-        .min_length(Some(1))
-        .max_length(Some(IdempotencyKey::MAX_LENGTH))
-        .build()
+    visible_ascii(IdempotencyKey::MAX_LENGTH).build()
+}
+
+pub(super) fn visible_ascii(max_length: usize) -> ObjectBuilder {
+    string().pattern(Some(VISIBLE_ASCII)).min_length(Some(1)).max_length(Some(max_length))
 }
 
 fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn only(value: &str) -> Object {
+pub(super) fn only(value: &str) -> Object {
     string().enum_values(Some([value])).build()
 }
 

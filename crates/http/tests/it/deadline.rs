@@ -1,4 +1,4 @@
-//! Requests that take longer than they may: what is said depends on what they waited for.
+//! Requests that exceed the deadline: the error depends on what they waited for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,9 +9,12 @@ use prometheus::Registry;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{PROBLEM_JSON, Silent, ask_api, found, patch, post, sample};
+use crate::support::{PROBLEM_JSON, Silent, found, patch, post, sample, send_to};
 
-fn impatient(repo: Arc<dyn OrderRepo>, distances: Arc<dyn DistanceProvider>) -> Arc<AppState> {
+fn with_short_timeout(
+    repo: Arc<dyn OrderRepo>,
+    distances: Arc<dyn DistanceProvider>,
+) -> Arc<AppState> {
     let ports = Ports { repo, distances, readiness: Arc::new(Silent) };
     AppState::new(ports, Registry::new(), Duration::from_millis(50))
 }
@@ -21,12 +24,12 @@ fn take() -> TestRequest {
 }
 
 fn repo_silent() -> Arc<AppState> {
-    impatient(Arc::new(Silent), Arc::new(found(7)))
+    with_short_timeout(Arc::new(Silent), Arc::new(found(7)))
 }
 
-/// Its repository panics when it is asked.
+/// Its repository panics if it is called.
 fn provider_silent() -> Arc<AppState> {
-    impatient(Arc::new(MockOrderRepo::new()), Arc::new(Silent))
+    with_short_timeout(Arc::new(MockOrderRepo::new()), Arc::new(Silent))
 }
 
 #[rstest]
@@ -48,16 +51,16 @@ async fn timeout_error_says_whether_a_change_may_have_happened(
     #[case] code: &str,
     #[case] status: u16,
 ) {
-    let plain = ask_api(&api, request()).await;
-    let document = ask_api(&api, request().insert_header(("accept", PROBLEM_JSON))).await;
+    let plain = send_to(&api, request()).await;
+    let document = send_to(&api, request().insert_header(("accept", PROBLEM_JSON))).await;
 
     assert_eq!(document.json()["code"], code);
     assert_eq!(document.status, status);
     assert_eq!(plain.status, 400);
     assert_eq!(plain.error(), document.json()["detail"]);
-    for answer in [plain, document] {
-        assert!(answer.header("x-request-id").is_some());
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    for response in [plain, document] {
+        assert!(response.header("x-request-id").is_some());
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
     }
 }

@@ -6,21 +6,21 @@ use actix_web::test::TestRequest;
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{Response, refused};
+use crate::support::{Response, send_without_ports};
 
 async fn get(path: &str) -> Response {
-    refused(TestRequest::get().uri(path)).await
+    send_without_ports(TestRequest::get().uri(path)).await
 }
 
 #[actix_web::test]
 async fn document_is_served() {
     for path in ["/openapi.json", "/openapi.json/"] {
-        let answer = get(path).await;
+        let response = get(path).await;
 
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.body, order_http::openapi_document());
-        assert_eq!(answer.json()["openapi"], "3.1.0");
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert_eq!(response.body, order_http::openapi_document());
+        assert_eq!(response.json()["openapi"], "3.1.0");
     }
 }
 
@@ -75,13 +75,13 @@ async fn page_and_its_files_are_served(
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; connect-src 'self';"));
 
     let request = TestRequest::get().uri(path).insert_header(("Accept-Encoding", "gzip"));
-    let answer = refused(request).await;
-    let packed = answer.header("content-encoding") == Some("gzip");
-    let mut body = answer.body.to_vec();
+    let response = send_without_ports(request).await;
+    let packed = response.header("content-encoding") == Some("gzip");
+    let mut body = response.body.to_vec();
     if packed {
         body.clear();
-        flate2::read::GzDecoder::new(&*answer.body).read_to_end(&mut body).unwrap();
-        assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
+        flate2::read::GzDecoder::new(&*response.body).read_to_end(&mut body).unwrap();
+        assert_eq!(response.header("vary"), Some("Accept-Encoding"));
     }
     assert_eq!(body, plain.body);
     assert!(packed || body.len() < 1024, "{path} is large and not packed");
@@ -89,9 +89,9 @@ async fn page_and_its_files_are_served(
 
 #[actix_web::test]
 async fn page_without_slash_redirects() {
-    let answer = get("/docs").await;
-    assert_eq!(answer.status, 308);
-    assert_eq!(answer.header("location"), Some("/docs/"));
+    let response = get("/docs").await;
+    assert_eq!(response.status, 308);
+    assert_eq!(response.header("location"), Some("/docs/"));
 }
 
 #[rstest]
@@ -100,10 +100,10 @@ async fn other_paths_below_the_page_do_not_exist(
     #[values("/docs/x", "/docs/../docs/x", "/docs/%2e%2e/", "/docs//", "/docs/index.html/")]
     path: &str,
 ) {
-    let answer = get(path).await;
-    assert_eq!(answer.status, 404);
-    assert_eq!(answer.error(), "this path does not exist; see /docs/");
-    assert_eq!(refused(TestRequest::delete().uri(path)).await.status, 404);
+    let response = get(path).await;
+    assert_eq!(response.status, 404);
+    assert_eq!(response.error(), "this path does not exist; see /docs/");
+    assert_eq!(send_without_ports(TestRequest::delete().uri(path)).await.status, 404);
 }
 
 #[rstest]
@@ -111,6 +111,6 @@ async fn other_paths_below_the_page_do_not_exist(
 #[case("/openapi.json")]
 #[actix_web::test]
 async fn page_and_document_allow_only_reads(#[case] path: &str) {
-    let answer = refused(TestRequest::post().uri(path)).await;
-    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, HEAD")));
+    let response = send_without_ports(TestRequest::post().uri(path)).await;
+    assert_eq!((response.status.as_u16(), response.header("allow")), (405, Some("GET, HEAD")));
 }

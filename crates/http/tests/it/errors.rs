@@ -1,4 +1,4 @@
-//! Both forms of an error, and who gets which.
+//! The two error formats, and errors of the framework.
 
 use actix_web::{
     http::{Method, header::HeaderValue},
@@ -9,7 +9,7 @@ use order_domain::MockOrderRepo;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{PROBLEM_JSON, ask_repo, json_body, refused};
+use crate::support::{PROBLEM_JSON, json_body, send_to_repo, send_without_ports};
 
 #[rstest]
 #[case::no_header(None, false)]
@@ -43,12 +43,12 @@ async fn only_accept_with_its_media_type_selects_problem_json(
         request = request.insert_header(("Accept", accept));
     }
 
-    let answer = refused(request).await;
+    let response = send_without_ports(request).await;
 
     let content_type = if document { PROBLEM_JSON } else { "application/json" };
-    assert_eq!(answer.header("content-type"), Some(content_type));
-    assert_eq!(answer.header("vary"), Some("Accept"));
-    assert_eq!(answer.json().get("code").is_some(), document);
+    assert_eq!(response.header("content-type"), Some(content_type));
+    assert_eq!(response.header("vary"), Some("Accept"));
+    assert_eq!(response.json().get("code").is_some(), document);
 }
 
 #[actix_web::test]
@@ -57,18 +57,18 @@ async fn any_of_several_accept_headers_selects_problem_json() {
         .uri("/orders/abc")
         .append_header(("Accept", "text/html"))
         .append_header(("Accept", PROBLEM_JSON));
-    assert_eq!(refused(request).await.header("content-type"), Some(PROBLEM_JSON));
+    assert_eq!(send_without_ports(request).await.header("content-type"), Some(PROBLEM_JSON));
 }
 
 #[actix_web::test]
 async fn problem_document_has_exactly_its_members() {
     let request = TestRequest::get().uri("/nowhere").insert_header(("Accept", PROBLEM_JSON));
 
-    let answer = refused(request).await;
+    let response = send_without_ports(request).await;
 
-    assert_eq!(answer.status, 404);
+    assert_eq!(response.status, 404);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({
             "type": "urn:order-api:problem:unknown_path",
             "title": "Unknown path",
@@ -85,10 +85,10 @@ async fn unknown_path_is_a_json_error(
     #[values("/", "/nowhere", "/orders/1/x", "/orders//", "//orders", "/Orders", "/orders/1//")]
     path: &str,
 ) {
-    let answer = refused(TestRequest::get().uri(path)).await;
+    let response = send_without_ports(TestRequest::get().uri(path)).await;
 
-    assert_eq!(answer.status, 404, "{path}");
-    assert_eq!(answer.error(), "this path does not exist; see /docs/");
+    assert_eq!(response.status, 404, "{path}");
+    assert_eq!(response.error(), "this path does not exist; see /docs/");
 }
 
 #[rstest]
@@ -107,11 +107,11 @@ async fn wrong_method_receives_the_allowed_methods(
 ) {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
 
-    let answer = refused(TestRequest::with_uri(path).method(method)).await;
+    let response = send_without_ports(TestRequest::with_uri(path).method(method)).await;
 
-    assert_eq!(answer.status, 405);
-    assert_eq!(answer.header("allow"), Some(allow));
-    assert_eq!(answer.error(), format!("this path allows only {allow}"));
+    assert_eq!(response.status, 405);
+    assert_eq!(response.header("allow"), Some(allow));
+    assert_eq!(response.error(), format!("this path allows only {allow}"));
 }
 
 #[rstest]
@@ -125,13 +125,13 @@ async fn body_over_16_kib_is_rejected(#[case] path: &str) {
         json_body(TestRequest::with_uri(path).method(method), body)
     };
 
-    let answer = refused(request(16 * 1024 + 1)).await;
-    assert_eq!(answer.status, 413);
-    assert_eq!(answer.error(), "the body has more than 16384 bytes");
+    let response = send_without_ports(request(16 * 1024 + 1)).await;
+    assert_eq!(response.status, 413);
+    assert_eq!(response.error(), "the body has more than 16384 bytes");
 
-    let answer = refused(request(16 * 1024)).await;
-    assert_eq!(answer.status, 400);
-    assert!(answer.error().starts_with("the body is not valid JSON"));
+    let response = send_without_ports(request(16 * 1024)).await;
+    assert_eq!(response.status, 400);
+    assert!(response.error().starts_with("the body is not valid JSON"));
 }
 
 #[rstest]
@@ -158,10 +158,10 @@ async fn body_must_be_plain_json(
         request = request.insert_header(("Content-Encoding", encoding));
     }
 
-    let answer = refused(request).await;
+    let response = send_without_ports(request).await;
 
-    assert_eq!(answer.status, status);
-    assert_eq!(answer.error().contains("Content-Type: application/json"), status == 415);
+    assert_eq!(response.status, status);
+    assert_eq!(response.error().contains("Content-Type: application/json"), status == 415);
 }
 
 #[rstest]
@@ -179,12 +179,12 @@ async fn panic_is_an_internal_error(#[case] accept: &str, #[case] body: serde_js
     repo.expect_find().returning(|_| panic!("a defect, on purpose"));
     let request = TestRequest::get().uri("/orders/1").insert_header(("Accept", accept));
 
-    let answer = ask_repo(repo, request).await;
+    let response = send_to_repo(repo, request).await;
 
-    assert_eq!(answer.status, 500);
-    assert_eq!(answer.json(), body);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(response.status, 500);
+    assert_eq!(response.json(), body);
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
 }
 
 /// A request with this many unknown names, each this long, in the query and in the body.
@@ -213,8 +213,8 @@ async fn at_most_20_errors_are_listed(
     let plain = with_unknown_names(sent, 10);
     let documents = with_unknown_names(sent, 10);
     for (plain, document) in plain.into_iter().zip(documents) {
-        let plain = refused(plain).await;
-        let document = refused(document.insert_header(("Accept", PROBLEM_JSON))).await;
+        let plain = send_without_ports(plain).await;
+        let document = send_without_ports(document.insert_header(("Accept", PROBLEM_JSON))).await;
         let message = plain.error();
         assert_eq!(document.json()["detail"], message);
         assert_eq!(document.json()["errors"].as_array().unwrap().len(), listed);
@@ -230,9 +230,9 @@ async fn response_is_short_however_long_the_names_are(
     #[values("*/*", PROBLEM_JSON)] accept: &str,
 ) {
     for request in with_unknown_names(count, length) {
-        let answer = refused(request.insert_header(("Accept", accept))).await;
-        assert!((400..=413).contains(&answer.status.as_u16()));
-        assert!(answer.body.len() < 12_000, "{} bytes", answer.body.len());
+        let response = send_without_ports(request.insert_header(("Accept", accept))).await;
+        assert!((400..=413).contains(&response.status.as_u16()));
+        assert!(response.body.len() < 12_000, "{} bytes", response.body.len());
     }
 }
 
@@ -241,9 +241,9 @@ async fn long_name_is_cut() {
     let [query, body] =
         with_unknown_names(1, 65).map(|it| it.insert_header(("Accept", PROBLEM_JSON)));
     let cut = format!("{}…", "0".repeat(64));
-    let error = refused(query).await.json()["errors"][0].clone();
+    let error = send_without_ports(query).await.json()["errors"][0].clone();
     assert_eq!(error["parameter"], cut);
-    let error = refused(body).await.json()["errors"][0].clone();
+    let error = send_without_ports(body).await.json()["errors"][0].clone();
     assert_eq!(error["pointer"], format!("/{cut}"));
     assert_eq!(error["detail"], format!("{cut} is not a known member"));
 }

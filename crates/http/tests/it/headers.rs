@@ -1,4 +1,4 @@
-//! The headers that answers carry, compression, and `HEAD`.
+//! Response headers, compression, and `HEAD`.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use actix_web::{http::header::HeaderValue, test::TestRequest};
 use order_domain::{MockOrderRepo, OrderStatus, OrderSummary};
 use rstest::rstest;
 
-use crate::support::{ask_repo, metres, order_id, refused};
+use crate::support::{metres, order_id, send_to_repo, send_without_ports};
 
 /// A repository with this many orders on the first page.
 fn shows(count: i64) -> MockOrderRepo {
@@ -37,11 +37,11 @@ async fn responses_about_orders_are_not_stored(
     #[case] path: &str,
     #[case] cache_control: Option<&str>,
 ) {
-    let answer = refused(TestRequest::get().uri(path)).await;
+    let response = send_without_ports(TestRequest::get().uri(path)).await;
 
-    assert_eq!(answer.header("cache-control"), cache_control);
-    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(answer.header("server"), None);
+    assert_eq!(response.header("cache-control"), cache_control);
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(response.header("server"), None);
 }
 
 #[rstest]
@@ -61,10 +61,10 @@ async fn large_body_is_compressed_for_clients_that_accept_gzip(
     )]
     accept_encoding: &str,
 ) {
-    let plain = ask_repo(shows(100), list()).await;
+    let plain = send_to_repo(shows(100), list()).await;
     let accept_encoding = HeaderValue::from_bytes(accept_encoding.as_bytes()).unwrap();
     let request = list().insert_header(("Accept-Encoding", accept_encoding));
-    let packed = ask_repo(shows(100), request).await;
+    let packed = send_to_repo(shows(100), request).await;
 
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
@@ -89,22 +89,22 @@ async fn other_clients_receive_the_plain_body(
     accept_encoding: &str,
 ) {
     let request = list().insert_header(("Accept-Encoding", accept_encoding.trim()));
-    let answer = ask_repo(shows(100), request).await;
+    let response = send_to_repo(shows(100), request).await;
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-encoding"), None);
-    assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
-    assert_eq!(answer.json().as_array().unwrap().len(), 100);
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-encoding"), None);
+    assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+    assert_eq!(response.json().as_array().unwrap().len(), 100);
 }
 
 #[actix_web::test]
 async fn small_body_is_not_compressed() {
     let request = list().insert_header(("Accept-Encoding", "gzip"));
-    let answer = ask_repo(shows(3), request).await;
+    let response = send_to_repo(shows(3), request).await;
 
-    assert_eq!(answer.header("content-encoding"), None);
-    assert_eq!(answer.header("vary"), None);
-    assert_eq!(answer.json().as_array().unwrap().len(), 3);
+    assert_eq!(response.header("content-encoding"), None);
+    assert_eq!(response.header("vary"), None);
+    assert_eq!(response.json().as_array().unwrap().len(), 3);
 }
 
 #[rstest]
@@ -114,11 +114,11 @@ async fn small_body_is_not_compressed() {
 #[actix_web::test]
 async fn response_has_the_id_of_its_request(#[case] path: &str) {
     let request = TestRequest::get().uri(path).insert_header(("X-Request-Id", "id-1"));
-    assert_eq!(refused(request).await.header("x-request-id"), Some("id-1"));
+    assert_eq!(send_without_ports(request).await.header("x-request-id"), Some("id-1"));
 
     let request = TestRequest::get().uri(path).insert_header(("X-Request-Id", "i d"));
-    let answer = refused(request).await;
-    assert_eq!(answer.header("x-request-id").map(str::len), Some(36));
+    let response = send_without_ports(request).await;
+    assert_eq!(response.header("x-request-id").map(str::len), Some(36));
 }
 
 #[rstest]
@@ -135,15 +135,16 @@ async fn head_works_wherever_get_does(
     )]
     path: &str,
 ) {
-    let get = refused(TestRequest::get().uri(path)).await;
+    let get = send_without_ports(TestRequest::get().uri(path)).await;
     let head =
-        refused(TestRequest::default().method(actix_web::http::Method::HEAD).uri(path)).await;
+        send_without_ports(TestRequest::default().method(actix_web::http::Method::HEAD).uri(path))
+            .await;
 
     assert_eq!(head.status, get.status);
     assert_eq!(head.header("content-type"), get.header("content-type"));
 }
 
-/// Without an order: what is wrong then is named only if the media type is accepted.
+/// A placement whose body is invalid, which is reported only if the media type is accepted.
 fn placing(content_type: &[u8], content_encoding: Option<&str>) -> TestRequest {
     let value = |bytes| HeaderValue::from_bytes(bytes).unwrap();
     let request = TestRequest::post()
@@ -172,9 +173,9 @@ async fn json_with_any_parameters_is_accepted(
     #[case] content_type: &[u8],
     #[case] content_encoding: Option<&str>,
 ) {
-    let answer = refused(placing(content_type, content_encoding)).await;
+    let response = send_without_ports(placing(content_type, content_encoding)).await;
     assert_eq!(
-        (answer.status.as_u16(), &*answer.error()),
+        (response.status.as_u16(), &*response.error()),
         (400, "the body must be one JSON object")
     );
 }
@@ -195,5 +196,5 @@ async fn other_media_types_and_encodings_are_rejected(
     #[case] content_type: &[u8],
     #[case] content_encoding: Option<&str>,
 ) {
-    assert_eq!(refused(placing(content_type, content_encoding)).await.status, 415);
+    assert_eq!(send_without_ports(placing(content_type, content_encoding)).await.status, 415);
 }

@@ -8,7 +8,7 @@ use order_domain::{
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{PROBLEM_JSON, ask_repo, metres, order_id, refused};
+use crate::support::{PROBLEM_JSON, metres, order_id, send_to_repo, send_without_ports};
 
 fn get(uri: &str) -> TestRequest {
     TestRequest::get().uri(uri)
@@ -27,7 +27,7 @@ fn summary(id: i64, status: OrderStatus) -> OrderSummary {
     OrderSummary { id: order_id(id), distance: metres(1_728_057), status }
 }
 
-/// A repository that expects this question and shows orders with these ids.
+/// A repository that expects this query and returns orders with these ids.
 fn shows(window: Window, status: Option<OrderStatus>, ids: &'static [i64]) -> MockOrderRepo {
     let mut repo = MockOrderRepo::new();
     let shown = ids.iter().map(|&id| summary(id, status.unwrap_or(OrderStatus::Unassigned)));
@@ -46,11 +46,11 @@ fn shows(window: Window, status: Option<OrderStatus>, ids: &'static [i64]) -> Mo
 #[case("/orders?limit=%33&page=01&")]
 #[actix_web::test]
 async fn page_is_returned_with_links(#[case] uri: &str) {
-    let answer = ask_repo(shows(page("1", "3"), None, &[9, 7, 5]), get(uri)).await;
+    let response = send_to_repo(shows(page("1", "3"), None, &[9, 7, 5]), get(uri)).await;
 
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!([
             {"id": 9, "distance": 1_728_057, "status": "UNASSIGNED"},
             {"id": 7, "distance": 1_728_057, "status": "UNASSIGNED"},
@@ -58,7 +58,7 @@ async fn page_is_returned_with_links(#[case] uri: &str) {
         ])
     );
     assert_eq!(
-        answer.header("link"),
+        response.header("link"),
         Some("</orders?limit=3&before=5>; rel=\"next\", </orders?limit=3&page=1>; rel=\"first\"")
     );
 }
@@ -68,12 +68,12 @@ async fn page_past_the_end_is_an_empty_array() {
     let largest = "9223372036854775807";
     let request = get(&format!("/orders?page={largest}&limit=1000"));
 
-    let answer = ask_repo(shows(page(largest, "1000"), None, &[]), request).await;
+    let response = send_to_repo(shows(page(largest, "1000"), None, &[]), request).await;
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.body, "[]");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, "[]");
     assert_eq!(
-        answer.header("link"),
+        response.header("link"),
         Some(
             "</orders?limit=1000&page=1>; rel=\"first\", \
              </orders?limit=1000&page=9223372036854775806>; rel=\"prev\""
@@ -88,10 +88,10 @@ async fn page_past_the_end_is_an_empty_array() {
 async fn only_orders_with_the_status_are_returned(#[case] name: &str, #[case] status: OrderStatus) {
     let request = get(&format!("/orders?before=1761&limit=2&status={name}"));
 
-    let answer = ask_repo(shows(before(1761, "2"), Some(status), &[9, 7]), request).await;
+    let response = send_to_repo(shows(before(1761, "2"), Some(status), &[9, 7]), request).await;
 
-    assert_eq!(answer.json()[1], json!({"id": 7, "distance": 1_728_057, "status": name}));
-    let link = answer.header("link").unwrap();
+    assert_eq!(response.json()[1], json!({"id": 7, "distance": 1_728_057, "status": name}));
+    let link = response.header("link").unwrap();
     assert!(link.contains(&format!("</orders?limit=2&status={name}&before=7>; rel=\"next\"")));
 }
 
@@ -136,10 +136,10 @@ async fn only_orders_with_the_status_are_returned(#[case] name: &str, #[case] st
 #[actix_web::test]
 async fn every_invalid_parameter_is_named(#[case] query: &str, #[case] expected: &str) {
     let uri = format!("/orders?{query}");
-    let answer = refused(get(&uri).insert_header(("Accept", PROBLEM_JSON))).await;
+    let response = send_without_ports(get(&uri).insert_header(("Accept", PROBLEM_JSON))).await;
 
-    assert_eq!(answer.status, 400);
-    let document = answer.json();
+    assert_eq!(response.status, 400);
+    let document = response.json();
     let faults: Vec<_> = document["errors"]
         .as_array()
         .unwrap()
@@ -156,7 +156,7 @@ async fn every_invalid_parameter_is_named(#[case] query: &str, #[case] expected:
     assert_eq!(faults.join("|"), expected);
 
     let details: Vec<_> = expected.split('|').map(|f| f.split_once(' ').unwrap().1).collect();
-    assert_eq!(refused(get(&uri)).await.error(), details.join("; "));
+    assert_eq!(send_without_ports(get(&uri)).await.error(), details.join("; "));
 }
 
 #[actix_web::test]
@@ -164,8 +164,8 @@ async fn repository_failure_of_a_list_is_an_error() {
     let mut repo = MockOrderRepo::new();
     repo.expect_list().return_once(|_| Err(RepoError::Unavailable("down".into())));
 
-    let answer = ask_repo(repo, get("/orders?page=1&limit=3")).await;
+    let response = send_to_repo(repo, get("/orders?page=1&limit=3")).await;
 
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.error(), "the database is currently unavailable; nothing was changed");
+    assert_eq!(response.status, 400);
+    assert_eq!(response.error(), "the database is currently unavailable; nothing was changed");
 }

@@ -1,4 +1,4 @@
-//! The API over mocked ports: status, body and headers of every answer.
+//! The API over mocked ports: status, body and headers of every response.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,9 +1,9 @@
-//! The numbers of HTTP: what is counted, and that what clients make up is no label.
+//! HTTP metrics: what is counted, and that no label contains text of a client.
 
 use actix_web::{http::Method, test::TestRequest};
 use order_domain::{MockDistanceProvider, MockOrderRepo};
 
-use crate::support::{api, ask_api};
+use crate::support::{api, send_to};
 
 #[actix_web::test]
 async fn labels_are_not_chosen_by_clients() {
@@ -11,19 +11,19 @@ async fn labels_are_not_chosen_by_clients() {
     repo.expect_find().returning(|_| Ok(None));
     let api = api(repo, MockDistanceProvider::new());
     for n in 1..=3 {
-        ask_api(&api, TestRequest::with_uri(&format!("/orders/{n}"))).await;
-        ask_api(&api, TestRequest::with_uri(&format!("/orders/{n}/"))).await;
-        ask_api(&api, TestRequest::with_uri(&format!("/made-up/{n}"))).await;
+        send_to(&api, TestRequest::with_uri(&format!("/orders/{n}"))).await;
+        send_to(&api, TestRequest::with_uri(&format!("/orders/{n}/"))).await;
+        send_to(&api, TestRequest::with_uri(&format!("/made-up/{n}"))).await;
         let method = Method::from_bytes(format!("MADE-UP-{n}").as_bytes()).unwrap();
-        ask_api(&api, TestRequest::with_uri("/orders").method(method)).await;
+        send_to(&api, TestRequest::with_uri("/orders").method(method)).await;
     }
-    ask_api(&api, TestRequest::with_uri("/docs/swagger-ui.css")).await;
-    ask_api(&api, TestRequest::with_uri("/docs/made-up")).await;
+    send_to(&api, TestRequest::with_uri("/docs/swagger-ui.css")).await;
+    send_to(&api, TestRequest::with_uri("/docs/made-up")).await;
 
-    let answer = ask_api(&api, TestRequest::with_uri("/metrics")).await;
+    let response = send_to(&api, TestRequest::with_uri("/metrics")).await;
 
-    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
-    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4"));
+    let text = String::from_utf8(response.body.to_vec()).unwrap();
     let mut counted: Vec<_> =
         text.lines().filter(|line| line.starts_with("orders_http_requests_total")).collect();
     counted.sort_unstable();

@@ -14,7 +14,7 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-use crate::support::{PROBLEM_JSON, Served, api, refused};
+use crate::support::{PROBLEM_JSON, Served, api, send_without_ports};
 
 /// The head and the JSON body of the response to `GET /orders/1`.
 fn get(address: SocketAddr, accept: &str) -> (String, Value) {
@@ -102,7 +102,7 @@ async fn panic_outside_a_handler_is_answered_in_both_formats() {
     let _panicking = tracing::subscriber::set_default(PanickingSubscriber);
     for accept in ["*/*", PROBLEM_JSON] {
         let request = TestRequest::with_uri("/livez").insert_header(("Accept", accept));
-        let response = refused(request).await;
+        let response = send_without_ports(request).await;
         assert_eq!(response.status, 500);
         assert_eq!(response.header("vary"), Some("Accept"));
         assert_eq!(response.header("x-content-type-options"), Some("nosniff"));

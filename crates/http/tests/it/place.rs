@@ -9,7 +9,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    PROBLEM_JSON, ask, found, json_body, key, metres, placed, post, refused, sample, sample_route,
+    PROBLEM_JSON, found, json_body, key, metres, placed, post, sample, sample_route, send,
+    send_without_ports,
 };
 
 fn places(order: i64) -> MockOrderRepo {
@@ -27,19 +28,19 @@ async fn order_is_placed() {
         .times(1)
         .return_once(|_| Ok(PlaceOutcome::Placed(placed(16))));
 
-    let answer = ask(repo, found(1_728_057), post(&sample())).await;
+    let response = send(repo, found(1_728_057), post(&sample())).await;
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(answer.header("idempotency-replayed"), None);
-    assert_eq!(answer.body, r#"{"id":16,"distance":1728057,"status":"UNASSIGNED"}"#);
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("idempotency-replayed"), None);
+    assert_eq!(response.body, r#"{"id":16,"distance":1728057,"status":"UNASSIGNED"}"#);
 }
 
 #[actix_web::test]
 async fn ends_of_the_globe_and_negative_numbers_are_valid() {
     let body = json!({"origin": ["-90", "-180"], "destination": ["90.0", "180"]});
 
-    assert_eq!(ask(places(1), found(0), post(&body)).await.status, 200);
+    assert_eq!(send(places(1), found(0), post(&body)).await.status, 200);
 }
 
 #[actix_web::test]
@@ -51,9 +52,9 @@ async fn order_to_the_same_point_has_the_distance_of_the_provider() {
     });
     let body = json!({"origin": ["1", "2"], "destination": ["1", "2"]});
 
-    let answer = ask(repo, found(0), post(&body)).await;
+    let response = send(repo, found(0), post(&body)).await;
 
-    assert_eq!(answer.json(), json!({"id": 3, "distance": 0, "status": "UNASSIGNED"}));
+    assert_eq!(response.json(), json!({"id": 3, "distance": 0, "status": "UNASSIGNED"}));
 }
 
 #[actix_web::test]
@@ -65,11 +66,11 @@ async fn replay_is_marked_and_does_not_call_the_provider() {
         .return_once(|_| Ok(Some(placed(16))));
     let request = post(&sample()).insert_header(("Idempotency-Key", "key-1"));
 
-    let answer = ask(repo, MockDistanceProvider::new(), request).await;
+    let response = send(repo, MockDistanceProvider::new(), request).await;
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("idempotency-replayed"), Some("true"));
-    assert_eq!(answer.body, r#"{"id":16,"distance":1728057,"status":"UNASSIGNED"}"#);
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("idempotency-replayed"), Some("true"));
+    assert_eq!(response.body, r#"{"id":16,"distance":1728057,"status":"UNASSIGNED"}"#);
 }
 
 #[rstest]
@@ -83,10 +84,10 @@ async fn key_with_another_body_is_a_conflict(#[case] accept: &str, #[case] statu
     let request =
         post(&body).insert_header(("Idempotency-Key", "key-1")).insert_header(("Accept", accept));
 
-    let answer = ask(repo, MockDistanceProvider::new(), request).await;
+    let response = send(repo, MockDistanceProvider::new(), request).await;
 
-    assert_eq!(answer.status, status);
-    assert!(String::from_utf8_lossy(&answer.body).contains("use a new key"));
+    assert_eq!(response.status, status);
+    assert!(String::from_utf8_lossy(&response.body).contains("use a new key"));
 }
 
 #[rstest]
@@ -98,10 +99,10 @@ async fn missing_route_is_a_client_error(#[case] accept: &str, #[case] status: u
     distances.expect_distance().return_once(|_| Ok(DistanceOutcome::NoRoute));
     let request = post(&sample()).insert_header(("Accept", accept));
 
-    let answer = ask(MockOrderRepo::new(), distances, request).await;
+    let response = send(MockOrderRepo::new(), distances, request).await;
 
-    assert_eq!(answer.status, status);
-    assert!(String::from_utf8_lossy(&answer.body).contains("no route leads"));
+    assert_eq!(response.status, status);
+    assert!(String::from_utf8_lossy(&response.body).contains("no route leads"));
 }
 
 #[rstest]
@@ -113,10 +114,10 @@ async fn provider_failure_is_reported_without_its_cause(#[case] error: DistanceE
     let mut distances = MockDistanceProvider::new();
     distances.expect_distance().return_once(|_| Err(error));
 
-    let answer = ask(MockOrderRepo::new(), distances, post(&sample())).await;
+    let response = send(MockOrderRepo::new(), distances, post(&sample())).await;
 
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.error(), "the distance is currently unavailable; nothing was changed");
+    assert_eq!(response.status, 400);
+    assert_eq!(response.error(), "the distance is currently unavailable; nothing was changed");
 }
 
 #[rstest]
@@ -138,20 +139,20 @@ async fn repository_failure_is_reported_without_its_cause(
         repo
     };
 
-    let answer = ask(repo(), found(7), post(&sample())).await;
-    assert_eq!(answer.status, plain);
-    let message = answer.error();
+    let response = send(repo(), found(7), post(&sample())).await;
+    assert_eq!(response.status, plain);
+    let message = response.error();
     assert!(!message.contains("db.example"), "{message}");
 
     let request = post(&sample()).insert_header(("Accept", PROBLEM_JSON));
-    let answer = ask(repo(), found(7), request).await;
-    assert_eq!(answer.status, precise);
-    assert_eq!(answer.json()["code"], code);
-    assert_eq!(answer.json()["detail"], message);
-    assert_eq!(answer.header("retry-after"), (code == "overloaded").then_some("1"));
+    let response = send(repo(), found(7), request).await;
+    assert_eq!(response.status, precise);
+    assert_eq!(response.json()["code"], code);
+    assert_eq!(response.json()["detail"], message);
+    assert_eq!(response.header("retry-after"), (code == "overloaded").then_some("1"));
 }
 
-/// The whole message for each way in which a body can be wrong.
+/// The whole message for each fault of a body.
 #[rstest]
 #[case::no_members(
     json!({}),
@@ -202,10 +203,10 @@ async fn repository_failure_is_reported_without_its_cause(
 )]
 #[actix_web::test]
 async fn every_invalid_field_is_named(#[case] body: Value, #[case] expected: &str) {
-    let answer = refused(post(&body)).await;
+    let response = send_without_ports(post(&body)).await;
 
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.error(), expected);
+    assert_eq!(response.status, 400);
+    assert_eq!(response.error(), expected);
 }
 
 #[actix_web::test]
@@ -215,11 +216,11 @@ async fn problem_document_points_to_every_invalid_field() {
         .insert_header(("Accept", PROBLEM_JSON))
         .insert_header(("Idempotency-Key", "with space"));
 
-    let answer = refused(request).await;
+    let response = send_without_ports(request).await;
 
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.header("content-type"), Some(PROBLEM_JSON));
-    let document = answer.json();
+    assert_eq!(response.status, 400);
+    assert_eq!(response.header("content-type"), Some(PROBLEM_JSON));
+    let document = response.json();
     let places: Vec<_> = document["errors"]
         .as_array()
         .unwrap()
@@ -242,7 +243,7 @@ async fn problem_document_points_to_every_invalid_field() {
     );
 }
 
-/// Values that JSON allows and hardly any reader keeps.
+/// Values that JSON allows and most parsers reject or change.
 #[rstest]
 #[case(r#"{"origin":[1e400,"\ud800"],"destination":["1","2"]}"#, ["/origin/0", "/origin/1"])]
 #[case(r#"{"origin":["1","2"],"destination":[[[]],"181"]}"#, ["/destination/0", "/destination/1"])]
@@ -252,10 +253,10 @@ async fn too_large_and_too_deep_values_are_named(
     #[case] pointers: [&str; 2],
 ) {
     let request = json_body(TestRequest::post().uri("/orders"), body);
-    let answer = refused(request.insert_header(("Accept", PROBLEM_JSON))).await;
+    let response = send_without_ports(request.insert_header(("Accept", PROBLEM_JSON))).await;
 
-    assert_eq!(answer.status, 400);
-    let document = answer.json();
+    assert_eq!(response.status, 400);
+    let document = response.json();
     let errors = document["errors"].as_array().unwrap().iter();
     let named: std::collections::BTreeSet<_> =
         errors.map(|error| error["pointer"].as_str().unwrap()).collect();
@@ -268,11 +269,12 @@ async fn too_large_and_too_deep_values_are_named(
 #[case("é")]
 #[actix_web::test]
 async fn invalid_key_is_rejected(#[case] key: &str) {
-    let answer = refused(post(&sample()).insert_header(("Idempotency-Key", key))).await;
+    let response =
+        send_without_ports(post(&sample()).insert_header(("Idempotency-Key", key))).await;
 
-    assert_eq!(answer.status, 400);
+    assert_eq!(response.status, 400);
     assert_eq!(
-        answer.error(),
+        response.error(),
         "Idempotency-Key must be 1 to 255 visible ASCII characters, without spaces"
     );
 }
@@ -283,5 +285,5 @@ async fn repeated_key_is_rejected() {
         .append_header(("Idempotency-Key", "key-1"))
         .append_header(("Idempotency-Key", "key-1"));
 
-    assert_eq!(refused(request).await.error(), "Idempotency-Key occurs more than once");
+    assert_eq!(send_without_ports(request).await.error(), "Idempotency-Key occurs more than once");
 }

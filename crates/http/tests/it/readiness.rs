@@ -1,4 +1,4 @@
-//! Whether the service can do its work: the answers, and how seldom the database is asked.
+//! Health checks: the responses, and how often the database is checked.
 
 use std::{
     sync::{
@@ -15,18 +15,18 @@ use order_http::AppState;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{PROBLEM_JSON, Response, api_over, ask_api, silent};
+use crate::support::{PROBLEM_JSON, Response, api_over, send_to, silent};
 
 fn api(readiness: MockReadiness) -> Arc<AppState> {
     api_over(MockOrderRepo::new(), MockDistanceProvider::new(), readiness)
 }
 
 async fn readyz(api: &Arc<AppState>) -> Response {
-    ask_api(api, TestRequest::with_uri("/readyz")).await
+    send_to(api, TestRequest::with_uri("/readyz")).await
 }
 
 async fn gauge(api: &Arc<AppState>) -> String {
-    let metrics = ask_api(api, TestRequest::with_uri("/metrics")).await;
+    let metrics = send_to(api, TestRequest::with_uri("/metrics")).await;
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     text.lines().find(|line| line.starts_with("orders_ready ")).unwrap().to_owned()
 }
@@ -59,18 +59,18 @@ async fn missing_condition_is_reported_in_one_format(
     let api = api(readiness);
     for accept in ["*/*", PROBLEM_JSON] {
         let request = TestRequest::with_uri("/readyz/").insert_header(("accept", accept));
-        let answer = ask_api(&api, request).await;
-        assert_eq!((answer.status.as_u16(), answer.json()), (status, body.clone()));
-        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let response = send_to(&api, request).await;
+        assert_eq!((response.status.as_u16(), response.json()), (status, body.clone()));
+        assert_eq!(response.header("content-type"), Some("application/json"));
     }
     assert_eq!(gauge(&api).await, shown);
 }
 
 #[actix_web::test]
 async fn database_that_does_not_respond_is_not_awaited() {
-    let answer = readyz(&silent(Duration::from_secs(15))).await;
-    assert_eq!(answer.status, 503);
-    assert_eq!(answer.json(), json!({"error": "not ready: database"}));
+    let response = readyz(&silent(Duration::from_secs(15))).await;
+    assert_eq!(response.status, 503);
+    assert_eq!(response.json(), json!({"error": "not ready: database"}));
 }
 
 #[actix_web::test]
@@ -87,12 +87,15 @@ async fn thousand_probes_share_one_check() {
     });
     let api = api(readiness);
     let began = Instant::now();
-    let answers = join_all((0..1000).map(|_| readyz(&api))).await;
-    // An answer holds for half a second.
+    let responses = join_all((0..1000).map(|_| readyz(&api))).await;
+    // A result is cached for half a second.
     let most = began.elapsed().as_millis() / 500 + 1;
-    assert!(asked.load(Ordering::Relaxed) as u128 <= most, "{asked:?} questions, at most {most}");
-    assert!(answers.iter().any(|answer| answer.status == 200), "no caller got a response");
-    assert!(answers.iter().all(|answer| [200, 503].contains(&answer.status.as_u16())));
+    assert!(asked.load(Ordering::Relaxed) as u128 <= most, "{asked:?} checks, at most {most}");
+    assert!(
+        responses.iter().any(|response| response.status == 200),
+        "no request received the first result"
+    );
+    assert!(responses.iter().all(|response| [200, 503].contains(&response.status.as_u16())));
 
     sleep(Duration::from_millis(600)).await;
     assert_eq!(readyz(&api).await.status, 503);
@@ -100,8 +103,8 @@ async fn thousand_probes_share_one_check() {
 
 #[actix_web::test]
 async fn liveness_does_not_use_the_database() {
-    // It panics when it is asked.
+    // It panics if it is called.
     let api = api(MockReadiness::new());
-    let answer = ask_api(&api, TestRequest::with_uri("/livez")).await;
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"status": "live"})));
+    let response = send_to(&api, TestRequest::with_uri("/livez")).await;
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!({"status": "live"})));
 }

@@ -1,4 +1,4 @@
-//! A service over mocked ports, and its answers.
+//! Helpers: the API over mocked ports, requests, and responses.
 
 use std::{
     future::pending,
@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// An answer, read to its end.
+/// A complete response.
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -45,7 +45,7 @@ impl Response {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The message of an error in the default form, and that it is nothing but that.
+    /// The message of an error in the legacy format. Panics if the body has another member.
     pub(crate) fn error(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/json"));
         assert_eq!(self.header("vary"), Some("Accept"));
@@ -56,23 +56,23 @@ impl Response {
     }
 }
 
-/// Asks the service over these ports.
-pub(crate) async fn ask(
+/// Sends a request to the API over these ports.
+pub(crate) async fn send(
     repo: MockOrderRepo,
     distances: MockDistanceProvider,
     request: TestRequest,
 ) -> Response {
-    ask_api(&api(repo, distances), request).await
+    send_to(&api(repo, distances), request).await
 }
 
-/// The API over these ports; and one that says that all is well.
+/// The API over these ports. It is ready.
 pub(crate) fn api(repo: MockOrderRepo, distances: MockDistanceProvider) -> Arc<AppState> {
     let mut readiness = MockReadiness::new();
     readiness.expect_check().returning(|| Ok(StoreStatus::Ready));
     api_over(repo, distances, readiness)
 }
 
-/// The API over these ports.
+/// The API over these ports, too, with its readiness.
 pub(crate) fn api_over(
     repo: MockOrderRepo,
     distances: MockDistanceProvider,
@@ -86,7 +86,7 @@ pub(crate) fn api_over(
     AppState::new(ports, Registry::new(), Duration::from_secs(15))
 }
 
-/// An API that is served on a port of its own.
+/// An API on a port of its own.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -117,12 +117,12 @@ impl Served {
     }
 }
 
-/// Asks this API.
-pub(crate) async fn ask_api(api: &Arc<AppState>, request: TestRequest) -> Response {
+/// Sends a request to this API.
+pub(crate) async fn send_to(api: &Arc<AppState>, request: TestRequest) -> Response {
     let service = init_service(order_http::app(api)).await;
     let response = match try_call_service(&service, request.to_request()).await {
-        Ok(answer) => answer.into_parts().1,
-        // What the server makes of an error that no middleware has caught.
+        Ok(response) => response.into_parts().1,
+        // The server does the same with an error of a middleware.
         Err(error) => error.as_response_error().error_response(),
     };
     let (head, body) = response.into_parts();
@@ -133,15 +133,15 @@ pub(crate) async fn ask_api(api: &Arc<AppState>, request: TestRequest) -> Respon
     }
 }
 
-/// Asks a service whose ports must not be called: a call of a mock without an expectation
-/// panics, which makes the answer an `internal_error`.
-pub(crate) async fn refused(request: TestRequest) -> Response {
-    ask(MockOrderRepo::new(), MockDistanceProvider::new(), request).await
+/// Sends a request to an API whose ports must not be called: a call of a mock without an expectation
+/// panics, which makes the response an `internal_error`.
+pub(crate) async fn send_without_ports(request: TestRequest) -> Response {
+    send(MockOrderRepo::new(), MockDistanceProvider::new(), request).await
 }
 
-/// Asks a service that has only a repository.
-pub(crate) async fn ask_repo(repo: MockOrderRepo, request: TestRequest) -> Response {
-    ask(repo, MockDistanceProvider::new(), request).await
+/// Sends a request to an API that has only a repository.
+pub(crate) async fn send_to_repo(repo: MockOrderRepo, request: TestRequest) -> Response {
+    send(repo, MockDistanceProvider::new(), request).await
 }
 
 pub(crate) fn json_body(request: TestRequest, body: impl Into<Bytes>) -> TestRequest {
@@ -183,7 +183,7 @@ pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::parse(text).unwrap()
 }
 
-/// A provider that knows the way.
+/// A provider that returns this distance.
 pub(crate) fn found(distance: i64) -> MockDistanceProvider {
     let mut distances = MockDistanceProvider::new();
     let outcome = DistanceOutcome::Found(metres(distance));
@@ -191,7 +191,7 @@ pub(crate) fn found(distance: i64) -> MockDistanceProvider {
     distances
 }
 
-/// The API over ports that do not answer.
+/// The API over ports that never return.
 pub(crate) fn silent(request_timeout: Duration) -> Arc<AppState> {
     let ports =
         Ports { repo: Arc::new(Silent), distances: Arc::new(Silent), readiness: Arc::new(Silent) };

@@ -4,7 +4,7 @@ use order_domain::{MockOrderRepo, RepoError, Take, TakeOutcome};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{PROBLEM_JSON, ask_repo, key, order_id, patch, refused};
+use crate::support::{PROBLEM_JSON, key, order_id, patch, send_to_repo, send_without_ports};
 
 fn taken() -> Value {
     json!({"status": "TAKEN"})
@@ -25,11 +25,11 @@ async fn order_is_taken(#[values("/orders/16", "/orders/16/", "/orders/016")] pa
         .times(1)
         .return_once(|_| Ok(TakeOutcome::Taken));
 
-    let answer = ask_repo(repo, patch(path, &taken())).await;
+    let response = send_to_repo(repo, patch(path, &taken())).await;
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.body, r#"{"status":"SUCCESS"}"#);
-    assert_eq!(answer.header("idempotency-replayed"), None);
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, r#"{"status":"SUCCESS"}"#);
+    assert_eq!(response.header("idempotency-replayed"), None);
 }
 
 #[actix_web::test]
@@ -41,11 +41,11 @@ async fn winner_receives_success_again_by_its_key() {
         .return_once(|_| Ok(TakeOutcome::Replayed));
     let request = patch("/orders/16", &taken()).insert_header(("Idempotency-Key", "key-1"));
 
-    let answer = ask_repo(repo, request).await;
+    let response = send_to_repo(repo, request).await;
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.body, r#"{"status":"SUCCESS"}"#);
-    assert_eq!(answer.header("idempotency-replayed"), Some("true"));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, r#"{"status":"SUCCESS"}"#);
+    assert_eq!(response.header("idempotency-replayed"), Some("true"));
 }
 
 #[rstest]
@@ -70,15 +70,15 @@ async fn other_outcomes_are_errors_with_a_reason(
     #[case] code: &str,
     #[case] message: &str,
 ) {
-    let answer = ask_repo(says(outcome), patch("/orders/16", &taken())).await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.error(), message);
+    let response = send_to_repo(says(outcome), patch("/orders/16", &taken())).await;
+    assert_eq!(response.status, 400);
+    assert_eq!(response.error(), message);
 
     let request = patch("/orders/16", &taken()).insert_header(("Accept", PROBLEM_JSON));
-    let answer = ask_repo(says(outcome), request).await;
-    assert_eq!(answer.status, precise);
-    assert_eq!(answer.json()["code"], code);
-    assert_eq!(answer.json()["detail"], message);
+    let response = send_to_repo(says(outcome), request).await;
+    assert_eq!(response.status, precise);
+    assert_eq!(response.json()["code"], code);
+    assert_eq!(response.json()["detail"], message);
 }
 
 #[actix_web::test]
@@ -86,11 +86,11 @@ async fn repository_failure_of_a_take_is_an_error() {
     let mut repo = MockOrderRepo::new();
     repo.expect_take().return_once(|_| Err(RepoError::OutcomeUnknown("cut off".into())));
 
-    let answer = ask_repo(repo, patch("/orders/16", &taken())).await;
+    let response = send_to_repo(repo, patch("/orders/16", &taken())).await;
 
-    assert_eq!(answer.status, 400);
+    assert_eq!(response.status, 400);
     assert_eq!(
-        answer.error(),
+        response.error(),
         "it is not known whether the change happened; repeat the request with the same Idempotency-Key"
     );
 }
@@ -105,10 +105,10 @@ async fn repository_failure_of_a_take_is_an_error() {
 #[case(json!({"status": "TAKEN", "by": "me"}), "by is not a known member")]
 #[actix_web::test]
 async fn only_taken_is_a_valid_status(#[case] body: Value, #[case] message: &str) {
-    let answer = refused(patch("/orders/16", &body)).await;
+    let response = send_without_ports(patch("/orders/16", &body)).await;
 
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.error(), message);
+    assert_eq!(response.status, 400);
+    assert_eq!(response.error(), message);
 }
 
 #[rstest]
@@ -133,10 +133,10 @@ async fn other_text_than_a_positive_integer_is_no_id(
 ) {
     let request = patch(&format!("/orders/{id}"), &taken()).insert_header(("Accept", PROBLEM_JSON));
 
-    let answer = refused(request).await;
+    let response = send_without_ports(request).await;
 
-    assert_eq!(answer.status, 400, "{id}");
-    let document = answer.json();
+    assert_eq!(response.status, 400, "{id}");
+    let document = response.json();
     assert_eq!(document["code"], "invalid_request");
     let detail = "id must be an integer from 1 to 9223372036854775807";
     assert_eq!(document["errors"], json!([{"detail": detail, "parameter": "id", "in": "path"}]));
@@ -147,7 +147,7 @@ async fn invalid_id_key_and_body_are_named_together() {
     let request =
         patch("/orders/abc", &json!({"status": "x"})).insert_header(("Idempotency-Key", "a b"));
 
-    let message = refused(request).await.error();
+    let message = send_without_ports(request).await.error();
 
     for part in ["id must be an integer", "Idempotency-Key must be", "status must be exactly"] {
         assert!(message.contains(part), "{message}");
