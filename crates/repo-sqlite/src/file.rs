@@ -36,16 +36,11 @@ pub(crate) struct DatabaseFile {
     is_opened_read_only: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Inode {
-    device: u64,
-    number: u64,
-}
+/// The numbers of a device and of an inode on it.
+type Inode = (u64, u64);
 
-impl From<&Metadata> for Inode {
-    fn from(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), number: metadata.ino() }
-    }
+fn inode(metadata: &Metadata) -> Inode {
+    (metadata.dev(), metadata.ino())
 }
 
 /// A file that SQLite keeps beside the database file.
@@ -57,12 +52,12 @@ struct Companion {
 
 impl Companion {
     fn new(path: PathBuf) -> io::Result<Self> {
-        let inode = Inode::from(&fs::symlink_metadata(&path)?);
+        let inode = inode(&fs::symlink_metadata(&path)?);
         Ok(Self { path, inode })
     }
 
     fn is_in_place(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|metadata| Inode::from(&metadata) == self.inode)
+        fs::symlink_metadata(&self.path).is_ok_and(|metadata| inode(&metadata) == self.inode)
     }
 }
 
@@ -72,7 +67,7 @@ impl DatabaseFile {
         let resolved = fs::canonicalize(&path)?;
         let metadata = fs::metadata(&resolved)?;
         Ok(Self {
-            database: Inode::from(&metadata),
+            database: inode(&metadata),
             content: File::open(&resolved)?,
             wal: Companion::new(wal_path(&resolved))?,
             shared_memory: Companion::new(shared_memory_path(&resolved))?,
@@ -116,13 +111,13 @@ impl DatabaseFile {
     /// The length of the database file, unless it is no longer at the path.
     pub(crate) fn length_in_place(&self) -> Option<u64> {
         let metadata = fs::symlink_metadata(&self.resolved).ok()?;
-        let is_in_place = Inode::from(&metadata) == self.database
-            && (self.path == self.resolved || self.is_at_path());
+        let is_in_place =
+            inode(&metadata) == self.database && (self.path == self.resolved || self.is_at_path());
         is_in_place.then_some(metadata.len())
     }
 
     fn is_at_path(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|metadata| Inode::from(&metadata) == self.database)
+        fs::metadata(&self.path).is_ok_and(|metadata| inode(&metadata) == self.database)
     }
 
     /// Accepts a smaller length of the database file.

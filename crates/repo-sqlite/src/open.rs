@@ -176,7 +176,6 @@ fn set_busy_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Que
 /// other. The file stores the mode. If several processes do this at once, SQLite returns "busy" to
 /// some without waiting for the busy timeout, so this function retries.
 fn enable_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
-    set_busy_timeout(connection, MIGRATION_LOCK_TIMEOUT)?;
     let deadline = Instant::now() + MIGRATION_LOCK_TIMEOUT;
     let mode = loop {
         match sql::<Text>("PRAGMA journal_mode = WAL").get_result::<String>(connection) {

@@ -25,7 +25,7 @@ fn age(fixture: &dyn SqlFixture, by: Duration) {
 pub async fn placement_key_is_remembered_for_24_hours(fixture: &dyn SqlFixture) {
     let repo = fixture.repo().await;
     let first = place(&repo, keyed(1, "key")).await;
-    age(fixture, 24 * HOUR - Duration::from_mins(1));
+    age(fixture, Duration::from_mins(24 * 60 - 1));
     assert_eq!(repo.find_placement(&key("key")).await.unwrap(), Some(first));
     assert_eq!(repo.place(keyed(2, "key")).await.unwrap(), PlaceOutcome::KeyUsed(first));
 

@@ -32,8 +32,10 @@ pub trait SqlFixture: RepoFixture {
     fn dialect(&self) -> Dialect;
 }
 
+type Execute = dyn FnMut(&str) -> Result<(), String>;
+
 /// A session of another program in the database of a store.
-pub struct SqlSession(Box<dyn FnMut(&str) -> Result<(), String>>);
+pub struct SqlSession(Box<Execute>);
 
 impl SqlSession {
     /// A session with a function that executes statements.
