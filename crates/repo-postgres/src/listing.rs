@@ -13,36 +13,17 @@ use crate::{
     statement::{index, rows_by_request, statement},
 };
 
-statement! {
-    /// Lists orders with ids below a bound. Each row begins with the number of its request.
-    ListAll {
-        before: BigInt => i64,
-        max_rows: BigInt => i64,
-    } -> (BigInt, (BigInt, BigInt, Text)),
-    "SELECT input.n, found.* FROM unnest(",
-    ") WITH ORDINALITY AS input (before, max_rows, n) \
-     CROSS JOIN LATERAL ( \
-         SELECT id, distance, status FROM orders WHERE id < input.before \
-         ORDER BY id DESC LIMIT input.max_rows \
-     ) AS found \
-     ORDER BY input.n, found.id DESC"
-}
-
-statement! {
-    /// Lists orders after a number of newer ones. Those are counted in the index: only rows that
-    /// are returned are read, if the table has been vacuumed since the others were placed.
-    SkipAndListAll {
-        skip: BigInt => i64,
-        max_rows: BigInt => i64,
-    } -> (BigInt, (BigInt, BigInt, Text)),
-    "SELECT input.n, found.* FROM unnest(",
-    ") WITH ORDINALITY AS input (skip, max_rows, n) \
-     CROSS JOIN LATERAL ( \
-         SELECT id, distance, status FROM orders \
-         WHERE id <= (SELECT id FROM orders ORDER BY id DESC OFFSET input.skip LIMIT 1) \
-         ORDER BY id DESC LIMIT input.max_rows \
-     ) AS found \
-     ORDER BY input.n, found.id DESC"
+/// The SQL of a list, after its arrays. `$condition` selects orders and sorts them.
+macro_rules! list_sql {
+    ($arrays:literal, $condition:expr) => {
+        concat!(
+            ") WITH ORDINALITY AS input (",
+            $arrays,
+            ", n) CROSS JOIN LATERAL (SELECT id, distance, status FROM orders WHERE ",
+            $condition,
+            " LIMIT input.max_rows) AS found ORDER BY input.n, found.id DESC"
+        )
+    };
 }
 
 /// A condition on the status that only the index `orders_by_status` can serve. For `status = ?`
@@ -52,9 +33,29 @@ macro_rules! with_status {
         concat!(
             "(status, id) ",
             $and,
-            " AND (status, id) > (input.status, 0) ORDER BY status DESC, id DESC "
+            " AND (status, id) > (input.status, 0) ORDER BY status DESC, id DESC"
         )
     };
+}
+
+/// The number of the request, and a row for it.
+type ListRow = (BigInt, (BigInt, BigInt, Text));
+
+statement! {
+    /// Lists orders with ids below a bound.
+    ListAll { before: BigInt => i64, max_rows: BigInt => i64, } -> ListRow,
+    "SELECT input.n, found.* FROM unnest(",
+    list_sql!("before, max_rows", "id < input.before ORDER BY id DESC")
+}
+
+statement! {
+    /// Lists orders after a number of newer ones. Those are counted in the index: only rows that
+    /// are returned are read, if the table has been vacuumed since the others were placed.
+    SkipAndListAll { skip: BigInt => i64, max_rows: BigInt => i64, } -> ListRow,
+    "SELECT input.n, found.* FROM unnest(",
+    list_sql!("skip, max_rows", "id <= ( \
+         SELECT id FROM orders ORDER BY id DESC OFFSET input.skip LIMIT 1 \
+     ) ORDER BY id DESC")
 }
 
 statement! {
@@ -63,14 +64,9 @@ statement! {
         before: BigInt => i64,
         max_rows: BigInt => i64,
         status: Text => &'static str,
-    } -> (BigInt, (BigInt, BigInt, Text)),
+    } -> ListRow,
     "SELECT input.n, found.* FROM unnest(",
-    concat!(") WITH ORDINALITY AS input (before, max_rows, status, n) \
-     CROSS JOIN LATERAL ( \
-         SELECT id, distance, status FROM orders WHERE ",
-             with_status!("< (input.status, input.before)"), "LIMIT input.max_rows \
-     ) AS found \
-     ORDER BY input.n, found.id DESC")
+    list_sql!("before, max_rows, status", with_status!("< (input.status, input.before)"))
 }
 
 statement! {
@@ -79,18 +75,13 @@ statement! {
         skip: BigInt => i64,
         max_rows: BigInt => i64,
         status: Text => &'static str,
-    } -> (BigInt, (BigInt, BigInt, Text)),
+    } -> ListRow,
     "SELECT input.n, found.* FROM unnest(",
-    concat!(") WITH ORDINALITY AS input (skip, max_rows, status, n) \
-     CROSS JOIN LATERAL ( \
-         SELECT id, distance, status FROM orders WHERE ",
-             with_status!("<= (input.status, ( \
-                 SELECT id FROM orders WHERE (status, id) > (input.status, 0) \
-                     AND (status, id) <= (input.status, 9223372036854775807) \
-                 ORDER BY status DESC, id DESC OFFSET input.skip LIMIT 1 \
-             ))"), "LIMIT input.max_rows \
-     ) AS found \
-     ORDER BY input.n, found.id DESC")
+    list_sql!("skip, max_rows, status", with_status!("<= (input.status, ( \
+         SELECT id FROM orders WHERE (status, id) > (input.status, 0) \
+             AND (status, id) <= (input.status, 9223372036854775807) \
+         ORDER BY status DESC, id DESC OFFSET input.skip LIMIT 1 \
+     ))"))
 }
 
 statement! {
