@@ -39,7 +39,8 @@ fn parse_degrees(text: &str, limit: u8) -> Result<f64, InvalidCoordinate> {
     check_degrees(degrees, limit)
 }
 
-/// Checks the range. Negative zero becomes zero, so that equal numbers have equal bits in a database.
+/// Checks the range. Negative zero becomes zero, so that equal numbers have equal bits in a
+/// database.
 fn check_degrees(degrees: f64, limit: u8) -> Result<f64, InvalidCoordinate> {
     if degrees.abs() <= f64::from(limit) {
         Ok(degrees + 0.0)

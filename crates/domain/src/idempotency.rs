@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// An idempotency key. The client generates one for each order that it places or takes, and sends it
-/// again with each retry.
+/// An idempotency key. The client generates one for each order that it places or takes, and sends
+/// it again with each retry.
 ///
 /// It has 1 to 255 visible ASCII characters (`!` to `~`). Keys of placements and keys of takes are
 /// independent of each other.
@@ -40,8 +40,8 @@ impl IdempotencyKey {
     }
 }
 
-/// Writes only the length. A caller that knows the winner's key is treated as the winner, so the key
-/// must not reach a log.
+/// Writes only the length. A caller that knows the winner's key is treated as the winner, so the
+/// key must not reach a log.
 impl fmt::Debug for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "IdempotencyKey({} characters)", self.0.len())

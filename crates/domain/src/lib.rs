@@ -1,10 +1,10 @@
 //! The domain: orders, their values, the use cases, and the ports.
 //!
-//! Values are valid by construction ([`Latitude`], [`OrderId`], …). The use cases are the methods of
-//! [`Orders`]. The ports are traits that adapters implement ([`OrderRepo`], [`DistanceProvider`],
-//! [`Readiness`]). Deliberately absent: input and output, wire formats, SQL, clocks, runtimes.
-//! `order-http` serves clients, `order-repo-*` use databases, `order-distance-*` use distance
-//! providers, and `order-api` wires them.
+//! Values are valid by construction ([`Latitude`], [`OrderId`], …). The use cases are the methods
+//! of [`Orders`]. The ports are traits that adapters implement ([`OrderRepo`],
+//! [`DistanceProvider`], [`Readiness`]). Deliberately absent: input and output, wire formats, SQL,
+//! clocks, runtimes. `order-http` serves clients, `order-repo-*` use databases, `order-distance-*`
+//! use distance providers, and `order-api` wires them.
 
 mod coordinates;
 mod idempotency;

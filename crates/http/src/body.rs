@@ -75,7 +75,8 @@ async fn read_to_limit(mut payload: Payload) -> Result<Result<Bytes, Violation>,
     Ok(Ok(body.freeze()))
 }
 
-/// Whether the media type is JSON, in any case and with any parameters, and the encoding `identity`.
+/// Whether the media type is JSON, in any case and with any parameters, and the encoding
+/// `identity`.
 fn is_plain_json(request: &HttpRequest) -> bool {
     let mut types = request.headers().get_all(header::CONTENT_TYPE).map(headers::to_ascii);
     let is_json = |value: String| {

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use crate::errors::error_chain;
 
-/// How long a result is cached. With `CHECK_TIMEOUT` it is less than the 2 s after which the loss of
-/// the database must be visible.
+/// How long a result is cached. With `CHECK_TIMEOUT` it is less than the 2 s after which the loss
+/// of the database must be visible.
 const CACHE_TTL: Duration = Duration::from_millis(500);
 /// The timeout of a check of the database.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(700);

@@ -103,8 +103,8 @@ pub fn openapi_document() -> &'static str {
 
 /// A path with its methods. Other methods receive `method_not_allowed`.
 ///
-/// `HEAD` works wherever `GET` does; the server omits the body. A trailing slash has no effect, so a
-/// path has two patterns. A path that ends with a slash is a page, which has files.
+/// `HEAD` works wherever `GET` does; the server omits the body. A trailing slash has no effect, so
+/// a path has two patterns. A path that ends with a slash is a page, which has files.
 fn resource(path: &'static str, routes: Vec<(Method, Route)>) -> Resource {
     let is_page = path.ends_with('/');
     let patterns = if is_page {

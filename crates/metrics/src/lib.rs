@@ -1,8 +1,8 @@
 //! Metrics of the ports, in Prometheus' format.
 //!
 //! The decorators count and time the calls of a port. The collectors read values when the metrics
-//! are exported: database connections, dropped log lines, and the metrics of the process. All are in
-//! one registry of the application. Deliberately absent: the HTTP metrics and the endpoint that
+//! are exported: database connections, dropped log lines, and the metrics of the process. All are
+//! in one registry of the application. Deliberately absent: the HTTP metrics and the endpoint that
 //! exports all metrics, which are in `order-http`.
 //!
 //! Every label has few values: operations and outcomes are names of the domain, never what a client

@@ -77,46 +77,41 @@ pub struct OutcomeInfo {
 }
 
 impl OutcomeInfo {
-    fn new(name: &'static str) -> Self {
-        Self { name, placed: None }
+    fn new(name: &'static str, placed: Option<OrderId>) -> Self {
+        Self { name, placed }
     }
+}
 
-    fn found<T>(order: &Option<T>) -> Self {
-        Self::new(FOUND[usize::from(order.is_some())])
-    }
+fn found<T>(order: &Option<T>) -> &'static str {
+    FOUND[usize::from(order.is_some())]
 }
 
 #[async_trait]
 impl<D: OrderRepoDecorator> OrderRepo for D {
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
         let call = self.inner().place(order);
-        let describe = |outcome: &PlaceOutcome| OutcomeInfo {
-            name: outcome.as_str(),
-            placed: Some(outcome.order_id()),
-        };
+        let describe = |it: &_| OutcomeInfo::new(PlaceOutcome::as_str(it), Some(it.order_id()));
         self.around(RepoOperation::Place, call, describe).await
     }
 
     async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
         let call = self.inner().find_placement(key);
-        let describe = |found: &Option<PlacedOrder>| OutcomeInfo {
-            placed: found.map(|order| order.id),
-            ..OutcomeInfo::found(found)
-        };
+        let describe = |it: &_| OutcomeInfo::new(found(it), it.map(|order: PlacedOrder| order.id));
         self.around(RepoOperation::FindPlacement, call, describe).await
     }
 
     async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
         let call = self.inner().take(take);
-        self.around(RepoOperation::Take, call, |outcome| OutcomeInfo::new(outcome.as_str())).await
+        self.around(RepoOperation::Take, call, |it| OutcomeInfo::new(it.as_str(), None)).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
         let call = self.inner().list(query);
-        self.around(RepoOperation::List, call, |_| OutcomeInfo::new(LISTED)).await
+        self.around(RepoOperation::List, call, |_| OutcomeInfo::new(LISTED, None)).await
     }
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
-        self.around(RepoOperation::Find, self.inner().find(id), OutcomeInfo::found).await
+        let call = self.inner().find(id);
+        self.around(RepoOperation::Find, call, |it| OutcomeInfo::new(found(it), None)).await
     }
 }

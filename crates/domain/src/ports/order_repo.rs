@@ -9,8 +9,8 @@ use crate::{IdempotencyKey, ListQuery, Metres, Order, OrderId, OrderSummary, Pla
 ///
 /// Each call is one transaction: it happens in full or not at all, and its outcome is returned only
 /// when it is durable. A call that is dropped before it returns may still happen in full; its key
-/// then tells the client. Any number of calls, processes and machines may use the same orders at the
-/// same time. The clauses are in `order_conformance::repo`.
+/// then tells the client. Any number of calls, processes and machines may use the same orders at
+/// the same time. The clauses are in `order_conformance::repo`.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait OrderRepo: Send + Sync {
@@ -49,8 +49,8 @@ pub trait OrderRepo: Send + Sync {
     /// See [`RepoError`]; the outcome is never unknown.
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError>;
 
-    /// Returns an order with all its data. It reflects every change that was acknowledged before the
-    /// call.
+    /// Returns an order with all its data. It reflects every change that was acknowledged before
+    /// the call.
     ///
     /// # Errors
     /// See [`RepoError`]; the outcome is never unknown.
@@ -73,8 +73,8 @@ pub struct NewOrder {
 pub enum PlaceOutcome {
     /// The order is stored under a new id.
     Placed(PlacedOrder),
-    /// This order was placed with the key before; nothing was placed now. The domain decides whether
-    /// the two have the same route, which makes this a replay.
+    /// This order was placed with the key before; nothing was placed now. The domain decides
+    /// whether the two have the same route, which makes this a replay.
     KeyUsed(PlacedOrder),
 }
 

@@ -119,8 +119,8 @@ fn parse(query: &str) -> Result<ListQuery, Problem> {
 }
 
 impl ListParameters {
-    /// Sorts the parameters of a query string by name. A repeated parameter is a violation and keeps
-    /// its first value.
+    /// Sorts the parameters of a query string by name. A repeated parameter is a violation and
+    /// keeps its first value.
     fn parse(query: &str, violations: &mut Violations) -> Self {
         let mut parameters = Self::default();
         let mut rejected = HashSet::new();

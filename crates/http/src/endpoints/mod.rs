@@ -1,5 +1,5 @@
-//! The endpoints, one file each: the handler with its OpenAPI annotation, its errors, the parsing of
-//! its request, and its response.
+//! The endpoints, one file each: the handler with its OpenAPI annotation, its errors, the parsing
+//! of its request, and its response.
 //!
 //! A handler parses the request, calls one use case, and renders the outcome.
 

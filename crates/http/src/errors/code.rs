@@ -1,4 +1,5 @@
-//! The table of error codes. Both error formats, the metrics and the OpenAPI document derive from it.
+//! The table of error codes. Both error formats, the metrics and the OpenAPI document derive from
+//! it.
 
 use actix_web::http::StatusCode;
 use utoipa::{

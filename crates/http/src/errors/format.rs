@@ -20,11 +20,11 @@ pub(crate) enum ErrorFormat {
 }
 
 impl ErrorFormat {
-    /// The format that `Accept` selects: a problem document only if the header names its media type.
-    /// Wildcards select the legacy format, which clients of the demo expect.
+    /// The format that `Accept` selects: a problem document only if the header names its media
+    /// type. Wildcards select the legacy format, which clients of the demo expect.
     ///
-    /// actix's parser is not used: it splits a range at a comma within quotes, and rejects the whole
-    /// header if one byte of it is not ASCII.
+    /// actix's parser is not used: it splits a range at a comma within quotes, and rejects the
+    /// whole header if one byte of it is not ASCII.
     pub(crate) fn of(request: &HttpRequest) -> Self {
         static PROBLEM: LazyLock<MediaType<'static>> =
             LazyLock::new(|| MediaType::parse(PROBLEM_JSON).expect("it is a media type"));

@@ -1,6 +1,6 @@
 //! An error of the API, in both formats.
 
-use std::{error::Error, fmt, iter, sync::Arc};
+use std::{error::Error, fmt, iter};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -10,7 +10,7 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use order_domain::{DistanceError, PlaceOrderError, RepoError};
+use order_domain::{PlaceOrderError, RepoError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -176,8 +176,8 @@ pub(crate) struct ProblemResponse<'a> {
     detail: &'a str,
     #[schema(value_type = ErrorCode)]
     code: &'a str,
-    /// The violations, only with `invalid_request`. At most 20 are listed; `detail` says how many are
-    /// omitted.
+    /// The violations, only with `invalid_request`. At most 20 are listed; `detail` says how many
+    /// are omitted.
     #[schema(value_type = Vec<Violation>, required = false, min_items = 1, max_items = 20)]
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [Violation]>,
@@ -228,16 +228,12 @@ impl From<RepoError> for Problem {
     }
 }
 
-impl From<Arc<DistanceError>> for Problem {
-    fn from(error: Arc<DistanceError>) -> Self {
-        Self::from(ErrorCode::DistanceUnavailable).caused_by(error)
-    }
-}
-
 impl From<PlaceOrderError> for Problem {
     fn from(error: PlaceOrderError) -> Self {
         match error {
-            PlaceOrderError::Distance(error) => error.into(),
+            PlaceOrderError::Distance(error) => {
+                Self::from(ErrorCode::DistanceUnavailable).caused_by(error)
+            }
             PlaceOrderError::Repo(error) => error.into(),
         }
     }

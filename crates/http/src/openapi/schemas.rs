@@ -1,5 +1,5 @@
-//! The schemas of values. Their bounds are the domain's. Tests compare the patterns with the domain's
-//! parsers.
+//! The schemas of values. Their bounds are the domain's. Tests compare the patterns with the
+//! domain's parsers.
 
 use std::borrow::Cow;
 
@@ -172,8 +172,8 @@ mod tests {
         }
     }
 
-    /// The only texts that the parsers accept and the patterns do not: they exceed the range so little
-    /// that the nearest double is its end.
+    /// The only texts that the parsers accept and the patterns do not: they exceed the range so
+    /// little that the nearest double is its end.
     #[rstest]
     #[case("90.000000000000001")]
     #[case("-90.0000000000000000000000000001")]

@@ -133,8 +133,8 @@ pub(crate) async fn send_to(api: &Arc<AppState>, request: TestRequest) -> Respon
     }
 }
 
-/// Sends a request to an API whose ports must not be called: a call of a mock without an expectation
-/// panics, which makes the response an `internal_error`.
+/// Sends a request to an API whose ports must not be called: a call of a mock without an
+/// expectation panics, which makes the response an `internal_error`.
 pub(crate) async fn send_without_ports(request: TestRequest) -> Response {
     send(MockOrderRepo::new(), MockDistanceProvider::new(), request).await
 }
