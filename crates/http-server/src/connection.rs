@@ -2,21 +2,23 @@
 //!
 //! | State | Entered by | Deadline | At the deadline |
 //! |---|---|---|---|
-//! | `ReadingHead` | the opening; a byte in `Idle` | [`HEAD_TIMEOUT`] | 408, then `Closed` |
+//! | `Connected` | the opening | [`HEAD_TIMEOUT`] | 408, then `Closed` |
+//! | `ReadingHead` | the first byte of a request | [`HEAD_TIMEOUT`] | 408, then `Closed` |
 //! | `Handling` | a whole head | body: [`REQUEST_READ_TIMEOUT`] | the application responds 408 |
 //! | `Idle` | a response, and the request is read | [`KEEP_ALIVE_TIMEOUT`] | `Closed` |
 //! | `Lingering` | a response, and the body is not read | [`LINGER_TIMEOUT`] | `Closed` |
 //! | `Closed` | a deadline, a limit, the end of the input | | |
 //!
-//! A deadline counts from the entry to its state, that of a body from the entry to `ReadingHead`.
-//! In `Idle` and `Lingering` each byte that is sent restarts it.
+//! A deadline counts from the entry to its state. The first request counts from the opening, and a
+//! body from the entry to `ReadingHead`. In `Idle` and `Lingering` each byte that is sent restarts
+//! the deadline.
 //!
 //! Every state has two more limits. A client that reads nothing of a response for
 //! [`WRITE_TIMEOUT`](crate::stream::WRITE_TIMEOUT) is disconnected, and so is one that sends more
 //! than [`MAX_UNANSWERED_BYTES`] before it reads a part of a response.
 //!
-//! A server that shuts down closes a connection without a request after [`IDLE_CLOSE_GRACE`], and
-//! any other one after its response.
+//! A server that shuts down closes a connection in `Connected` or `Idle` after
+//! [`IDLE_CLOSE_GRACE`], and any other one after its response.
 //!
 //! The stream reports the bytes that arrive and leave. The worker reports where the application
 //! begins and ends a request.
@@ -36,7 +38,7 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::metrics::{CloseReason, ConnectionMetrics};
 
-/// From the first byte of a head, or from the opening of the connection, to the end of the head.
+/// From the opening of a connection, or the first byte of a later request, to the end of a head.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the first byte of a request to the last byte of its body.
 const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(8);
@@ -54,11 +56,13 @@ const MAX_UNANSWERED_BYTES: usize = 256 * 1024;
 /// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Waits for a head or receives it.
+    /// No byte has arrived.
+    Connected,
+    /// A part of a head has arrived.
     ReadingHead,
     /// The application handles a request.
     Handling,
-    /// Nothing has arrived since the last response.
+    /// No byte has arrived since the last response.
     Idle,
     /// A response was sent before the body of its request arrived.
     Lingering,
@@ -69,9 +73,9 @@ pub(crate) enum Phase {
 /// What the stream, the worker and the application know of a connection together.
 pub(crate) struct Connection {
     phase: Cell<Phase>,
-    /// The beginning of the phase. `Handling` continues the time of `ReadingHead`.
+    /// The time from which the deadline of the phase counts.
     since: Cell<Instant>,
-    /// Bytes that arrived since the last bytes were sent.
+    /// Bytes that arrived after the last bytes were sent.
     unanswered_bytes: Cell<usize>,
     /// A part of the request's body has not arrived yet.
     is_body_pending: Cell<bool>,
@@ -86,7 +90,7 @@ impl Connection {
     pub(crate) fn new(metrics: ConnectionMetrics, is_stopping: Arc<AtomicBool>) -> Self {
         metrics.open.inc();
         Self {
-            phase: Cell::new(Phase::ReadingHead),
+            phase: Cell::new(Phase::Connected),
             since: Cell::new(Instant::now()),
             unanswered_bytes: Cell::new(0),
             is_body_pending: Cell::new(false),
@@ -127,19 +131,6 @@ impl Connection {
         self.close_idle_at.set(Some(Instant::now() + IDLE_CLOSE_GRACE));
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.close_idle_at.get().is_some()
-    }
-
-    /// Whether no byte of a request has arrived that has no response.
-    pub(crate) fn is_idle(&self) -> bool {
-        match self.phase() {
-            Phase::ReadingHead => self.unanswered_bytes.get() == 0,
-            Phase::Idle => true,
-            Phase::Handling | Phase::Lingering | Phase::Closed => false,
-        }
-    }
-
     /// Whether the application handles a request that has arrived whole.
     pub(crate) fn has_whole_request(&self) -> bool {
         self.phase() == Phase::Handling && !self.is_body_pending.get()
@@ -152,15 +143,26 @@ impl Connection {
 
     /// The time until which the next bytes must arrive. The application bounds `Handling`.
     pub(crate) fn read_deadline(&self) -> Option<Instant> {
-        let timeout = match self.phase() {
-            Phase::ReadingHead => HEAD_TIMEOUT,
+        let phase = self.phase();
+        let timeout = match phase {
+            Phase::Connected | Phase::ReadingHead => HEAD_TIMEOUT,
             Phase::Idle => KEEP_ALIVE_TIMEOUT,
             Phase::Lingering => LINGER_TIMEOUT,
             Phase::Handling | Phase::Closed => return None,
         };
+        let is_idle = matches!(phase, Phase::Connected | Phase::Idle);
         let deadline = self.since.get() + timeout;
-        let close_idle_at = self.close_idle_at.get().filter(|_| self.is_idle());
-        Some(close_idle_at.map_or(deadline, |close_idle_at| close_idle_at.min(deadline)))
+        let close_at = self.close_idle_at.get().filter(|_| is_idle);
+        Some(close_at.map_or(deadline, |close_at| close_at.min(deadline)))
+    }
+
+    /// Whether a head is late at the deadline. It is not if the server closes an idle connection at
+    /// shutdown.
+    pub(crate) fn is_head_late(&self) -> bool {
+        match self.phase() {
+            Phase::Connected => self.close_idle_at.get().is_none(),
+            phase => phase == Phase::ReadingHead,
+        }
     }
 
     /// Whether `bytes` more would be too many for a client that reads no response.
@@ -170,8 +172,10 @@ impl Connection {
 
     /// Bytes of a request have arrived.
     pub(crate) fn on_read(&self, bytes: usize) {
-        if self.phase() == Phase::Idle {
-            self.enter(Phase::ReadingHead);
+        match self.phase() {
+            Phase::Connected => self.phase.set(Phase::ReadingHead),
+            Phase::Idle => self.enter(Phase::ReadingHead),
+            Phase::ReadingHead | Phase::Handling | Phase::Lingering | Phase::Closed => {}
         }
         self.unanswered_bytes.set(self.unanswered_bytes.get() + bytes);
     }

@@ -83,16 +83,13 @@ impl Stream {
 
     /// Ends the connection of a client that sent nothing in time.
     fn time_out(&mut self, cx: &mut Context<'_>) {
-        let is_reading_head = self.connection.phase() == Phase::ReadingHead;
-        let is_idle = self.connection.is_idle();
-        // A client that has not read the last response would not read this one. Nor is it due when
-        // an idle connection is closed at shutdown.
-        let is_expected = !is_idle || !self.connection.is_closing();
-        if is_reading_head && is_expected && self.write_deadline.is_none() {
+        // A client that has not read the last response would not read this one.
+        if self.connection.is_head_late() && self.write_deadline.is_none() {
             // The buffer has room for it, or the client is gone.
             let _ = Pin::new(&mut self.tcp).poll_write(cx, LATE_HEAD_RESPONSE);
         }
-        self.connection.close((is_reading_head && !is_idle).then_some(CloseReason::LateHead));
+        let is_counted = self.connection.phase() == Phase::ReadingHead;
+        self.connection.close(is_counted.then_some(CloseReason::LateHead));
     }
 
     /// Watches for the end of the connection while a whole request is handled. Further bytes stay
