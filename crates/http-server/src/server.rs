@@ -50,6 +50,7 @@ pub struct Limits {
 /// A server that is bound to its address. It accepts connections while [`Server::run`] runs.
 pub struct Server {
     listener: TcpListener,
+    address: SocketAddr,
     /// One for each connection that may be open.
     permits: Arc<Semaphore>,
     workers: Vec<Worker>,
@@ -86,6 +87,7 @@ impl Server {
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
         metrics.limit.set(i64::try_from(limits.max_connections).unwrap_or(i64::MAX));
         let is_stopping = Arc::<AtomicBool>::default();
         let start_worker = |number| {
@@ -94,13 +96,13 @@ impl Server {
         };
         let workers = (0..limits.workers).map(start_worker).collect::<io::Result<_>>()?;
         let permits = Arc::new(Semaphore::new(limits.max_connections));
-        Ok(Self { listener, permits, workers, limits, is_stopping })
+        Ok(Self { listener, address, permits, workers, limits, is_stopping })
     }
 
     /// The address, with the port that the system chose if port 0 was requested.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.listener.local_addr().expect("the socket is bound")
+        self.address
     }
 
     /// Serves connections until `stop` completes, and then shuts down:

@@ -117,6 +117,7 @@ pub(crate) async fn serve<T>(
         let is_shutdown = is_shutdown.clone();
         spawn_local(async move {
             serve_connection(served, &connection, is_shutdown).await;
+            drop(connection);
             drop(guard);
         });
     }
