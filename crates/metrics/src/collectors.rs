@@ -16,43 +16,25 @@ pub fn register_connections(
     read: impl Fn() -> PoolStatus + Send + Sync + 'static,
 ) {
     let opened = Opts::new("orders_db_connections", "Connections to the database.");
+    let opened = IntGaugeVec::new(opened, &["state"]).expect("a valid name");
     let gauge = |name, help| IntGauge::new(name, help).expect("a valid name");
-    let gauges = Gauges {
-        read: Box::new(read),
-        opened: IntGaugeVec::new(opened, &["state"]).expect("a valid name"),
-        limit: gauge("orders_db_connections_limit", "The most connections that may be open."),
-        waiting: gauge("orders_db_waiting_calls", "Calls that wait for a connection."),
+    let limit = gauge("orders_db_connections_limit", "The most connections that may be open.");
+    let waiting = gauge("orders_db_waiting_calls", "Calls that wait for a connection.");
+    let metrics: Vec<Box<dyn Collector>> =
+        vec![Box::new(opened.clone()), Box::new(limit.clone()), Box::new(waiting.clone())];
+    let refresh = move || {
+        let status = read();
+        let gauges = [
+            (opened.with_label_values(&["idle"]), status.idle),
+            (opened.with_label_values(&["busy"]), status.busy),
+            (limit.clone(), status.max),
+            (waiting.clone(), status.queued),
+        ];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
     };
-    registry.register(Box::new(gauges)).expect("registered once");
-}
-
-struct Gauges {
-    read: Box<dyn Fn() -> PoolStatus + Send + Sync>,
-    opened: IntGaugeVec,
-    limit: IntGauge,
-    waiting: IntGauge,
-}
-
-impl Gauges {
-    fn all(&self) -> [&dyn Collector; 3] {
-        [&self.opened, &self.limit, &self.waiting]
-    }
-}
-
-impl Collector for Gauges {
-    fn desc(&self) -> Vec<&Desc> {
-        self.all().into_iter().flat_map(Collector::desc).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let status = (self.read)();
-        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.opened.with_label_values(&["idle"]).set(number(status.idle));
-        self.opened.with_label_values(&["busy"]).set(number(status.busy));
-        self.limit.set(number(status.max));
-        self.waiting.set(number(status.queued));
-        self.all().into_iter().flat_map(Collector::collect).collect()
-    }
+    register(registry, metrics, refresh);
 }
 
 /// Registers the metric of dropped log lines. `read` is called for each collection.
@@ -65,22 +47,32 @@ pub fn register_dropped_log_lines(
 ) {
     let help = "Lines of the log that could not be written in time, or not at all.";
     let lines = IntCounter::new("orders_log_lines_dropped_total", help).expect("a valid name");
-    registry.register(Box::new(DroppedLines { read, lines })).expect("registered once");
+    let metrics: Vec<Box<dyn Collector>> = vec![Box::new(lines.clone())];
+    // A counter never decreases.
+    register(registry, metrics, move || lines.inc_by(read().saturating_sub(lines.get())));
 }
 
-struct DroppedLines<F> {
-    read: F,
-    lines: IntCounter,
+/// Metrics that are refreshed before each collection.
+struct Refreshed<F> {
+    metrics: Vec<Box<dyn Collector>>,
+    refresh: F,
 }
 
-impl<F: Fn() -> u64 + Send + Sync> Collector for DroppedLines<F> {
+fn register(
+    registry: &Registry,
+    metrics: Vec<Box<dyn Collector>>,
+    refresh: impl Fn() + Send + Sync + 'static,
+) {
+    registry.register(Box::new(Refreshed { metrics, refresh })).expect("registered once");
+}
+
+impl<F: Fn() + Send + Sync> Collector for Refreshed<F> {
     fn desc(&self) -> Vec<&Desc> {
-        self.lines.desc()
+        self.metrics.iter().flat_map(|metric| metric.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // A counter never decreases.
-        self.lines.inc_by((self.read)().saturating_sub(self.lines.get()));
-        self.lines.collect()
+        (self.refresh)();
+        self.metrics.iter().flat_map(|metric| metric.collect()).collect()
     }
 }
