@@ -19,10 +19,9 @@ use std::{
 };
 
 use diesel::{
-    Connection, QueryableByName, RunQueryDsl, SqliteConnection,
+    Connection, SqliteConnection,
     connection::{AnsiTransactionManager, TransactionManager},
     result::Error as QueryError,
-    sql_types::BigInt,
 };
 use order_domain::PoolStatus;
 use order_repo_diesel::{
@@ -33,6 +32,7 @@ use order_repo_diesel::{
 use crate::{
     error::{Outcomes, StoreError, is_io_error, is_rolled_back},
     file::DatabaseFile,
+    maintenance::checkpoint,
     open::READERS,
     store::Store,
     wal::lacks_last_commit,
@@ -270,7 +270,8 @@ fn explain_failed_commit(
     error: QueryError,
 ) -> StoreError {
     let mut lacks_commit = || {
-        let frames = committed_frames(connection).ok()?;
+        let (frames, _) = checkpoint(connection, "NOOP").ok()?;
+        let frames = frames.try_into().unwrap_or(0);
         lacks_last_commit(file.wal_path(), frames).ok()
     };
     if is_rolled_back(&error) || (is_io_error(&error) && lacks_commit() == Some(true)) {
@@ -278,20 +279,6 @@ fn explain_failed_commit(
     } else {
         StoreError::Commit(Arc::new(error))
     }
-}
-
-#[derive(QueryableByName)]
-struct WalFrames {
-    #[diesel(sql_type = BigInt)]
-    log: i64,
-}
-
-/// How many frames of the write-ahead log are committed.
-fn committed_frames(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(NOOP)");
-    let WalFrames { log } = checkpoint.get_result(connection)?;
-    // It is -1 where there is no log.
-    Ok(log.try_into().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -305,7 +292,7 @@ mod tests {
         connection::SimpleConnection,
         prelude::*,
         result::DatabaseErrorKind,
-        sql_types::{Integer, Nullable},
+        sql_types::{BigInt, Integer, Nullable},
     };
     use order_domain::RepoError;
     use order_repo_diesel::limits::limit_batch_size;

@@ -68,19 +68,21 @@ fn maintain(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Runs a checkpoint. Returns the number of frames of the log that are not yet in the file.
-fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<i64> {
+/// Runs a checkpoint. Returns the number of committed frames in the log, -1 if there is no log, and
+/// how many of them are in the file.
+pub(crate) fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<(i64, i64)> {
     let query = format!("PRAGMA wal_checkpoint({mode})");
     let checkpoint = sql::<(BigInt, BigInt, BigInt)>(&query);
     let (_is_busy, frames, moved): (i64, i64, i64) = checkpoint.get_result(connection)?;
-    Ok(frames - moved)
+    Ok((frames, moved))
 }
 
 /// Restarts a log that has become long because a transaction has been reading for a long time. The
 /// slow part needs no lock that a write needs.
 fn shorten_wal(database: &Database) -> Result<(), StoreError> {
     let Ok(mut connection) = database.connect(OpenMode::ReadWrite) else { return Ok(()) };
-    if checkpoint(&mut connection, "PASSIVE")? < MAX_PENDING_FRAMES {
+    let (frames, moved) = checkpoint(&mut connection, "PASSIVE")?;
+    if frames - moved < MAX_PENDING_FRAMES {
         let timeout = RESTART_TIMEOUT.as_millis();
         connection.batch_execute(&format!("PRAGMA busy_timeout = {timeout}"))?;
         checkpoint(&mut connection, "TRUNCATE")?;
