@@ -25,12 +25,8 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -81,15 +77,17 @@ pub struct Workers {
 
 struct Queue<R, T, E> {
     state: Mutex<State<R, T, E>>,
-    /// The assignment became `Woken`, or the queue is closed.
-    wake_worker: Condvar,
     concurrency: Concurrency,
     max_queued: usize,
 }
 
 struct State<R, T, E> {
     queued: VecDeque<Queued<R, T, E>>,
+    /// How many requests have left the queue. Requests are numbered from 0, in their order.
+    left: u64,
     assignment: Assignment,
+    /// The parked workers. The last one is woken first: its memory is in the caches.
+    idle: Vec<Thread>,
     /// When each batch in flight started.
     in_flight: Vec<Instant>,
     is_closed: bool,
@@ -105,9 +103,6 @@ enum Assignment {
 struct Queued<R, T, E> {
     request: R,
     submitted_at: Instant,
-    /// Set by the worker that starts the request, or by the caller that stops waiting: the first
-    /// one decides.
-    is_claimed: Arc<AtomicBool>,
     reply: Reply<Result<T, E>>,
 }
 
@@ -147,12 +142,13 @@ where
     ) -> Self {
         let state = State {
             queued: VecDeque::new(),
+            left: 0,
             assignment: Assignment::Unassigned,
+            idle: vec![],
             in_flight: vec![],
             is_closed: false,
         };
-        let (state, wake_worker) = (Mutex::new(state), Condvar::new());
-        let queue = Arc::new(Queue { state, wake_worker, concurrency, max_queued });
+        let queue = Arc::new(Queue { state: Mutex::new(state), concurrency, max_queued });
         let serve = Arc::new(serve);
         for n in 0..threads {
             let (queue, serve) = (Arc::clone(&queue), Arc::clone(&serve));
@@ -177,7 +173,8 @@ where
     /// # Panics
     /// When serving the request panicked.
     pub async fn submit(&self, request: R) -> Result<T, E> {
-        self.enqueue(request, Arc::default())?.await.unwrap_or_else(|_| panicked())
+        let (_, outcome) = self.enqueue(request)?;
+        outcome.await.unwrap_or_else(|_| panicked())
     }
 
     /// Waits for the outcome of a request, but no longer than `limit`. `on_timeout` makes the
@@ -194,34 +191,36 @@ where
         request: R,
         on_timeout: impl FnOnce(bool) -> E,
     ) -> Result<T, E> {
-        let is_claimed = Arc::new(AtomicBool::new(false));
-        let mut outcome = self.enqueue(request, Arc::clone(&is_claimed))?;
-        match timeout(limit, &mut outcome).await {
-            Ok(outcome) => outcome.unwrap_or_else(|_| panicked()),
-            Err(_) if !is_claimed.swap(true, Ordering::Relaxed) => Err(on_timeout(false)),
-            // It may have been completed in this moment.
-            Err(_) => outcome.try_recv().unwrap_or_else(|_| Err(on_timeout(true))),
+        let (number, mut outcome) = self.enqueue(request)?;
+        if let Ok(outcome) = timeout(limit, &mut outcome).await {
+            return outcome.unwrap_or_else(|_| panicked());
         }
+        let state = self.queue.state();
+        if number >= state.left {
+            // Closed under the lock: no worker can have taken it.
+            outcome.close();
+            return Err(on_timeout(false));
+        }
+        drop(state);
+        // It may have been completed in this moment.
+        outcome.try_recv().unwrap_or_else(|_| Err(on_timeout(true)))
     }
 
-    fn enqueue(
-        &self,
-        request: R,
-        is_claimed: Arc<AtomicBool>,
-    ) -> Result<oneshot::Receiver<Result<T, E>>, QueueFull> {
+    /// The number of the request, and its outcome.
+    fn enqueue(&self, request: R) -> Result<(u64, oneshot::Receiver<Result<T, E>>), QueueFull> {
         let (reply, outcome) = Reply::channel();
         let mut state = self.queue.state();
         if state.queued.len() >= self.queue.max_queued {
             // The callers of the oldest requests are the first that stop waiting.
-            while state.queued.pop_front_if(|queued| queued.reply.is_closed()).is_some() {}
+            while state.pop_if(|queued| queued.reply.is_closed()).is_some() {}
             if state.queued.len() >= self.queue.max_queued {
                 return Err(QueueFull);
             }
         }
-        let submitted_at = Instant::now();
-        state.queued.push_back(Queued { request, submitted_at, is_claimed, reply });
+        let number = state.left + state.queued.len() as u64;
+        state.queued.push_back(Queued { request, submitted_at: Instant::now(), reply });
         self.queue.wake_if_admitted(state);
-        Ok(outcome)
+        Ok((number, outcome))
     }
 }
 
@@ -240,8 +239,9 @@ impl<R, T, E> Batcher<R, T, E> {
 /// Lets the workers end after the batches in flight. Requests that are still queued never happen.
 impl<R, T, E> Drop for Batcher<R, T, E> {
     fn drop(&mut self) {
-        self.queue.state().is_closed = true;
-        self.queue.wake_worker.notify_all();
+        let mut state = self.queue.state();
+        state.is_closed = true;
+        state.idle.iter().for_each(Thread::unpark);
     }
 }
 
@@ -269,8 +269,12 @@ impl<R, T, E> Queue<R, T, E> {
     fn wake_if_admitted(&self, mut state: MutexGuard<'_, State<R, T, E>>) {
         if state.assignment == Assignment::Unassigned && state.admits(self.concurrency) {
             state.assignment = Assignment::Woken;
+            let worker = state.idle.pop();
             drop(state);
-            self.wake_worker.notify_one();
+            // If none is idle, the next worker that completes a batch is assigned.
+            if let Some(worker) = worker {
+                worker.unpark();
+            }
         }
     }
 
@@ -283,26 +287,30 @@ impl<R, T, E> Queue<R, T, E> {
 
     /// Waits until a batch may start. `None` when the queue is closed.
     fn next_permit(&self) -> Option<BatchPermit<'_, R, T, E>> {
-        let mut state = self.state();
-        while !state.is_closed {
+        let worker = thread::current();
+        loop {
+            let mut state = self.state();
+            // It is still there if it was not woken by a request.
+            state.idle.retain(|idle| idle.id() != worker.id());
+            if state.is_closed {
+                return None;
+            }
             let may_start = match state.assignment {
                 Assignment::Unassigned => state.admits(self.concurrency),
                 Assignment::Woken => true,
                 Assignment::Preparing => false,
             };
             if may_start {
-                let oldest = state.queued.front().map(|queued| queued.submitted_at);
-                state.assignment = match oldest {
-                    Some(_) => Assignment::Preparing,
-                    None => Assignment::Unassigned,
-                };
-                if let Some(oldest) = oldest {
+                if let Some(oldest) = state.queued.front().map(|queued| queued.submitted_at) {
+                    state.assignment = Assignment::Preparing;
                     return Some(BatchPermit { queue: self, oldest });
                 }
+                state.assignment = Assignment::Unassigned;
             }
-            state = self.wake_worker.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle.push(worker.clone());
+            drop(state);
+            thread::park();
         }
-        None
     }
 }
 
@@ -313,6 +321,13 @@ impl<R, T, E> State<R, T, E> {
             self.in_flight.iter().filter(|started| started.elapsed() < STALLED_AFTER).count();
         let min_queued = if in_flight == 0 { 1 } else { concurrency.min_queued };
         in_flight < concurrency.max_in_flight && self.queued.len() >= min_queued
+    }
+
+    /// Takes the oldest request out of the queue, if it is so.
+    fn pop_if(&mut self, is_so: impl FnOnce(&Queued<R, T, E>) -> bool) -> Option<Queued<R, T, E>> {
+        let queued = self.queued.pop_front_if(|queued| is_so(queued));
+        self.left += u64::from(queued.is_some());
+        queued
     }
 }
 
@@ -339,12 +354,10 @@ impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
         let mut batch = Batch { queue, started_at, requests: vec![], replies: vec![] };
         let mut state = queue.state();
         state.in_flight.push(started_at);
-        while let Some(queued) = state.queued.pop_front() {
-            if !fits(&queued.request) && !batch.requests.is_empty() {
-                state.queued.push_front(queued);
-                break;
-            }
-            if !queued.reply.is_closed() && !queued.is_claimed.swap(true, Ordering::Relaxed) {
+        let mut is_first = true;
+        while let Some(queued) = state.pop_if(|queued| fits(&queued.request) || is_first) {
+            if !queued.reply.is_closed() {
+                is_first = false;
                 batch.requests.push(queued.request);
                 batch.replies.push(queued.reply);
             }
@@ -360,9 +373,10 @@ impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
     {
         let mut state = self.queue.state();
         let mut failed = vec![];
-        while let Some(queued) = state.queued.pop_front_if(|queued| {
+        let waited_too_long = |queued: &Queued<R, T, E>| {
             queued.submitted_at <= self.oldest || queued.submitted_at.elapsed() >= limit
-        }) {
+        };
+        while let Some(queued) = state.pop_if(waited_too_long) {
             failed.push((queued.reply, Err(failure.clone())));
         }
         drop(state);
@@ -377,7 +391,7 @@ impl<R, T, E> Drop for BatchPermit<'_, R, T, E> {
         state.assignment = Assignment::Unassigned;
         if thread::panicking() {
             // No batch was taken: the callers must not wait forever, so they panic as well.
-            state.queued.clear();
+            while state.pop_if(|_| true).is_some() {}
         }
         self.queue.wake_if_admitted(state);
     }

@@ -5,26 +5,25 @@ use std::{sync::Arc, time::Duration};
 use diesel::r2d2::{ManageConnection, Pool, PoolError, PooledConnection};
 use order_domain::PoolStatus;
 
-/// How long each further wait for a connection lasts while all are in use.
+/// How long each further wait for a connection lasts while connections are open.
 const BUSY_POOL_RETRY: Duration = Duration::from_secs(1);
 
 /// Gets a connection from a pool that may have fewer connections than workers. Waits for `limit`,
-/// and longer while all connections are in use: then there is a database, and the next connection
-/// that is returned will do.
+/// and longer while all connections are in use: the next one that is returned will do.
 ///
 /// # Errors
 /// When no connection can be made.
 pub fn get_connection<M: ManageConnection>(
     pool: &Pool<M>,
-    limit: Duration,
+    mut limit: Duration,
 ) -> Result<PooledConnection<M>, Arc<PoolError>> {
-    let mut limit = limit;
     loop {
         let connection = pool.get_timeout(limit);
         let state = pool.state();
-        let are_all_in_use = state.connections == pool.max_size() && state.idle_connections == 0;
+        // One may have been returned in this moment.
+        let are_open = state.connections == pool.max_size() || state.idle_connections > 0;
         match connection {
-            Err(_) if are_all_in_use => limit = BUSY_POOL_RETRY,
+            Err(_) if are_open => limit = BUSY_POOL_RETRY,
             connection => return connection.map_err(Arc::new),
         }
     }

@@ -154,14 +154,8 @@ impl TryFrom<OrderRow> for Order {
         let state = match (row.status.parse().map_err(CorruptRow::of(id))?, taken_at) {
             (OrderStatus::Unassigned, None) => OrderState::Unassigned,
             (OrderStatus::Taken, Some(at)) if at >= created_at => OrderState::Taken { at },
-            (OrderStatus::Taken, Some(_)) => {
-                return Err(CorruptRow::of(id)("it was taken before it was placed"));
-            }
-            (OrderStatus::Unassigned, Some(_)) => {
-                return Err(CorruptRow::of(id)("it is unassigned, but has the time of a take"));
-            }
-            (OrderStatus::Taken, None) => {
-                return Err(CorruptRow::of(id)("it is taken, but has no time of the take"));
+            (OrderStatus::Unassigned | OrderStatus::Taken, _) => {
+                return Err(CorruptRow::of(id)("its status contradicts the time of its take"));
             }
         };
         Ok(Self {
