@@ -3,16 +3,20 @@
 //! Its own formatter parses the fields of the span and serializes them again for each event, which
 //! is most of its cost. This one copies them. Decision 015 has the measurement.
 
-use std::fmt::{self, Write};
+use std::{
+    error::Error,
+    fmt::{self, Write},
+};
 
 use serde::{Serializer, ser::SerializeMap};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Subscriber, field::Visit};
 use tracing_log::NormalizeEvent;
 use tracing_serde::SerdeMapVisitor;
 use tracing_subscriber::{
+    field::RecordFields,
     fmt::{
-        FmtContext, FormatEvent, FormattedFields,
-        format::{JsonFields, Writer},
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        format::Writer,
         time::{FormatTime, SystemTime},
     },
     registry::LookupSpan,
@@ -21,49 +25,76 @@ use tracing_subscriber::{
 /// Formats an event as one line: its time, level, fields and target, and the span it occurred in.
 pub(super) struct JsonEvent;
 
-impl<S> FormatEvent<S, JsonFields> for JsonEvent
+/// Formats the fields of a span as members of an object, each with a comma after it.
+pub(super) struct JsonMembers;
+
+impl<S> FormatEvent<S, JsonMembers> for JsonEvent
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, JsonFields>,
+        context: &FmtContext<'_, S, JsonMembers>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = event_as_object(event).map_err(|_| fmt::Error)?;
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        // Events of the crate `log` have their level and target in fields.
+        let metadata = event.normalized_metadata();
+        let metadata = metadata.as_ref().unwrap_or_else(|| event.metadata());
+        let before = [("timestamp", &*time), ("level", metadata.level().as_str())];
+        let after = [("target", metadata.target())];
+        let mut line =
+            object(&before, |visitor| event.record(visitor), &after).map_err(|_| fmt::Error)?;
         if let Some(span) = context.lookup_current() {
             let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<JsonFields>>();
-            let members = fields.map_or("", |object| object.trim_matches(['{', '}']));
-            let comma = if members.is_empty() { "" } else { "," };
+            let members = extensions.get::<FormattedFields<JsonMembers>>();
+            let members = members.map_or("", |members| members);
             line.pop();
-            write!(line, ",\"span\":{{{members}{comma}\"name\":\"{}\"}}}}", span.name())?;
+            write!(line, ",\"span\":{{{members}\"name\":\"{}\"}}}}", span.name())?;
         }
         line.push('\n');
         writer.write_str(&line)
     }
 }
 
-fn event_as_object(event: &Event<'_>) -> Result<String, Box<dyn std::error::Error>> {
-    let mut time = String::new();
-    SystemTime.format_time(&mut Writer::new(&mut time))?;
-    // Events of the crate `log` have their level and target in fields.
-    let metadata = event.normalized_metadata();
-    let metadata = metadata.as_ref().unwrap_or_else(|| event.metadata());
+impl<'writer> FormatFields<'writer> for JsonMembers {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let object = object(&[], |visitor| fields.record(visitor), &[]).map_err(|_| fmt::Error)?;
+        match object.trim_matches(['{', '}']) {
+            "" => Ok(()),
+            members => write!(writer, "{members},"),
+        }
+    }
+}
 
+/// Serializes an object: the members before, those that `record` passes to a visitor, and the
+/// members after.
+fn object(
+    before: &[(&str, &str)],
+    record: impl FnOnce(&mut dyn Visit),
+    after: &[(&str, &str)],
+) -> Result<String, Box<dyn Error>> {
     // Most lines are shorter.
-    let mut line = Vec::with_capacity(512);
-    let mut serializer = serde_json::Serializer::new(&mut line);
+    let mut text = Vec::with_capacity(512);
+    let mut serializer = serde_json::Serializer::new(&mut text);
     let mut object = serializer.serialize_map(None)?;
-    object.serialize_entry("timestamp", &time)?;
-    object.serialize_entry("level", metadata.level().as_str())?;
+    for (name, value) in before {
+        object.serialize_entry(name, value)?;
+    }
     let mut visitor = SerdeMapVisitor::new(object);
-    event.record(&mut visitor);
+    record(&mut visitor);
     let mut object = visitor.take_serializer()?;
-    object.serialize_entry("target", metadata.target())?;
+    for (name, value) in after {
+        object.serialize_entry(name, value)?;
+    }
     object.end()?;
-    Ok(String::from_utf8(line)?)
+    Ok(String::from_utf8(text)?)
 }
 
 #[cfg(test)]
@@ -116,7 +147,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry()
             .with(
                 layer()
-                    .fmt_fields(JsonFields::new())
+                    .fmt_fields(JsonMembers)
                     .event_format(JsonEvent)
                     .with_writer(move || our_writer.clone())
                     .boxed(),

@@ -19,12 +19,11 @@ use std::{
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt::format::JsonFields, layer::SubscriberExt,
-    util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 use self::{
-    json::JsonEvent,
+    json::{JsonEvent, JsonMembers},
     lost_lines::{CountingWriter, LostLines},
     rotating_file::RotatingFile,
     sanitize::SanitizingWriter,
@@ -96,7 +95,7 @@ impl LogGuard {
         match format {
             LogFormat::Text => lines.with_filter(level).boxed(),
             LogFormat::Json => {
-                let lines = lines.fmt_fields(JsonFields::new()).event_format(JsonEvent);
+                let lines = lines.fmt_fields(JsonMembers).event_format(JsonEvent);
                 lines.with_filter(level).boxed()
             }
         }
