@@ -4,15 +4,15 @@
 use std::{
     collections::HashSet,
     env,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
 
-use order_test_postgres::{Server, ServerSettings};
+use order_test_postgres::{Server, ServerSettings, wait_for};
 use rstest::rstest;
 
-use super::support::{Client, Fixture, JsonResponse, Process, StopOnDrop, Store};
+use super::support::{Client, Fixture, JsonResponse, Process, StopOnDrop, Store, TIMEOUT};
 
 const CLIENTS: usize = 4;
 /// Couriers that race for each order.
@@ -67,8 +67,9 @@ fn is_success(response: &JsonResponse) -> bool {
     response.status == 200
 }
 
-/// Places and takes orders until `stop` is set. Requests may fail after the service was killed.
-fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Intent> {
+/// Places and takes orders until `stop` is set, and counts the acknowledged takes. Requests may fail
+/// after the service was killed.
+fn work(service: &Process, round: u64, stop: &AtomicBool, taken: &AtomicUsize) -> Vec<Intent> {
     thread::scope(|scope| {
         let workers: Vec<_> = (0..CLIENTS)
             .map(|worker| {
@@ -80,6 +81,7 @@ fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Intent> {
                         let mut intent = Intent::new(format!("{round}-{worker}-{n}"));
                         intent.place(&client);
                         intent.take(&client);
+                        taken.fetch_add(usize::from(intent.won.contains(&true)), Ordering::Relaxed);
                         intents.push(intent);
                     }
                     intents
@@ -88,6 +90,12 @@ fn work(service: &Process, round: u64, stop: &AtomicBool) -> Vec<Intent> {
             .collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     })
+}
+
+/// Waits for the first acknowledged take, and then for a time that differs from round to round.
+fn wait_for_load(taken: &AtomicUsize, round: u64) {
+    wait_for(TIMEOUT, || taken.load(Ordering::Relaxed) > 0, || "no take succeeds".to_owned());
+    thread::sleep(Duration::from_millis(round * 97 % 600));
 }
 
 /// Retries everything with the same keys, and compares the responses with those before.
@@ -117,11 +125,11 @@ fn acknowledged_changes_survive_kill_9(#[values(Store::Sqlite, Store::Postgres)]
     let mut intents = vec![];
     for round in 0..rounds() {
         let service = Process::start(&fixture);
-        let stop = AtomicBool::new(false);
+        let (stop, taken) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
             let stop_guard = StopOnDrop(&stop);
-            let load = scope.spawn(|| work(&service, round, &stop));
-            thread::sleep(Duration::from_millis(200 + round * 97 % 600));
+            let load = scope.spawn(|| work(&service, round, &stop, &taken));
+            wait_for_load(&taken, round);
             service.signal("KILL");
             thread::sleep(Duration::from_millis(20));
             drop(stop_guard);
@@ -139,11 +147,11 @@ fn acknowledged_changes_survive_kill_9_of_the_database() {
     let service = Process::start(&fixture);
     let mut intents = vec![];
     for round in 0..rounds() {
-        let stop = AtomicBool::new(false);
+        let (stop, taken) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
             let stop_guard = StopOnDrop(&stop);
-            let load = scope.spawn(|| work(&service, round, &stop));
-            thread::sleep(Duration::from_millis(300 + round * 97 % 600));
+            let load = scope.spawn(|| work(&service, round, &stop, &taken));
+            wait_for_load(&taken, round);
             server.kill();
             server.restart();
             service.client.wait_for_database();
