@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -135,16 +135,12 @@ fn execute(
             let body = healthcheck::call(listen)?;
             Ok(writeln!(io::stdout(), "{body}")?)
         }
-        Command::Backup { target } => back_up(&settings()?.database, &target),
-    }
-}
-
-fn back_up(database: &DatabaseSettings, target: &Path) -> anyhow::Result<()> {
-    match database {
-        DatabaseSettings::Sqlite { path } => Ok(SqliteOrderRepo::backup(path, target)?),
-        DatabaseSettings::Postgres { .. } => {
-            bail!("backup copies only the embedded database; use pg_dump for PostgreSQL")
-        }
+        Command::Backup { target } => match settings()?.database {
+            DatabaseSettings::Sqlite { path } => Ok(SqliteOrderRepo::backup(&path, &target)?),
+            DatabaseSettings::Postgres { .. } => {
+                bail!("backup copies only the embedded database; use pg_dump for PostgreSQL")
+            }
+        },
     }
 }
 
@@ -168,7 +164,7 @@ fn serve(
     reopen: Signals,
 ) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
-        tokio::spawn(reopen_log_files(reopen, log.files()));
+        tokio::spawn(reopen_log_files(reopen, log.files.clone()));
         // Both receive every signal.
         let (mut stop, mut abort) = (Signals::stop()?, Signals::stop()?);
         let application = tokio::select! {

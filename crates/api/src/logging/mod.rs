@@ -46,7 +46,7 @@ pub struct LogGuard {
     workers: Vec<WorkerGuard>,
     overflows: Vec<ErrorCounter>,
     lost: LostLines,
-    files: LogFiles,
+    pub(crate) files: LogFiles,
 }
 
 type Sink = Box<dyn Layer<Registry> + Send + Sync>;
@@ -99,11 +99,6 @@ impl LogGuard {
                 lines.with_filter(level).boxed()
             }
         }
-    }
-
-    /// The files of `LOG_DIR`.
-    pub(crate) fn files(&self) -> LogFiles {
-        self.files.clone()
     }
 
     /// Returns a function that counts the lines that were logged and not written.
