@@ -55,7 +55,7 @@ pub(crate) async fn read_object(
     match body.map_err(|violation| vec![violation]).and_then(|body| JsonObject::parse(&body)) {
         Ok(object) => Ok(Some(object)),
         Err(found) => {
-            found.into_iter().for_each(|violation| violations.add(violation));
+            violations.extend(found);
             Ok(None)
         }
     }

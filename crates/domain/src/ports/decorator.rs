@@ -82,8 +82,8 @@ impl OutcomeInfo {
     }
 }
 
-fn found<T>(order: &Option<T>) -> &'static str {
-    FOUND[usize::from(order.is_some())]
+fn found(is_found: bool) -> &'static str {
+    FOUND[usize::from(is_found)]
 }
 
 #[async_trait]
@@ -96,7 +96,9 @@ impl<D: OrderRepoDecorator> OrderRepo for D {
 
     async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
         let call = self.inner().find_placement(key);
-        let describe = |it: &_| OutcomeInfo::new(found(it), it.map(|order: PlacedOrder| order.id));
+        let describe = |it: &_| {
+            OutcomeInfo::new(found(Option::is_some(it)), it.map(|order: PlacedOrder| order.id))
+        };
         self.around(RepoOperation::FindPlacement, call, describe).await
     }
 
@@ -112,6 +114,7 @@ impl<D: OrderRepoDecorator> OrderRepo for D {
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
         let call = self.inner().find(id);
-        self.around(RepoOperation::Find, call, |it| OutcomeInfo::new(found(it), None)).await
+        self.around(RepoOperation::Find, call, |it| OutcomeInfo::new(found(it.is_some()), None))
+            .await
     }
 }

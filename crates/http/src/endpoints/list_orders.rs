@@ -94,7 +94,7 @@ fn parse(query: &str) -> Result<ListQuery, Problem> {
     let sent = ListParameters::parse(query, &mut violations);
     if let Err(errors) = sent.validate() {
         for (name, errors) in errors.field_errors() {
-            errors.iter().for_each(|it| violations.add(in_query(&name, it.to_string())));
+            violations.extend(errors.iter().map(|error| in_query(&name, error.to_string())));
         }
     }
     match (&sent.page, &sent.before) {
@@ -104,7 +104,7 @@ fn parse(query: &str) -> Result<ListQuery, Problem> {
             "page (or before) is missing, for example /orders?page=1&limit=20",
         )),
         (Some(_), Some(_)) => {
-            violations.add(in_query("before", "before and page exclude each other; send only one"))
+            violations.add(in_query("before", "before and page exclude each other; send only one"));
         }
     }
     let limit = parse_value("limit", sent.limit, Limit::parse, &mut violations);

@@ -88,15 +88,13 @@ async fn parse(request: &HttpRequest, payload: Payload) -> Result<Take, Problem>
 }
 
 fn check_status(mut object: JsonObject, violations: &mut Violations) {
-    match object.take("status").map(|value| body::string(&value)) {
-        None => {
-            violations.add(Violation::in_body("/status", "status is missing; it must be \"TAKEN\""))
-        }
-        Some(Some(status)) if status == OrderStatus::Taken.as_str() => {}
-        Some(_) => {
-            violations.add(Violation::in_body("/status", "status must be exactly \"TAKEN\""));
-        }
-    }
+    let status = object.take("status");
+    let detail = match status.as_deref().map(body::string) {
+        None => Some("status is missing; it must be \"TAKEN\""),
+        Some(Some(status)) if status == OrderStatus::Taken.as_str() => None,
+        Some(_) => Some("status must be exactly \"TAKEN\""),
+    };
+    violations.extend(detail.map(|detail| Violation::in_body("/status", detail)));
     object.reject_unknown(violations);
 }
 

@@ -82,6 +82,10 @@ impl Violations {
         self.0.push(violation);
     }
 
+    pub(crate) fn extend(&mut self, violations: impl IntoIterator<Item = Violation>) {
+        self.0.extend(violations);
+    }
+
     /// Returns the value, or adds the violation.
     pub(crate) fn check<T>(&mut self, result: Result<T, Violation>) -> Option<T> {
         result.map_err(|violation| self.add(violation)).ok()

@@ -25,15 +25,10 @@ pub(crate) async fn error_format(request: ServiceRequest, next: Next<BoxBody>) -
 }
 
 fn render(error: &Error, format: ErrorFormat) -> HttpResponse {
-    let unexpected;
-    let problem = match error.as_error::<Problem>() {
-        Some(problem) => problem,
-        // This crate is the only source of errors, so another error is a defect.
-        None => {
-            unexpected = Problem::unexpected(error);
-            &unexpected
-        }
+    let render = |problem: &Problem| {
+        problem.log_cause();
+        problem.render(format)
     };
-    problem.log_cause();
-    problem.render(format)
+    // This crate is the only source of errors, so another error is a defect.
+    error.as_error().map_or_else(|| render(&Problem::unexpected(error)), render)
 }
