@@ -187,7 +187,7 @@ mod tests {
 
         use crate::{
             placing::*,
-            testing::{database, key, keyed, new_order},
+            testing::{batch_of_placements, database, key, keyed, new_order},
         };
 
         fn place(session: &mut Session, batch: &[NewOrder]) -> Vec<PlaceOutcome> {
@@ -203,28 +203,10 @@ mod tests {
                 panic!("a new key places")
             };
 
-            let batch = [
-                new_order(2),
-                keyed(3, "used"),
-                keyed(4, "twice"),
-                new_order(2),
-                keyed(5, "twice"),
-            ];
-            let outcomes = place(&mut session, &batch);
-
             // Each request consumes an id, whether it places an order or not.
-            let placed = |id: i64, n: u16| {
-                let NewOrder { route, distance, .. } = new_order(n);
-                PlacedOrder { id: id.try_into().unwrap(), route, distance }
-            };
-            let expected = [
-                PlaceOutcome::Placed(placed(2, 2)),
-                PlaceOutcome::KeyUsed(earlier),
-                PlaceOutcome::Placed(placed(4, 4)),
-                PlaceOutcome::Placed(placed(5, 2)),
-                PlaceOutcome::KeyUsed(placed(4, 4)),
-            ];
-            assert_eq!(outcomes, expected);
+            let batch = batch_of_placements(earlier, [2, 4, 5]);
+            let (batch, expected): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            assert_eq!(place(&mut session, &batch), expected);
             assert_eq!(place(&mut session, &[]), []);
         }
 

@@ -2,7 +2,7 @@
 
 use diesel::{pg::Pg, query_builder::QueryFragment};
 pub(crate) use order_conformance::repo::fixtures::{
-    batch_of_takes, before, key, keyed, new_order, page, take_request,
+    batch_of_placements, batch_of_takes, before, key, keyed, new_order, page, take_request,
 };
 use order_test_postgres::{Session, TestDb};
 

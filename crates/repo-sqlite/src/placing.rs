@@ -140,7 +140,7 @@ fn delete_expired_keys(connection: &mut SqliteConnection, now: i64) -> QueryResu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{database, key, keyed, new_order, plans_of};
+    use crate::testing::{batch_of_placements, database, key, keyed, new_order, plans_of};
 
     fn place(connection: &mut SqliteConnection, batch: &[NewOrder]) -> Vec<PlaceOutcome> {
         place_all(connection, batch).unwrap().into_iter().map(Result::unwrap).collect()
@@ -154,22 +154,9 @@ mod tests {
             panic!("a new key places")
         };
 
-        let batch =
-            [new_order(2), keyed(3, "used"), keyed(4, "twice"), new_order(2), keyed(5, "twice")];
-        let outcomes = place(&mut connection, &batch);
-
-        let placed = |id: i64, n: u16| {
-            let NewOrder { route, distance, .. } = new_order(n);
-            PlacedOrder { id: id.try_into().unwrap(), route, distance }
-        };
-        let expected = [
-            PlaceOutcome::Placed(placed(2, 2)),
-            PlaceOutcome::KeyUsed(earlier),
-            PlaceOutcome::Placed(placed(3, 4)),
-            PlaceOutcome::Placed(placed(4, 2)),
-            PlaceOutcome::KeyUsed(placed(3, 4)),
-        ];
-        assert_eq!(outcomes, expected);
+        let batch = batch_of_placements(earlier, [2, 3, 4]);
+        let (batch, expected): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        assert_eq!(place(&mut connection, &batch), expected);
         assert_eq!(place(&mut connection, &[]), []);
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use diesel::{connection::InstrumentationEvent, prelude::*, sql_types::Text};
 use diesel_migrations::MigrationHarness;
 pub(crate) use order_conformance::repo::fixtures::{
-    batch_of_takes, before, key, keyed, new_order, page, take_request,
+    batch_of_placements, batch_of_takes, before, key, keyed, new_order, page, take_request,
 };
 
 use crate::open::MIGRATIONS;

@@ -98,6 +98,24 @@ pub fn take_request(order: i64, text: Option<&str>) -> Take {
     Take { id: id(order), key: text.map(key) }
 }
 
+/// Placements that share a batch, and the outcome of each, if the key `used` has placed `earlier`.
+/// The new orders receive these ids.
+#[must_use]
+pub fn batch_of_placements(earlier: PlacedOrder, ids: [i64; 3]) -> Vec<(NewOrder, PlaceOutcome)> {
+    let placed = |order, n| {
+        let NewOrder { route, distance, .. } = new_order(n);
+        PlacedOrder { id: id(order), route, distance }
+    };
+    let twice = placed(ids[1], 4);
+    vec![
+        (new_order(2), PlaceOutcome::Placed(placed(ids[0], 2))),
+        (keyed(3, "used"), PlaceOutcome::KeyUsed(earlier)),
+        (keyed(4, "twice"), PlaceOutcome::Placed(twice)),
+        (new_order(2), PlaceOutcome::Placed(placed(ids[2], 2))),
+        (keyed(5, "twice"), PlaceOutcome::KeyUsed(twice)),
+    ]
+}
+
 /// Takes that share a batch, and the outcome of each, if the orders 1 to 5 exist, the key `one` has
 /// taken the first, and the others are unassigned. Each take sees the effect of those before it.
 #[must_use]
