@@ -32,7 +32,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::reply::{Reply, send_all};
+use crate::reply::{Message, Reply, send_all};
 
 /// How many requests may wait in one queue. At 10,000 requests a second, less than one second's.
 pub const MAX_QUEUED: usize = 8_192;
@@ -173,8 +173,8 @@ where
     /// # Panics
     /// When serving the request panicked.
     pub async fn submit(&self, request: R) -> Result<T, E> {
-        let (_, outcome) = self.enqueue(request)?;
-        outcome.await.unwrap_or_else(|_| panicked())
+        let (_, message) = self.enqueue(request)?;
+        message.await.unwrap_or_else(|_| panicked()).into_outcome()
     }
 
     /// Waits for the outcome of a request, but no longer than `limit`. `on_timeout` makes the
@@ -191,24 +191,27 @@ where
         request: R,
         on_timeout: impl FnOnce(bool) -> E,
     ) -> Result<T, E> {
-        let (number, mut outcome) = self.enqueue(request)?;
-        if let Ok(outcome) = timeout(limit, &mut outcome).await {
-            return outcome.unwrap_or_else(|_| panicked());
+        let (number, mut message) = self.enqueue(request)?;
+        if let Ok(message) = timeout(limit, &mut message).await {
+            return message.unwrap_or_else(|_| panicked()).into_outcome();
         }
         let state = self.queue.state();
         if number >= state.left {
             // Closed under the lock: no worker can have taken it.
-            outcome.close();
+            message.close();
             return Err(on_timeout(false));
         }
         drop(state);
         // It may have been completed in this moment.
-        outcome.try_recv().unwrap_or_else(|_| Err(on_timeout(true)))
+        message.try_recv().map_or_else(|_| Err(on_timeout(true)), Message::into_outcome)
     }
 
-    /// The number of the request, and its outcome.
-    fn enqueue(&self, request: R) -> Result<(u64, oneshot::Receiver<Result<T, E>>), QueueFull> {
-        let (reply, outcome) = Reply::channel();
+    /// The number of the request, and where its outcome arrives.
+    fn enqueue(
+        &self,
+        request: R,
+    ) -> Result<(u64, oneshot::Receiver<Message<Result<T, E>>>), QueueFull> {
+        let (reply, message) = Reply::channel();
         let mut state = self.queue.state();
         if state.queued.len() >= self.queue.max_queued {
             // The callers of the oldest requests are the first that stop waiting.
@@ -220,7 +223,7 @@ where
         let number = state.left + state.queued.len() as u64;
         state.queued.push_back(Queued { request, submitted_at: Instant::now(), reply });
         self.queue.wake_if_admitted(state);
-        Ok((number, outcome))
+        Ok((number, message))
     }
 }
 

@@ -1,29 +1,34 @@
 //! Sends outcomes to the callers that wait for them.
 //!
-//! To wake a task on another thread costs a system call. So all outcomes of a batch for the callers
-//! of one thread travel as one message, and a task on that thread hands each to its caller.
+//! To wake a task on another thread costs a system call. So of the callers on one thread only the
+//! first is woken by the worker. It wakes the others from its own thread, which is cheap.
 
-use std::{cell::RefCell, sync::Arc};
-
-use tokio::{
-    runtime::{Handle, Id},
-    sync::{
-        mpsc::{UnboundedSender, unbounded_channel},
-        oneshot,
-    },
+use std::{
+    mem::take,
+    thread::{self, ThreadId},
 };
+
+use tokio::sync::oneshot;
 
 /// Where the outcome of one request goes.
 pub(crate) struct Reply<O> {
-    caller: oneshot::Sender<O>,
-    mailbox: Mailbox,
+    caller: oneshot::Sender<Message<O>>,
+    /// The thread of the caller, as far as its task stays there.
+    thread: ThreadId,
+}
+
+/// The outcome of one request. Dropped, whether it was received or not, it sends the outcomes of
+/// other callers on the same thread.
+pub(crate) struct Message<O> {
+    outcome: Option<O>,
+    others: Vec<(oneshot::Sender<Message<O>>, O)>,
 }
 
 impl<O> Reply<O> {
-    /// A reply to the caller that runs on this thread, in a tokio runtime.
-    pub(crate) fn channel() -> (Self, oneshot::Receiver<O>) {
-        let (caller, outcome) = oneshot::channel();
-        (Self { caller, mailbox: mailbox_of_this_thread() }, outcome)
+    /// A reply to the caller that runs on this thread.
+    pub(crate) fn channel() -> (Self, oneshot::Receiver<Message<O>>) {
+        let (caller, message) = oneshot::channel();
+        (Self { caller, thread: thread::current().id() }, message)
     }
 
     /// Whether the caller has stopped waiting.
@@ -33,53 +38,37 @@ impl<O> Reply<O> {
 }
 
 /// Sends each outcome to its caller, by one message for each thread.
-pub(crate) fn send_all<O: Send + 'static>(replies: impl IntoIterator<Item = (Reply<O>, O)>) {
-    let mut threads: Vec<(Mailbox, Vec<_>)> = vec![];
-    for (Reply { caller, mailbox }, outcome) in replies {
-        match threads.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &mailbox)) {
-            Some((_, outcomes)) => outcomes.push((caller, outcome)),
-            None => threads.push((mailbox, vec![(caller, outcome)])),
+pub(crate) fn send_all<O>(replies: impl IntoIterator<Item = (Reply<O>, O)>) {
+    let mut threads: Vec<(ThreadId, Vec<_>)> = vec![];
+    for (Reply { caller, thread }, outcome) in replies {
+        match threads.iter_mut().find(|(other, _)| *other == thread) {
+            Some((_, callers)) => callers.push((caller, outcome)),
+            None => threads.push((thread, vec![(caller, outcome)])),
         }
     }
-    for (mailbox, outcomes) in threads {
-        let deliver = move || {
-            for (caller, outcome) in outcomes {
-                // The caller may have stopped waiting.
-                let _ = caller.send(outcome);
-            }
-        };
-        if let Err(unsent) = mailbox.send(Box::new(deliver)) {
-            // The runtime of that thread has ended.
-            (unsent.0)();
+    for (_, mut callers) in threads {
+        if let Some((first, outcome)) = callers.pop() {
+            Message::send(first, outcome, callers);
         }
     }
 }
 
-/// Sends messages to the task that serves the callers of one thread. In an `Arc`, because a clone of
-/// the sender costs twice as many atomic operations.
-type Mailbox = Arc<UnboundedSender<Box<dyn FnOnce() + Send>>>;
+impl<O> Message<O> {
+    fn send(caller: oneshot::Sender<Self>, outcome: O, others: Vec<(oneshot::Sender<Self>, O)>) {
+        // A message that cannot be sent because its caller has stopped waiting is dropped here.
+        drop(caller.send(Self { outcome: Some(outcome), others }));
+    }
 
-thread_local! {
-    static MAILBOX: RefCell<Option<(Id, Mailbox)>> = const { RefCell::new(None) };
+    /// Takes the outcome, and sends those of the others.
+    pub(crate) fn into_outcome(mut self) -> O {
+        self.outcome.take().expect("a message is read once")
+    }
 }
 
-/// The mailbox of this thread in its current runtime. If there is none yet, starts the task that
-/// reads it.
-fn mailbox_of_this_thread() -> Mailbox {
-    let runtime = Handle::current();
-    MAILBOX.with_borrow_mut(|current| {
-        if let Some((id, mailbox)) = current
-            && *id == runtime.id()
-            && !mailbox.is_closed()
-        {
-            return Arc::clone(mailbox);
+impl<O> Drop for Message<O> {
+    fn drop(&mut self) {
+        for (caller, outcome) in take(&mut self.others) {
+            Self::send(caller, outcome, vec![]);
         }
-        let (mailbox, mut messages) = unbounded_channel::<Box<dyn FnOnce() + Send>>();
-        runtime.spawn(async move {
-            while let Some(deliver) = messages.recv().await {
-                deliver();
-            }
-        });
-        Arc::clone(&current.insert((runtime.id(), Arc::new(mailbox))).1)
-    })
+    }
 }
