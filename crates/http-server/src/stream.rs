@@ -73,12 +73,10 @@ impl Stream {
         }
     }
 
-    /// Waits while no bytes arrive. Completes at the deadline, with the end of the input.
-    fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits while no bytes arrive. Completes when the deadline has ended the input.
+    fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.connection.read_deadline() else { return Poll::Pending };
-        ready!(self.poll_deadline(deadline, cx));
-        self.time_out(cx);
-        Poll::Ready(Ok(()))
+        self.poll_deadline(deadline, cx).map(|()| self.time_out(cx))
     }
 
     /// Ends the connection of a client that sent nothing in time.
@@ -99,7 +97,7 @@ impl Stream {
             // A client that has closed its half still waits for the responses to what it has sent.
             Poll::Ready(Ok(0)) if self.framing.withheld() == 0 => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(_)) | Poll::Pending => self.poll_read_deadline(cx),
+            Poll::Ready(Ok(_)) | Poll::Pending => self.poll_read_deadline(cx).map(Ok),
         }
     }
 
@@ -107,7 +105,7 @@ impl Stream {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.connection.exceeds_limit(READ_BYTES) {
             if self.connection.phase() == Phase::Lingering {
-                ready!(self.poll_read_deadline(cx))?;
+                ready!(self.poll_read_deadline(cx));
             }
             self.connection.close(Some(CloseReason::TooMuch));
             return Poll::Ready(Ok(true));
@@ -115,7 +113,7 @@ impl Stream {
         let mut bytes = [0; READ_BYTES];
         let mut bytes = ReadBuf::new(&mut bytes);
         if Pin::new(&mut self.tcp).poll_read(cx, &mut bytes)?.is_pending() {
-            return self.poll_read_deadline(cx).map_ok(|()| true);
+            return self.poll_read_deadline(cx).map(|()| Ok(true));
         }
         if bytes.filled().is_empty() {
             return Poll::Ready(Ok(true));
