@@ -48,8 +48,8 @@ impl Application {
             request_timeout: settings.request_timeout,
         };
         let state = AppState::new(ports, registry, settings.request_timeout);
-        let shared = Arc::clone(&state);
-        let app = move || order_http::app(&shared);
+        let app_state = Arc::clone(&state);
+        let app = move || order_http::app(&app_state);
         let server = Server::bind(settings.listen, limits, state.connection_metrics(), app)
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         tracing::info!(

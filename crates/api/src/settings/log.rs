@@ -35,9 +35,8 @@ impl LogSettings {
         let invalid = |name, problem: &str| Err(InvalidSetting::new(name, problem));
         let format = match source.get("LOG_FORMAT")?.as_deref() {
             Some("text") => LogFormat::Text,
-            Some("json") => LogFormat::Json,
             None if io::stdout().is_terminal() => LogFormat::Text,
-            None => LogFormat::Json,
+            Some("json") | None => LogFormat::Json,
             Some(_) => return invalid("LOG_FORMAT", "must be text or json"),
         };
         let filter = source.get("LOG_LEVEL")?.unwrap_or_else(|| "info".to_owned());
@@ -45,7 +44,8 @@ impl LogSettings {
         // and nothing else would be logged.
         let levels = ["off", "error", "warn", "info", "debug", "trace"];
         let is_level = levels.iter().any(|level| level.eq_ignore_ascii_case(&filter));
-        if !is_level && !(filter.contains('=') && EnvFilter::builder().parse(&filter).is_ok()) {
+        let is_filter = filter.contains('=') && EnvFilter::builder().parse(&filter).is_ok();
+        if !is_level && !is_filter {
             return invalid(
                 "LOG_LEVEL",
                 "must be error, warn, info, debug, trace or a filter such as info,order_http=debug",
