@@ -100,8 +100,8 @@ pub(crate) fn open(
 }
 
 /// Sends a notification from another connection, on a thread, because a pooler that has reached its
-/// limit may make it wait for minutes. Returns `false` if the server is a standby, or currently accepts
-/// no notifications.
+/// limit may make it wait for minutes. Returns `false` if the server is a standby, or currently
+/// accepts no notifications.
 fn send(connection_string: &str, marker: &SessionMarker) -> Result<bool, ConnectError> {
     let (connection_string, payload) = (connection_string.to_owned(), marker.0.clone());
     let (sender, receiver) = mpsc::sync_channel(1);

@@ -74,8 +74,8 @@ impl SqlFixture for Fixture {
                  SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public' \
                  UNION ALL SELECT 'constraint ' || conrelid::regclass || pg_get_constraintdef(oid) \
                      FROM pg_constraint WHERE connamespace = 'public'::regnamespace \
-                 UNION ALL SELECT 'column ' || table_name || '.' || column_name || ' ' || data_type \
-                     || ' ' || is_nullable \
+                 UNION ALL SELECT 'column ' || table_name || '.' || column_name || ' ' \
+                     || data_type || ' ' || is_nullable \
                      FROM information_schema.columns WHERE table_schema = 'public' \
                  UNION ALL SELECT 'sequence ' || sequencename || max_value || cache_size \
                      FROM pg_sequences WHERE schemaname = 'public' \
