@@ -1,7 +1,7 @@
 //! What the repositories on diesel share, whichever database they use.
 //!
-//! A repository declares its kinds of requests in one table, with [`request_table!`]. Each kind has a
-//! [`Batcher`]: requests that wait together are served together, by a thread on which diesel may
+//! A repository declares its kinds of requests in one table, with [`request_table!`]. Each kind has
+//! a [`Batcher`]: requests that wait together are served together, by a thread on which diesel may
 //! block. Read `batcher` first; it begins with the states of a request.
 //!
 //! - [`limits`] bounds a batch;

@@ -87,7 +87,8 @@ pub struct PlacedRow {
     pub distance: i64,
 }
 
-/// An order with everything that is stored about it. Times are microseconds since 1970-01-01T00:00:00Z.
+/// An order with everything that is stored about it. Times are microseconds since
+/// 1970-01-01T00:00:00Z.
 #[derive(Queryable)]
 #[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
 pub struct OrderRow {

@@ -23,8 +23,8 @@ impl From<QueueFull> for Failure {
     }
 }
 
-/// A batcher that doubles numbers, at most five at a time. A batch that begins with 0 stalls until it
-/// is released.
+/// A batcher that doubles numbers, at most five at a time. A batch that begins with 0 stalls until
+/// it is released.
 struct Doubler {
     batcher: Arc<Batcher<i32, i32, Failure>>,
     batches: Arc<Mutex<Vec<Vec<i32>>>>,

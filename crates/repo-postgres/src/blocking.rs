@@ -1,8 +1,9 @@
 //! The only place where blocking diesel runs: on the workers of the batchers.
 //!
-//! A worker gets a connection, executes one statement for a whole batch, and returns the connection.
-//! A connection that turns out to be unusable is replaced, as long as nothing was changed. If a
-//! batch fails as a whole, its requests are served one by one: none fails for another.
+//! A worker gets a connection, executes one statement for a whole batch, and returns the
+//! connection. A connection that turns out to be unusable is replaced, as long as nothing was
+//! changed. If a batch fails as a whole, its requests are served one by one: none fails for
+//! another.
 
 use std::{
     hash::Hash,
@@ -35,8 +36,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// respond. The worker of such a request stays with its connection until that ends.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A batch that took longer to fail is not served again, one by one: the server is the likely cause.
-/// More than the 2 s for which a key that another transaction uses is waited for.
+/// A batch that took longer to fail is not served again, one by one: the server is the likely
+/// cause. More than the 2 s for which a key that another transaction uses is waited for.
 const MAX_BATCH_TIME: Duration = Duration::from_secs(3);
 
 /// A request that alone takes longer to fail waited for something. After this many it is unlikely
@@ -44,8 +45,8 @@ const MAX_BATCH_TIME: Duration = Duration::from_secs(3);
 const SLOW_RETRY: Duration = Duration::from_secs(1);
 const MAX_SLOW_RETRIES: usize = 2;
 
-/// This many changes must wait for one batch to start beside another. With fewer, one batch after the
-/// other is faster: both would wait for the same disk. Half of what fits into a batch.
+/// This many changes must wait for one batch to start beside another. With fewer, one batch after
+/// the other is faster: both would wait for the same disk. Half of what fits into a batch.
 const MIN_QUEUED_FOR_SECOND_BATCH: usize = 64;
 
 /// The connections, in two shares. Writes can hold only the connections of their own share, for
@@ -75,7 +76,8 @@ pub(crate) struct Queue<R, T> {
 }
 
 /// Divides a number of connections in proportion to the batches that may be in flight: how many
-/// reads have, and writes. From two connections on, each has at least one; a single one serves both.
+/// reads have, and writes. From two connections on, each has at least one; a single one serves
+/// both.
 fn divide(connections: NonZero<u32>, kinds: &[Kind]) -> (NonZero<u32>, Option<NonZero<u32>>) {
     let all = connections.get() as usize;
     let reads = batches_of(Share::Reads, kinds);

@@ -168,7 +168,8 @@ mod tests {
 
     use super::*;
 
-    /// How far a statement came, as diesel reports it, and what that means to a write and to a read.
+    /// How far a statement came, as diesel reports it, and what that means to a write and to a
+    /// read.
     #[rstest]
     #[case(DatabaseErrorKind::UnableToSendCommand, "Unavailable", "Unavailable")]
     #[case(DatabaseErrorKind::ClosedConnection, "OutcomeUnknown", "Unavailable")]

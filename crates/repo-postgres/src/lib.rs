@@ -1,7 +1,7 @@
 //! Orders in PostgreSQL: the repository for more than one machine.
 //!
-//! [`PgOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of processes and
-//! machines on one database. A placement takes four steps:
+//! [`PgOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of processes
+//! and machines on one database. A placement takes four steps:
 //!
 //! 1. `PgOrderRepo::place` (`repo`) submits it to the queue `place`, a row of the table there;
 //! 2. a worker takes a batch from the queue (`order_repo_diesel::Batcher`);

@@ -45,9 +45,9 @@ request_table! {
 ///
 /// Its methods need a tokio runtime. A request waits for a connection for at most 3 seconds while
 /// the server cannot be reached; then it is [`RepoError::Unavailable`]. Every request ends within
-/// 10 seconds. No request waits for an order that another transaction has locked. A key that another
-/// transaction is using is waited for, because it decides: for 2 seconds at most, then the request is
-/// [`RepoError::Unavailable`]. The key of a placement is remembered for 24 hours.
+/// 10 seconds. No request waits for an order that another transaction has locked. A key that
+/// another transaction is using is waited for, because it decides: for 2 seconds at most, then the
+/// request is [`RepoError::Unavailable`]. The key of a placement is remembered for 24 hours.
 ///
 /// Reads and writes have their own connections: while commits wait for a standby, a disk or a lock,
 /// reads and the readiness check are served. A write that waits for 10 seconds without a connection

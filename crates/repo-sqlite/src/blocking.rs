@@ -87,8 +87,8 @@ impl Executor {
         pool_status(opened.flat_map(|opened| [&opened.readers, &opened.writer]), queued)
     }
 
-    /// Starts the queue of requests that change nothing. Equal ones share an outcome. The statements
-    /// of a batch are one transaction, so that they see one state of the database.
+    /// Starts the queue of requests that change nothing. Equal ones share an outcome. The
+    /// statements of a batch are one transaction, so that they see one state of the database.
     pub(crate) fn read<R, T>(
         &self,
         kind: Kind,
@@ -119,8 +119,8 @@ impl Executor {
         })
     }
 
-    /// Starts the queue of requests that change something. A batch is one transaction, which has the
-    /// write lock from the beginning.
+    /// Starts the queue of requests that change something. A batch is one transaction, which has
+    /// the write lock from the beginning.
     ///
     /// While another process holds the lock, the queued requests share the wait: each fails after
     /// [`LOCK_TIMEOUT`] in all, not after that time for each request before it.

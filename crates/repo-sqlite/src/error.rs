@@ -47,7 +47,8 @@ pub enum OpenError {
     /// The write-ahead log beside the file belongs to another database. SQLite would apply it.
     #[error(
         "{wal:?} is not the write-ahead log of the database {path:?}; put the database that it \
-         belongs to back, or remove it and the -shm file beside it, which loses the changes that only it contains"
+         belongs to back, or remove it and the -shm file beside it, which loses the changes \
+         that only it contains"
     )]
     ForeignWal {
         /// The file.
@@ -122,8 +123,8 @@ impl StoreError {
     }
 }
 
-/// diesel hides SQLite's codes, so the text identifies an error. It comes from `sqlite3_errstr`, one
-/// text for each primary code, and is never translated.
+/// diesel hides SQLite's codes, so the text identifies an error. It comes from `sqlite3_errstr`,
+/// one text for each primary code, and is never translated.
 const BUSY: &str = "database is locked";
 /// `SQLITE_FULL`.
 const FULL: &str = "database or disk is full";

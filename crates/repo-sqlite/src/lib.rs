@@ -1,7 +1,7 @@
 //! Orders in an embedded SQLite file: the repository that needs no server.
 //!
-//! [`SqliteOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of processes
-//! on one file. A placement takes four steps:
+//! [`SqliteOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of
+//! processes on one file. A placement takes four steps:
 //!
 //! 1. `SqliteOrderRepo::place` (`repo`) submits it to the queue `place`, a row of the table there;
 //! 2. a worker takes a batch from the queue (`order_repo_diesel::Batcher`);

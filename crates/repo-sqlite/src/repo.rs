@@ -70,8 +70,8 @@ impl SqliteOrderRepo {
     }
 
     /// Creates the directory and the file if they are missing, and brings the tables up to date.
-    /// Several processes may do this at once. A schema that is newer than this program is left as it
-    /// is. Blocks.
+    /// Several processes may do this at once. A schema that is newer than this program is left as
+    /// it is. Blocks.
     ///
     /// # Errors
     /// When the file cannot be created, opened or migrated.
