@@ -112,7 +112,7 @@ impl LogGuard {
 }
 
 impl Drop for LogGuard {
-    /// Waits at most [`FLUSH_TIMEOUT`]. On threads, because a worker whose output accepts nothing
+    /// Waits at most `FLUSH_TIMEOUT`. On threads, because a worker whose output accepts nothing
     /// blocks the thread that drops its guard.
     fn drop(&mut self) {
         let (written, all_written) = mpsc::channel::<()>();
