@@ -30,9 +30,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 
-use crate::reply::{Message, Reply, send_all};
+use crate::reply::{Message, Receiver, Reply, send_all};
 
 /// How many requests may wait in one queue. At 10,000 requests a second, less than one second's.
 pub const MAX_QUEUED: usize = 8_192;
@@ -207,10 +207,7 @@ where
     }
 
     /// The number of the request, and where its outcome arrives.
-    fn enqueue(
-        &self,
-        request: R,
-    ) -> Result<(u64, oneshot::Receiver<Message<Result<T, E>>>), QueueFull> {
+    fn enqueue(&self, request: R) -> Result<(u64, Receiver<Result<T, E>>), QueueFull> {
         let (reply, message) = Reply::channel();
         let mut state = self.queue.state();
         if state.queued.len() >= self.queue.max_queued {

@@ -24,9 +24,12 @@ pub(crate) struct Message<O> {
     others: Vec<(oneshot::Sender<Message<O>>, O)>,
 }
 
+/// Where a caller receives its message.
+pub(crate) type Receiver<O> = oneshot::Receiver<Message<O>>;
+
 impl<O> Reply<O> {
     /// A reply to the caller that runs on this thread.
-    pub(crate) fn channel() -> (Self, oneshot::Receiver<Message<O>>) {
+    pub(crate) fn channel() -> (Self, Receiver<O>) {
         let (caller, message) = oneshot::channel();
         (Self { caller, thread: thread::current().id() }, message)
     }
