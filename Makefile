@@ -11,7 +11,7 @@ BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
 	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server \
-	test-load-headless bench bench-compare bench-check test-deps has-database openapi lint deny fmt \
+	test-load-check bench bench-compare bench-check test-deps has-database openapi lint deny fmt \
 	doc clean
 .DEFAULT_GOAL := help
 
@@ -80,8 +80,8 @@ test-load-server: has-database ## Run the service for the load test, with a temp
 	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable \
 		sh -c 'DATABASE_URL=$${TEST_DATABASE_URL%/*}/TestDB exec $(CARGO) run --locked --bin order-api'
 
-test-load-headless: has-database ## Load the service with Locust for 20 seconds, with a temporary PostgreSQL server
-	$(WITH_POSTGRES) --durable tests/load/headless.sh
+test-load-check: has-database ## Load the service with Locust for 20 seconds, with a temporary PostgreSQL server
+	$(WITH_POSTGRES) --durable tests/load/check.sh
 
 bench: has-database ## Compare the release build with pgbench, 7 minutes; writes docs/benchmarks.md
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres

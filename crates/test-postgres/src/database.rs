@@ -169,12 +169,12 @@ impl Session {
     /// The text that a query returns.
     pub fn text(&mut self, query: &str) -> String {
         #[derive(QueryableByName)]
-        struct Line {
+        struct Row {
             #[diesel(sql_type = Text)]
             value: String,
         }
         let query = format!("SELECT ({query})::text AS value");
-        diesel::sql_query(query).get_result::<Line>(&mut self.0).unwrap().value
+        diesel::sql_query(query).get_result::<Row>(&mut self.0).unwrap().value
     }
 
     /// The connection, for tests that use diesel.

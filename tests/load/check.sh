@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The load test in CI: starts a service with a test database, loads it without a web page, and stops
+# A short load test for CI: starts a service with a test database, loads it without a web page, and stops
 # it. Needs a PostgreSQL server, which TEST_DATABASE_URL names:
 #
-#   cargo run --bin with-postgres -- --durable tests/load/headless.sh
+#   cargo run --bin with-postgres -- --durable tests/load/check.sh
 set -euo pipefail
 
 name=test-load
