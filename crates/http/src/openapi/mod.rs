@@ -25,7 +25,7 @@ use crate::{
     info(title = "order-api"),
     components(schemas(ErrorResponse<'_>, ProblemResponse<'_>)),
     tags(
-        (name = "orders", description = "Placing, taking and reading orders"),
+        (name = "orders", description = "Place, take and read orders"),
         (name = "service", description = "The service itself"),
     ),
 )]
