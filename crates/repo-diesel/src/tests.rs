@@ -62,8 +62,20 @@ fn doubler_with(threads: usize, concurrency: Concurrency, max_queued: usize) -> 
         batch.complete(outcomes);
     };
     let workers = Workers::default();
-    let batcher = Batcher::start(&workers, "test", threads, concurrency, max_queued, serve);
-    Doubler { batcher: Arc::new(batcher), batches, stalled, release, workers }
+    Doubler {
+        batcher: Arc::new(Batcher::start(
+            &workers,
+            "test",
+            threads,
+            concurrency,
+            max_queued,
+            serve,
+        )),
+        batches,
+        stalled,
+        release,
+        workers,
+    }
 }
 
 impl Doubler {
