@@ -1,19 +1,19 @@
-//! The states of a connection, and the deadlines that bound them.
+//! The phases of a connection, and the deadlines that bound them.
 //!
-//! | State | Entered by | Deadline | At the deadline |
+//! | Phase | Entered by | Deadline | At the deadline |
 //! |---|---|---|---|
 //! | `Connected` | the opening | [`HEAD_TIMEOUT`] | 408, then `Closed` |
 //! | `ReadingHead` | the first byte of a request | [`HEAD_TIMEOUT`] | 408, then `Closed` |
 //! | `Handling` | a whole head | body: [`REQUEST_READ_TIMEOUT`] | the application responds 408 |
 //! | `Idle` | a response, and the request is read | [`KEEP_ALIVE_TIMEOUT`] | `Closed` |
 //! | `Lingering` | a response, and the body is not read | [`LINGER_TIMEOUT`] | `Closed` |
-//! | `Closed` | a deadline, a limit, the end of the input | | |
+//! | `Closed` | a deadline, a limit | | |
 //!
-//! A deadline counts from the entry to its state. The first request counts from the opening, and a
-//! body from the entry to `ReadingHead`. In `Idle` and `Lingering` each byte that is sent restarts
-//! the deadline.
+//! A deadline counts from the entry to its phase, and that of a body from the entry to
+//! `ReadingHead`. The head and the body of the first request count from the opening. In `Idle` and
+//! `Lingering` each write of response bytes restarts the deadline.
 //!
-//! Every state has two more limits. A client that reads nothing of a response for
+//! Every phase has two more limits. A client that reads nothing of a response for
 //! [`WRITE_TIMEOUT`](crate::stream::WRITE_TIMEOUT) is disconnected, and so is one that sends more
 //! than [`MAX_UNANSWERED_BYTES`] before it reads a part of a response.
 //!
@@ -40,7 +40,7 @@ use crate::metrics::{CloseReason, ConnectionMetrics};
 
 /// From the opening of a connection, or the first byte of a later request, to the end of a head.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the first byte of a request to the last byte of its body.
+/// From the opening of a connection, or the first byte of a later request, to the end of a body.
 const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// From a response to the first byte of the next request.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(9);
@@ -53,7 +53,7 @@ const IDLE_CLOSE_GRACE: Duration = Duration::from_millis(500);
 /// More than the largest head (128 KiB) and the largest body.
 const MAX_UNANSWERED_BYTES: usize = 256 * 1024;
 
-/// The state of a connection.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// No byte has arrived.
@@ -119,7 +119,7 @@ impl Connection {
     /// the rest of a body would be taken for one, or if the server shuts down.
     pub(crate) fn end_response(&self, status: StatusCode) -> bool {
         if status == StatusCode::REQUEST_TIMEOUT {
-            self.metrics.closed(CloseReason::LateBody);
+            self.metrics.count_closed(CloseReason::LateBody);
         }
         let is_body_pending = self.is_body_pending.get();
         self.enter(if is_body_pending { Phase::Lingering } else { Phase::Idle });
@@ -192,7 +192,7 @@ impl Connection {
     pub(crate) fn close(&self, reason: Option<CloseReason>) {
         self.phase.set(Phase::Closed);
         if let Some(reason) = reason {
-            self.metrics.closed(reason);
+            self.metrics.count_closed(reason);
         }
     }
 }

@@ -34,7 +34,7 @@ enum Part {
     /// A body, or the data of a chunk with its line break; `missing` bytes have not arrived.
     Data {
         missing: u64,
-        chunked: bool,
+        is_chunked: bool,
     },
     /// The line before the data of a chunk.
     ChunkSize,
@@ -105,9 +105,9 @@ impl Framing {
         }
         match self.part {
             Part::Head => read_head(rest),
-            Part::Data { missing, chunked } => {
+            Part::Data { missing, is_chunked } => {
                 let length = usize::try_from(missing).map_or(rest.len(), |it| it.min(rest.len()));
-                Some((length, after_data(missing - length as u64, chunked)))
+                Some((length, after_data(missing - length as u64, is_chunked)))
             }
             Part::ChunkSize => read_chunk_size(rest),
             Part::Trailer => {
@@ -120,11 +120,11 @@ impl Framing {
     }
 }
 
-fn after_data(missing: u64, chunked: bool) -> Part {
-    match (missing, chunked) {
+fn after_data(missing: u64, is_chunked: bool) -> Part {
+    match (missing, is_chunked) {
         (0, true) => Part::ChunkSize,
         (0, false) => Part::End,
-        (missing, chunked) => Part::Data { missing, chunked },
+        (missing, is_chunked) => Part::Data { missing, is_chunked },
     }
 }
 
@@ -133,7 +133,7 @@ fn read_chunk_size(bytes: &[u8]) -> Option<(usize, Part)> {
         Ok(httparse::Status::Complete((length, 0))) => Some((length, Part::Trailer)),
         Ok(httparse::Status::Complete((length, size))) => {
             let missing = size.saturating_add("\r\n".len() as u64);
-            Some((length, Part::Data { missing, chunked: true }))
+            Some((length, Part::Data { missing, is_chunked: true }))
         }
         Ok(httparse::Status::Partial) => None,
         Err(_) => Some((bytes.len(), Part::Malformed)),

@@ -2,7 +2,7 @@
 //!
 //! * [`Server`] accepts connections, dispatches them to threads, and shuts down.
 //! * `worker` is such a thread. It serves its connections with actix-http.
-//! * `connection` has the states and deadlines of a connection, in one table.
+//! * `connection` has the phases and deadlines of a connection, in one table.
 //! * `stream` is the socket of a connection. It enforces the deadlines.
 //! * `framing` divides the input of a connection into requests.
 //! * [`read_body`] reads the body of a request until the request's deadline.

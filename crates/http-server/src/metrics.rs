@@ -43,7 +43,7 @@ pub struct ConnectionMetrics {
 }
 
 impl ConnectionMetrics {
-    pub(crate) fn closed(&self, reason: CloseReason) {
+    pub(crate) fn count_closed(&self, reason: CloseReason) {
         self.closed.with_label_values(&[reason.as_str()]).inc();
     }
 }

@@ -31,7 +31,7 @@ const BACKLOG: u32 = 4096;
 /// The pause after a failure of `accept`, most likely for lack of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// The time, after the last request has timed out, to send responses at shutdown.
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(250);
+const RESPONSE_GRACE: Duration = Duration::from_millis(250);
 
 /// The resources that a server may use, and the durations of its shutdown.
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +91,9 @@ impl Server {
         metrics.limit.set(i64::try_from(limits.max_connections).unwrap_or(i64::MAX));
         let is_stopping = Arc::<AtomicBool>::default();
         let start_worker = |number| {
-            let (app, metrics, stopping) = (app.clone(), metrics.clone(), Arc::clone(&is_stopping));
-            Worker::start(number, move |accepted| serve(app(), metrics, stopping, accepted))
+            let (app, metrics, is_stopping) =
+                (app.clone(), metrics.clone(), Arc::clone(&is_stopping));
+            Worker::start(number, move |accepted| serve(app(), metrics, is_stopping, accepted))
         };
         let workers = (0..limits.workers).map(start_worker).collect::<io::Result<_>>()?;
         let permits = Arc::new(Semaphore::new(limits.max_connections));
@@ -110,7 +111,8 @@ impl Server {
     /// 1. Each response closes its connection. The server still accepts connections for
     ///    [`Limits::drain`].
     /// 2. It accepts the connections that the kernel has completed, and closes the listener.
-    /// 3. It waits until the last connection is closed, at most for [`Limits::request_timeout`].
+    /// 3. It waits until the last connection is closed, at most for [`Limits::request_timeout`] and
+    ///    250 ms.
     ///
     /// # Errors
     /// When a worker has ended.
@@ -128,9 +130,9 @@ impl Server {
         let permits = Arc::clone(&self.permits);
         self.drain_backlog()?;
         let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
-        let grace = limits.request_timeout + SHUTDOWN_GRACE;
+        let grace = limits.request_timeout + RESPONSE_GRACE;
         if timeout(grace, permits.acquire_many(all)).await.is_err() {
-            tracing::warn!("some connections did not end in time and are closed");
+            tracing::warn!("some connections did not end in time and end with the process");
         }
         Ok(())
     }

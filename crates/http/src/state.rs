@@ -35,7 +35,7 @@ pub struct AppState {
     /// The time from the head of a request to its response.
     pub(crate) request_timeout: Duration,
     readiness: ReadinessCache,
-    stopping: AtomicBool,
+    is_stopping: AtomicBool,
 }
 
 impl AppState {
@@ -52,7 +52,7 @@ impl AppState {
             metrics: HttpMetrics::new(registry),
             request_timeout,
             readiness: ReadinessCache::new(readiness),
-            stopping: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
         })
     }
 
@@ -64,13 +64,13 @@ impl AppState {
 
     /// Reports from now on that the service is not ready.
     pub fn begin_shutdown(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.is_stopping.store(true, Ordering::Relaxed);
         self.metrics.ready.set(0);
     }
 
     /// Checks whether the service is ready, and updates the metric.
     pub(crate) async fn check_readiness(&self) -> Result<(), NotReady> {
-        let is_stopping = || self.stopping.load(Ordering::Relaxed);
+        let is_stopping = || self.is_stopping.load(Ordering::Relaxed);
         let status = if is_stopping() { Ok(()) } else { self.readiness.status().await };
         // The shutdown may have begun during the check.
         let status = if is_stopping() { Err(NotReady::ShuttingDown) } else { status };
