@@ -114,9 +114,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        Coordinates, ListQuery, NewOrder, Order, OrderId, OrderRepo, OrderSummary, Orders,
-        PlaceOrderError, PlaceOrderOutcome, PlaceOutcome, PlacedOrder, RepoError, Take,
-        TakeOutcome,
+        Coordinates, MockOrderRepo, NewOrder, OrderId, OrderRepo, OrderRepoDecorator, Orders,
+        OutcomeInfo, PlaceOrderError, PlaceOrderOutcome, PlaceOutcome, PlacedOrder, RepoError,
+        RepoOperation,
     };
 
     /// A gate that is closed until permits are added.
@@ -158,45 +158,54 @@ mod tests {
         }
     }
 
-    /// A repository that stores only placements.
+    type Placements = Arc<Mutex<HashMap<IdempotencyKey, PlacedOrder>>>;
+
+    /// A repository that stores only placements. A placement passes the gate first.
     struct Store {
-        placements: Mutex<HashMap<IdempotencyKey, PlacedOrder>>,
+        repo: MockOrderRepo,
         gate: Gate,
     }
 
-    #[async_trait]
-    impl OrderRepo for Store {
-        async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
-            self.gate.pass().await;
-            let NewOrder { route, distance, key } = order;
-            let mut placements = self.placements.lock().unwrap();
-            let id = OrderId::try_from(1 + i64::try_from(placements.len()).unwrap()).unwrap();
-            let placed = PlacedOrder { id, route, distance };
-            let mut outcome = PlaceOutcome::Placed(placed);
-            placements
-                .entry(key.unwrap())
-                .and_modify(|earlier| outcome = PlaceOutcome::KeyUsed(*earlier))
-                .or_insert(placed);
-            Ok(outcome)
+    impl Store {
+        fn new(gate: Gate) -> Self {
+            let placements = Placements::default();
+            let mut repo = MockOrderRepo::new();
+            let placed = Arc::clone(&placements);
+            repo.expect_find_placement()
+                .returning(move |key| Ok(placed.lock().unwrap().get(key).copied()));
+            repo.expect_place().returning(move |order| Ok(place(&placements, order)));
+            Self { repo, gate }
+        }
+    }
+
+    fn place(placements: &Placements, order: NewOrder) -> PlaceOutcome {
+        let NewOrder { route, distance, key } = order;
+        let mut placements = placements.lock().unwrap();
+        let id = OrderId::try_from(1 + i64::try_from(placements.len()).unwrap()).unwrap();
+        let placed = PlacedOrder { id, route, distance };
+        let mut outcome = PlaceOutcome::Placed(placed);
+        placements
+            .entry(key.unwrap())
+            .and_modify(|earlier| outcome = PlaceOutcome::KeyUsed(*earlier))
+            .or_insert(placed);
+        outcome
+    }
+
+    impl OrderRepoDecorator for Store {
+        fn inner(&self) -> &dyn OrderRepo {
+            &self.repo
         }
 
-        async fn find_placement(
+        async fn around<T: Send>(
             &self,
-            key: &IdempotencyKey,
-        ) -> Result<Option<PlacedOrder>, RepoError> {
-            Ok(self.placements.lock().unwrap().get(key).copied())
-        }
-
-        async fn take(&self, _: Take) -> Result<TakeOutcome, RepoError> {
-            unreachable!("nothing is taken here")
-        }
-
-        async fn list(&self, _: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
-            unreachable!("nothing is listed here")
-        }
-
-        async fn find(&self, _: OrderId) -> Result<Option<Order>, RepoError> {
-            unreachable!("nothing is found here")
+            operation: RepoOperation,
+            call: impl Future<Output = Result<T, RepoError>> + Send,
+            _: fn(&T) -> OutcomeInfo,
+        ) -> Result<T, RepoError> {
+            if operation == RepoOperation::Place {
+                self.gate.pass().await;
+            }
+            call.await
         }
     }
 
@@ -213,8 +222,7 @@ mod tests {
         fn new(fails_first: bool) -> Self {
             let calls = AtomicUsize::new(0);
             let provider = Arc::new(Provider { gate: Gate::new(0), calls, fails_first });
-            let placements = Mutex::default();
-            let store = Arc::new(Store { placements, gate: Gate::new(REQUESTS) });
+            let store = Arc::new(Store::new(Gate::new(REQUESTS)));
             let orders = Orders::new(Arc::clone(&store) as _, Arc::clone(&provider) as _);
             Self { provider, store, orders }
         }

@@ -4,10 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::rt;
-use async_trait::async_trait;
 use order_domain::{
-    IdempotencyKey, ListQuery, MockOrderRepo, NewOrder, Order, OrderId, OrderRepo, OrderStatus,
-    OrderSummary, PlaceOutcome, PlacedOrder, RepoError, Take, TakeOutcome,
+    MockOrderRepo, OrderRepo, OrderRepoDecorator, OrderStatus, OrderSummary, OutcomeInfo,
+    PlaceOutcome, RepoError, RepoOperation, TakeOutcome,
 };
 use order_http::{AppState, Ports};
 use prometheus::Registry;
@@ -176,30 +175,30 @@ async fn body_that_looks_like_an_upgrade_is_unchanged() {
 }
 
 /// A repository that is slow, so that the server could decode the requests that follow.
-struct SlowRepo;
+struct SlowRepo(MockOrderRepo);
 
-#[async_trait]
-impl OrderRepo for SlowRepo {
-    async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
-        Silent.place(order).await
+impl SlowRepo {
+    fn new() -> Self {
+        let mut repo = MockOrderRepo::new();
+        repo.expect_take().returning(|_| Ok(TakeOutcome::Taken));
+        repo.expect_find().returning(|_| Ok(None));
+        Self(repo)
+    }
+}
+
+impl OrderRepoDecorator for SlowRepo {
+    fn inner(&self) -> &dyn OrderRepo {
+        &self.0
     }
 
-    async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
-        Silent.find_placement(key).await
-    }
-
-    async fn take(&self, _: Take) -> Result<TakeOutcome, RepoError> {
+    async fn around<T: Send>(
+        &self,
+        _: RepoOperation,
+        call: impl Future<Output = Result<T, RepoError>> + Send,
+        _: fn(&T) -> OutcomeInfo,
+    ) -> Result<T, RepoError> {
         sleep(Duration::from_millis(50)).await;
-        Ok(TakeOutcome::Taken)
-    }
-
-    async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
-        Silent.list(query).await
-    }
-
-    async fn find(&self, _: OrderId) -> Result<Option<Order>, RepoError> {
-        sleep(Duration::from_millis(50)).await;
-        Ok(None)
+        call.await
     }
 }
 
@@ -213,7 +212,7 @@ async fn pipelined_requests_get_the_responses_of_single_ones(
     #[case] headers: &'static str,
 ) {
     let ports = Ports {
-        repo: Arc::new(SlowRepo),
+        repo: Arc::new(SlowRepo::new()),
         distances: Arc::new(Silent),
         readiness: Arc::new(Silent),
     };
@@ -254,7 +253,7 @@ async fn close_applies_to_its_own_request_only(
     #[case] second: &'static str,
 ) {
     let ports = Ports {
-        repo: Arc::new(SlowRepo),
+        repo: Arc::new(SlowRepo::new()),
         distances: Arc::new(Silent),
         readiness: Arc::new(Silent),
     };
