@@ -2,18 +2,15 @@
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chrono::{DateTime, SecondsFormat};
-use order_domain::{Coordinates, Order, OrderState, Timestamp};
+use order_domain::{Order, OrderState, Timestamp};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
-    errors::{ErrorCode, Location, Problem, Violation},
-    openapi::{
-        Responses, error_responses,
-        schemas::{self, Point},
-    },
+    errors::{ErrorCode, Problem},
+    openapi::schemas::{self, Point},
     parameters::{IdParameter, parse_order_id},
-    responses::ok,
+    responses::{FindOrderErrors, ok, pair},
     state::AppState,
 };
 
@@ -41,18 +38,6 @@ pub(crate) async fn find_order(
     let id = parse_order_id(&request).map_err(|violation| Problem::invalid(vec![violation]))?;
     let order = state.orders.find(id).await?.ok_or(ErrorCode::OrderNotFound)?;
     Ok(ok(&OrderDetailsResponse::from(order)))
-}
-
-struct FindOrderErrors;
-
-impl IntoResponses for FindOrderErrors {
-    fn responses() -> Responses {
-        let detail = "id must be an integer from 1 to 9223372036854775807";
-        error_responses(
-            &[&ErrorCode::OF_READS[..], &[ErrorCode::OrderNotFound]].concat(),
-            &[Problem::invalid(vec![Violation::in_parameter(Location::Path, "id", detail)])],
-        )
-    }
 }
 
 /// An order with all its data.
@@ -91,10 +76,6 @@ impl From<Order> for OrderDetailsResponse {
             },
         }
     }
-}
-
-fn pair(point: Coordinates) -> [String; 2] {
-    [point.latitude.to_string(), point.longitude.to_string()]
 }
 
 /// An instant in RFC 3339, in UTC, with six digits of a second.

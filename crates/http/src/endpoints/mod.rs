@@ -1,5 +1,6 @@
-//! The endpoints, one file each: the handler with its OpenAPI annotation, its errors, the parsing
-//! of its request, and its response.
+//! The endpoints, one file each; the health checks share one. A file has the handler with its
+//! OpenAPI annotation, its errors, the parsing of its request, and its response. What endpoints
+//! share is in `parameters` and `responses`.
 //!
 //! A handler parses the request, calls one use case, and renders the outcome.
 
