@@ -98,7 +98,7 @@ impl Drop for AccessLog {
             metrics.error(code);
         }
         let is_disconnected = self.status == CLIENT_CLOSED_REQUEST;
-        let message = if is_disconnected { "the client disconnected" } else { "answered" };
+        let message = if is_disconnected { "the client disconnected" } else { "request completed" };
         tracing::info!(
             target: "order_http::requests",
             {

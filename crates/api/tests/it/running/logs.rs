@@ -58,7 +58,7 @@ fn request_is_one_log_line_that_names_its_order() {
     let line = |method: &str, route: &str, order: Option<i64>| {
         let mut line = json!({
             "level": "INFO",
-            "message": "answered",
+            "message": "request completed",
             "http.request.method": method,
             "http.route": route,
             "span": {"name": "request", "request.id": "mine"},
@@ -157,7 +157,7 @@ fn log_files_mirror_standard_output_and_survive_deletion() {
     service.stop();
     let last = fs::read_to_string(&info).unwrap();
     assert!(last.lines().last().unwrap().contains("stopping"), "{last}");
-    assert_eq!(last.matches("\"message\":\"answered\"").count(), 20, "{last}");
+    assert_eq!(last.matches("\"message\":\"request completed\"").count(), 20, "{last}");
 }
 
 #[test]
