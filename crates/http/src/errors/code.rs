@@ -79,7 +79,7 @@ codes! {
         "another request is taking this order at this instant; try again";
     IdempotencyConflict: "idempotency_conflict", "Idempotency conflict", BAD_REQUEST => CONFLICT,
         "The `Idempotency-Key` was used with another body or for another order.",
-        "this Idempotency-Key was used with another body; use a new key";
+        "this Idempotency-Key was used for another request; use a new key";
     StorageUnavailable: "storage_unavailable", "Storage unavailable",
         BAD_REQUEST => SERVICE_UNAVAILABLE,
         "The database is unreachable or failed; nothing was changed.",
