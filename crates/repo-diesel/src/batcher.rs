@@ -13,8 +13,8 @@
 //! | started | abandoned | its caller stops waiting: it happens or not, in full |
 //! | started | panicked | the worker panics: so does its caller |
 //!
-//! The assignment of a queue to its workers. At most one worker is assigned, so requests go on
-//! queuing while it prepares, and a statement starts after each of its requests was submitted:
+//! The assignment of a queue to its workers. At most one worker is assigned, so requests
+//! queue while it prepares, and a statement starts after each of its requests was submitted:
 //!
 //! | state | next | when |
 //! |---|---|---|

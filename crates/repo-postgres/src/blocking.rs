@@ -172,7 +172,7 @@ impl Store {
             max_in_flight: connections.scale * kind.in_flight,
             min_queued: if is_change { MIN_QUEUED_FOR_SECOND_BATCH } else { 1 },
         };
-        // One for each connection: some may be held up while others go on.
+        // One for each connection: some may be held up while others continue.
         let threads = connections.pool.max_size() as usize;
         let serve = move |permit: BatchPermit<'_, R, T, StoreError>| {
             if !is_change {

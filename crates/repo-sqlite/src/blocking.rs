@@ -183,7 +183,7 @@ impl Executor {
         R: Send + 'static,
         T: Send + 'static,
     {
-        // One for each connection: some may be held up while others go on.
+        // One for each connection: some may be held up while others continue.
         let threads = match kind.share {
             Share::Reads => READERS as usize,
             Share::Writes => 1,
