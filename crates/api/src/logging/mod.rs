@@ -3,8 +3,8 @@
 //! A caller that logs never waits: threads of `tracing-appender` write the lines. Lines that do not
 //! fit into their queues are dropped and counted.
 
+mod dropped_lines;
 mod json;
-mod lost_lines;
 mod rotating_file;
 mod sanitize;
 
@@ -23,8 +23,8 @@ use tracing_subscriber::{
 };
 
 use self::{
+    dropped_lines::{CountingWriter, DroppedLines},
     json::{JsonEvent, JsonMembers},
-    lost_lines::{CountingWriter, LostLines},
     rotating_file::RotatingFile,
     sanitize::SanitizingWriter,
 };
@@ -45,7 +45,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct LogGuard {
     workers: Vec<WorkerGuard>,
     overflows: Vec<ErrorCounter>,
-    lost: LostLines,
+    dropped: DroppedLines,
     pub(crate) files: LogFiles,
 }
 
@@ -57,10 +57,10 @@ type Sink = Box<dyn Layer<Registry> + Send + Sync>;
 /// When the directory of the files cannot be created, or the process logs already.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<LogGuard> {
     let mut log = LogGuard::default();
-    let stdout = CountingWriter::new(BufWriter::new(io::stdout()), log.lost.clone());
+    let stdout = CountingWriter::new(BufWriter::new(io::stdout()), log.dropped.clone());
     let mut sinks = vec![log.sink(settings.format, LevelFilter::TRACE, stdout)];
     if let Some(directory) = &settings.directory {
-        log.files = LogFiles::create(directory, &log.lost)?;
+        log.files = LogFiles::create(directory, &log.dropped)?;
         for (level, file) in log.files.0.clone() {
             sinks.push(log.sink(settings.format, level.into(), file));
         }
@@ -103,10 +103,10 @@ impl LogGuard {
 
     /// Returns a function that counts the lines that were logged and not written.
     pub(crate) fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
-        let (overflows, lost) = (self.overflows.clone(), self.lost.clone());
+        let (overflows, dropped) = (self.overflows.clone(), self.dropped.clone());
         move || {
             let overflowed: usize = overflows.iter().map(ErrorCounter::dropped_lines).sum();
-            lost.load(Ordering::Relaxed) + overflowed as u64
+            dropped.load(Ordering::Relaxed) + overflowed as u64
         }
     }
 }
@@ -133,14 +133,14 @@ impl Drop for LogGuard {
 pub(crate) struct LogFiles(Vec<(Level, RotatingFile)>);
 
 impl LogFiles {
-    fn create(directory: &Path, lost: &LostLines) -> Result<Self, InvalidSetting> {
+    fn create(directory: &Path, dropped: &DroppedLines) -> Result<Self, InvalidSetting> {
         std::fs::create_dir_all(directory).map_err(|error| InvalidSetting {
             name: "LOG_DIR",
             problem: format!("must be a directory for files: {}", error.kind()),
         })?;
         Ok(Self(Vec::from([Level::INFO, Level::ERROR].map(|level| {
             let name = format!("{}.log", level.as_str().to_lowercase());
-            (level, RotatingFile::new(directory.join(name), lost.clone()))
+            (level, RotatingFile::new(directory.join(name), dropped.clone()))
         }))))
     }
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lost_lines::LostLines;
+use super::dropped_lines::DroppedLines;
 
 /// A file is rotated before it exceeds this size.
 const MAX_BYTES: u64 = 5 * 1024 * 1024;
@@ -26,7 +26,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct RotatingFile {
     pub(super) path: PathBuf,
     max_bytes: u64,
-    lost: LostLines,
+    dropped: DroppedLines,
     open: Arc<Mutex<Option<OpenFile>>>,
 }
 
@@ -40,8 +40,8 @@ struct OpenFile {
 
 impl RotatingFile {
     /// Opens nothing before the first line is written.
-    pub(super) fn new(path: PathBuf, lost: LostLines) -> Self {
-        Self { path, max_bytes: MAX_BYTES, lost, open: Arc::default() }
+    pub(super) fn new(path: PathBuf, dropped: DroppedLines) -> Self {
+        Self { path, max_bytes: MAX_BYTES, dropped, open: Arc::default() }
     }
 
     /// Opens the file at the path, or creates it. If that fails, the open file stays in use.
@@ -130,7 +130,7 @@ impl OpenFile {
 impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.append(line).inspect_err(|_| {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         })?;
         Ok(line.len())
     }
@@ -151,7 +151,7 @@ mod tests {
     fn log(max_bytes: u64) -> (RotatingFile, TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("logs/info.log");
-        let file = RotatingFile::new(path, LostLines::default());
+        let file = RotatingFile::new(path, DroppedLines::default());
         (RotatingFile { max_bytes, ..file }, directory)
     }
 
@@ -193,7 +193,7 @@ mod tests {
     fn file_of_an_earlier_process_is_continued() {
         let (mut first, _directory) = log(10);
         first.write_all(b"123456\n").unwrap();
-        let second = RotatingFile::new(first.path.clone(), LostLines::default());
+        let second = RotatingFile::new(first.path.clone(), DroppedLines::default());
         let mut second = RotatingFile { max_bytes: 10, ..second };
         second.write_all(b"7\n").unwrap();
         second.write_all(b"89\n").unwrap();
@@ -255,14 +255,14 @@ mod tests {
         fs::write(&logs, "a file where a directory must be").unwrap();
         sleep(CHECK_INTERVAL);
         log.write_all(b"two\n").unwrap_err();
-        assert_eq!(log.lost.load(Ordering::Relaxed), 1);
+        assert_eq!(log.dropped.load(Ordering::Relaxed), 1);
     }
 
     #[test]
     fn lines_that_are_not_accepted_are_counted() {
-        let mut log = RotatingFile::new("/dev/full".into(), LostLines::default());
+        let mut log = RotatingFile::new("/dev/full".into(), DroppedLines::default());
         log.write_all(b"one\n").unwrap_err();
         log.write_all(b"two\n").unwrap_err();
-        assert_eq!(log.lost.load(Ordering::Relaxed), 2);
+        assert_eq!(log.dropped.load(Ordering::Relaxed), 2);
     }
 }

@@ -9,24 +9,24 @@ use std::{
 };
 
 /// Counts lines that a file or standard output did not accept.
-pub(super) type LostLines = Arc<AtomicU64>;
+pub(super) type DroppedLines = Arc<AtomicU64>;
 
 /// Counts the lines that a buffered writer does not accept.
 pub(super) struct CountingWriter<W> {
     writer: W,
     /// Lines that may still be in the buffer.
     buffered: u64,
-    lost: LostLines,
+    dropped: DroppedLines,
 }
 
 impl<W> CountingWriter<W> {
-    pub(super) fn new(writer: W, lost: LostLines) -> Self {
-        Self { writer, buffered: 0, lost }
+    pub(super) fn new(writer: W, dropped: DroppedLines) -> Self {
+        Self { writer, buffered: 0, dropped }
     }
 
     fn count<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|_| {
-            self.lost.fetch_add(mem::take(&mut self.buffered), Ordering::Relaxed);
+            self.dropped.fetch_add(mem::take(&mut self.buffered), Ordering::Relaxed);
         })
     }
 }
@@ -54,13 +54,13 @@ mod tests {
 
     #[test]
     fn lines_that_are_not_accepted_are_counted() {
-        let lost = LostLines::default();
+        let dropped = DroppedLines::default();
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let mut writer = CountingWriter::new(io::BufWriter::new(full), lost.clone());
+        let mut writer = CountingWriter::new(io::BufWriter::new(full), dropped.clone());
         for _ in 0..3 {
             writer.write_all(b"a line\n").unwrap();
         }
         writer.flush().unwrap_err();
-        assert_eq!(lost.load(Ordering::Relaxed), 3);
+        assert_eq!(dropped.load(Ordering::Relaxed), 3);
     }
 }
