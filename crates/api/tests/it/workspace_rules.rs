@@ -234,21 +234,26 @@ fn manifests_use_workspace_versions_and_lints() {
     }
 }
 
-/// The text of all files with this extension below a folder of the repository.
-fn sources(folder: &str, extension: &str) -> String {
-    fn collect(folder: &Path, extension: &str, text: &mut String) {
+/// All files with this extension below a folder of the repository.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    fn collect(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                collect(&path, extension, text);
+                collect(&path, extension, files);
             } else if path.extension().is_some_and(|found| found == extension) {
-                text.push_str(&fs::read_to_string(&path).unwrap());
+                files.push(path);
             }
         }
     }
-    let mut text = String::new();
-    collect(&root().join(folder), extension, &mut text);
-    text
+    let mut files = vec![];
+    collect(&root().join(folder), extension, &mut files);
+    files
+}
+
+/// The text of these files.
+fn sources(folder: &str, extension: &str) -> String {
+    files(folder, extension).iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 #[test]
@@ -295,4 +300,21 @@ fn invariants_name_existing_tests() {
         }
     }
     assert!(numbered >= 5, "the invariants were not found");
+}
+
+/// A name such as `http/routes.rs` omits `crates` and `src`.
+#[test]
+fn architecture_names_existing_files() {
+    let document = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let paths: Vec<_> = files("crates", "rs")
+        .iter()
+        .map(|path| path.display().to_string().replace("/src/", "/"))
+        .collect();
+    let mut found = 0;
+    for name in document.split('`').filter(|name| name.ends_with(".rs")) {
+        found += 1;
+        let ending = format!("/{name}");
+        assert!(paths.iter().any(|path| path.ends_with(&ending)), "there is no file {name}");
+    }
+    assert!(found >= 5, "the names were not found");
 }
