@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use order_domain::{Coordinates, DistanceOutcome, DistanceProvider, Route};
 
-use crate::concurrency::{at_once, drop_after};
+use crate::tasks::{at_once, drop_after};
 
 /// Generates one test for each clause of [`DistanceProvider`].
 ///

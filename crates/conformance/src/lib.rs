@@ -11,15 +11,16 @@
 #![expect(clippy::missing_panics_doc, reason = "a broken clause panics")]
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
-mod concurrency;
 pub mod distance;
 mod processes;
 pub mod repo;
+mod runner;
+mod tasks;
 
 pub use processes::run_in_processes;
 
 /// Items that the macros need where they are used. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::concurrency::run;
+    pub use crate::runner::run;
 }

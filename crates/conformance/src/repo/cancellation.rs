@@ -11,7 +11,7 @@ use super::{
         take_until_known, take_with_key,
     },
 };
-use crate::concurrency::{at_once, drop_after};
+use crate::tasks::{at_once, drop_after};
 
 const CALLS: u16 = 48;
 

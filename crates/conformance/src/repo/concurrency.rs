@@ -11,7 +11,7 @@ use super::{
         take_keyed, take_until_known, take_with_key,
     },
 };
-use crate::concurrency::at_once;
+use crate::tasks::at_once;
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -11,7 +11,7 @@ use super::{
         take_until_known, take_with_key, taken_at,
     },
 };
-use crate::concurrency::at_once;
+use crate::tasks::at_once;
 
 const RACERS: usize = 16;
 const REPOS: usize = 4;

@@ -1,21 +1,8 @@
-//! Runs clauses, and calls concurrently.
+//! Runs calls concurrently, and drops calls before they end.
 
 use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 
-use tokio::{runtime::Builder, sync::Barrier, time::timeout};
-
-/// More than ten times as long as any clause takes. A call that never ends must fail, not hang.
-const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// Runs one clause in a new runtime. The macros use this instead of `#[tokio::test]`, so that the
-/// adapters do not need tokio for it.
-pub fn run(clause: impl Future<Output = ()>) {
-    let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    let ended = runtime.block_on(async { timeout(TIMEOUT, clause).await });
-    // A call that hangs must not block the end of the test.
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    assert!(ended.is_ok(), "a call did not end within {TIMEOUT:?}");
-}
+use tokio::sync::Barrier;
 
 /// Starts all calls at the same moment, each in a new task, and returns their results in order.
 pub(crate) async fn at_once<C>(calls: impl IntoIterator<Item = C>) -> Vec<C::Output>
