@@ -14,7 +14,8 @@
 //! | started | panicked | the worker panics: so does its caller |
 //!
 //! The assignment of a queue to its workers. At most one worker is assigned, so requests
-//! queue while it prepares, and a statement starts after each of its requests was submitted:
+//! continue to queue while it prepares, and a statement starts after each of its requests was
+//! submitted:
 //!
 //! | state | next | when |
 //! |---|---|---|
@@ -41,9 +42,9 @@ pub const MAX_QUEUED: usize = 8_192;
 /// a lock. It no longer counts as in flight, so that other requests do not wait for it.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
-/// How long the end of the workers is waited for. A worker that is held up by a database that does
-/// not respond is left alone.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+/// How long a repository waits for its workers to end. A worker that is blocked for
+/// longer, by a database that does not respond, is not waited for.
+const WORKER_END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Too many requests wait. This one has not started, and does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,8 +84,8 @@ struct Queue<R, T, E> {
 
 struct State<R, T, E> {
     queued: VecDeque<Queued<R, T, E>>,
-    /// How many requests have left the queue. Requests are numbered from 0, in their order.
-    left: u64,
+    /// How many requests were taken out of the queue. Requests are numbered from 0, in their order.
+    dequeued: u64,
     assignment: Assignment,
     /// The parked workers. The last one is woken first: its memory is in the caches.
     idle: Vec<Thread>,
@@ -142,7 +143,7 @@ where
     ) -> Self {
         let state = State {
             queued: VecDeque::new(),
-            left: 0,
+            dequeued: 0,
             assignment: Assignment::Unassigned,
             idle: vec![],
             in_flight: vec![],
@@ -196,7 +197,7 @@ where
             return message.unwrap_or_else(|_| panicked()).into_outcome();
         }
         let state = self.queue.state();
-        if number >= state.left {
+        if number >= state.dequeued {
             // Closed under the lock: no worker can have taken it.
             message.close();
             return Err(on_timeout(false));
@@ -212,12 +213,12 @@ where
         let mut state = self.queue.state();
         if state.queued.len() >= self.queue.max_queued {
             // The callers of the oldest requests are the first that stop waiting.
-            while state.pop_if(|queued| queued.reply.is_closed()).is_some() {}
+            while state.pop_oldest_if(|queued| queued.reply.is_closed()).is_some() {}
             if state.queued.len() >= self.queue.max_queued {
                 return Err(QueueFull);
             }
         }
-        let number = state.left + state.queued.len() as u64;
+        let number = state.dequeued + state.queued.len() as u64;
         state.queued.push_back(Queued { request, submitted_at: Instant::now(), reply });
         self.queue.wake_if_admitted(state);
         Ok((number, message))
@@ -257,7 +258,7 @@ impl Drop for Workers {
         self.is_alive = None;
         let all_ended = self.all_ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Nothing is sent: either all have ended, or the time is over.
-        let _ = all_ended.recv_timeout(SHUTDOWN_GRACE);
+        let _ = all_ended.recv_timeout(WORKER_END_TIMEOUT);
     }
 }
 
@@ -280,7 +281,7 @@ impl<R, T, E> Queue<R, T, E> {
 
     fn work(&self, serve: &impl Fn(BatchPermit<'_, R, T, E>)) {
         while let Some(permit) = self.next_permit() {
-            // The callers of this batch panic as well; later ones must not suffer.
+            // The callers of this batch panic as well; later batches must not fail.
             let _ = catch_unwind(AssertUnwindSafe(|| serve(permit)));
         }
     }
@@ -323,10 +324,13 @@ impl<R, T, E> State<R, T, E> {
         in_flight < concurrency.max_in_flight && self.queued.len() >= min_queued
     }
 
-    /// Takes the oldest request out of the queue, if it is so.
-    fn pop_if(&mut self, is_so: impl FnOnce(&Queued<R, T, E>) -> bool) -> Option<Queued<R, T, E>> {
-        let queued = self.queued.pop_front_if(|queued| is_so(queued));
-        self.left += u64::from(queued.is_some());
+    /// Takes the oldest request out of the queue, if the condition holds for it.
+    fn pop_oldest_if(
+        &mut self,
+        condition: impl FnOnce(&Queued<R, T, E>) -> bool,
+    ) -> Option<Queued<R, T, E>> {
+        let queued = self.queued.pop_front_if(|queued| condition(queued));
+        self.dequeued += u64::from(queued.is_some());
         queued
     }
 }
@@ -338,9 +342,9 @@ impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
         self.oldest
     }
 
-    /// Lets callers that are about to submit go first, where the processor is all that they wait
-    /// for. If there are none, it costs next to nothing. It is of use where a batch costs as much
-    /// for many requests as for one, and where the disk has no part.
+    /// Yields the CPU once, so that runnable callers can submit before the batch is taken. If there
+    /// are none, it costs next to nothing. It is of use where a batch costs as much for many
+    /// requests as for one, and where the disk has no part.
     pub fn yield_to_callers(&self) {
         thread::yield_now();
     }
@@ -355,7 +359,7 @@ impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
         let mut state = queue.state();
         state.in_flight.push(started_at);
         let mut is_first = true;
-        while let Some(queued) = state.pop_if(|queued| fits(&queued.request) || is_first) {
+        while let Some(queued) = state.pop_oldest_if(|queued| fits(&queued.request) || is_first) {
             if !queued.reply.is_closed() {
                 is_first = false;
                 batch.requests.push(queued.request);
@@ -376,7 +380,7 @@ impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
         let waited_too_long = |queued: &Queued<R, T, E>| {
             queued.submitted_at <= self.oldest || queued.submitted_at.elapsed() >= limit
         };
-        while let Some(queued) = state.pop_if(waited_too_long) {
+        while let Some(queued) = state.pop_oldest_if(waited_too_long) {
             failed.push((queued.reply, Err(failure.clone())));
         }
         drop(state);
@@ -391,7 +395,7 @@ impl<R, T, E> Drop for BatchPermit<'_, R, T, E> {
         state.assignment = Assignment::Unassigned;
         if thread::panicking() {
             // No batch was taken: the callers must not wait forever, so they panic as well.
-            while state.pop_if(|_| true).is_some() {}
+            while state.pop_oldest_if(|_| true).is_some() {}
         }
         self.queue.wake_if_admitted(state);
     }

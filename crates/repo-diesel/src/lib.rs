@@ -1,6 +1,6 @@
 //! What the repositories on diesel share, whichever database they use.
 //!
-//! A repository declares its kinds of requests in one table, with [`request_table!`]. Each kind has
+//! A repository declares its kinds of requests in one list, with [`request_kinds!`]. Each kind has
 //! a [`Batcher`]: requests that wait together are served together, by a thread on which diesel may
 //! block. Read `batcher` first; it begins with the states of a request.
 //!
@@ -19,7 +19,7 @@ mod dedup;
 pub mod limits;
 mod pool;
 mod reply;
-mod request_table;
+mod request_kinds;
 pub mod rows;
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ mod wait_budget;
 pub use batcher::{Batch, BatchPermit, Batcher, Concurrency, MAX_QUEUED, QueueFull, Workers};
 pub use dedup::Deduplicated;
 pub use pool::{get_connection, pool_status};
-pub use request_table::{Kind, Share};
+pub use request_kinds::{Kind, Share};
 pub use wait_budget::SharedWaitBudget;
 
 /// The outcomes of a batch: one for each request, in the order of the requests. A corrupt row makes

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use order_domain::{ListQuery, Window};
 
 /// Decides for one batch, in the order of the requests, whether one more fits.
-pub type Limit<R> = Box<dyn FnMut(&R) -> bool>;
+pub type BatchLimit<R> = Box<dyn FnMut(&R) -> bool>;
 
 /// Requests in a batch. More would wait longer for each other than their own statement takes.
 const MAX_BATCH_SIZE: usize = 128;
@@ -21,21 +21,21 @@ const MAX_BATCH_DEEP_PAGES: usize = 4;
 
 /// Limits requests that all cost the same.
 #[must_use]
-pub fn limit_batch_size<R>() -> Limit<R> {
+pub fn limit_batch_size<R>() -> BatchLimit<R> {
     at_most(MAX_BATCH_SIZE)
 }
 
 /// Limits deep pages, see [`is_deep`].
 #[must_use]
-pub fn limit_deep_pages() -> Limit<ListQuery> {
+pub fn limit_deep_pages() -> BatchLimit<ListQuery> {
     at_most(MAX_BATCH_DEEP_PAGES)
 }
 
-fn at_most<R>(requests: usize) -> Limit<R> {
-    let mut left = requests;
+fn at_most<R>(requests: usize) -> BatchLimit<R> {
+    let mut remaining = requests;
     Box::new(move |_| {
-        let fits = left > 0;
-        left = left.saturating_sub(1);
+        let fits = remaining > 0;
+        remaining = remaining.saturating_sub(1);
         fits
     })
 }
@@ -43,16 +43,16 @@ fn at_most<R>(requests: usize) -> Limit<R> {
 /// Limits lists. One that equals another costs nothing, see
 /// [`Deduplicated`](crate::Deduplicated).
 #[must_use]
-pub fn limit_rows() -> Limit<ListQuery> {
-    let mut left = MAX_BATCH_ROWS;
+pub fn limit_rows() -> BatchLimit<ListQuery> {
+    let mut remaining = MAX_BATCH_ROWS;
     let mut seen = HashSet::new();
     Box::new(move |query| {
         if !seen.insert(*query) {
             return true;
         }
         let rows = usize::from(query.window.limit().get());
-        let fits = left >= rows && seen.len() <= MAX_BATCH_SIZE;
-        left = left.saturating_sub(rows);
+        let fits = remaining >= rows && seen.len() <= MAX_BATCH_SIZE;
+        remaining = remaining.saturating_sub(rows);
         fits
     })
 }

@@ -9,7 +9,7 @@ use order_domain::PoolStatus;
 const BUSY_POOL_RETRY: Duration = Duration::from_secs(1);
 
 /// Gets a connection from a pool that may have fewer connections than workers. Waits for `limit`,
-/// and longer while all connections are in use: the next one that is returned will do.
+/// and longer while all connections are in use: the next one that is returned suffices.
 ///
 /// # Errors
 /// When no connection can be made.

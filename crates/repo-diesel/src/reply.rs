@@ -1,7 +1,7 @@
 //! Sends outcomes to the callers that wait for them.
 //!
-//! To wake a task on another thread costs a system call. So of the callers on one thread only the
-//! first is woken by the worker. It wakes the others from its own thread, which is cheap.
+//! Waking a task on another thread costs a system call. So the worker wakes only the first of the
+//! callers on one thread. That one wakes the others from its own thread, which is cheap.
 
 use std::{
     mem::take,

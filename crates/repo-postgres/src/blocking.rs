@@ -18,18 +18,14 @@ use diesel::{PgConnection, r2d2::Pool};
 use order_domain::PoolStatus;
 use order_repo_diesel::{
     Batch, BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share,
-    SharedWaitBudget, Workers, fail_all, get_connection, limits::Limit, pool_status,
+    SharedWaitBudget, Workers, fail_all, get_connection, limits::BatchLimit, pool_status,
 };
 
 use crate::{
     error::{Outcomes, StoreError},
     manager::Manager,
-    open,
+    open::{CONNECT_TIMEOUT, pool},
 };
-
-/// How long a request waits for a connection while the server cannot be reached. Longer than libpq
-/// waits for the first of several hosts, so that the second has a chance.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a request may take in all. More than the wait for a connection, 3 s, and the server's
 /// limit for a statement, 5 s, together: it is for a server that keeps its connections and does not
@@ -51,7 +47,7 @@ const MIN_QUEUED_FOR_SECOND_BATCH: usize = 64;
 
 /// The connections, in two shares. Writes can hold only the connections of their own share, for
 /// example while commits wait for a standby or a disk, so they never keep reads waiting.
-pub(crate) struct Store {
+pub(crate) struct Executor {
     reads: Arc<Connections>,
     /// The same as `reads` where one connection has to serve both.
     writes: Arc<Connections>,
@@ -62,7 +58,7 @@ struct Connections {
     pool: Pool<Manager>,
     /// Runs out while the server cannot be reached.
     wait_budget: SharedWaitBudget,
-    /// How often the batches of the table fit into the pool.
+    /// How often the batches of all kinds fit into the pool.
     scale: usize,
 }
 
@@ -95,12 +91,12 @@ fn batches_of(share: Share, kinds: &[Kind]) -> usize {
     kinds.iter().filter(|kind| kind.share == share).map(|kind| kind.in_flight).sum()
 }
 
-impl Store {
+impl Executor {
     /// The connections for these kinds of requests.
     pub(crate) fn new(manager: &Manager, pool_size: NonZero<u32>, kinds: &[Kind]) -> Self {
         let connections = |share, size: NonZero<u32>| {
             Arc::new(Connections {
-                pool: open::pool(manager.clone(), size),
+                pool: pool(manager.clone(), size),
                 wait_budget: SharedWaitBudget::new(CONNECT_TIMEOUT),
                 scale: (size.get() as usize / batches_of(share, kinds)).max(1),
             })
@@ -123,7 +119,7 @@ impl Store {
     pub(crate) fn read<R, T>(
         &self,
         kind: Kind,
-        limit: fn() -> Limit<R>,
+        limit: fn() -> BatchLimit<R>,
         run: impl Fn(&mut PgConnection, &[R]) -> Outcomes<T> + Send + Sync + 'static,
     ) -> Queue<R, T>
     where
@@ -133,7 +129,8 @@ impl Store {
         let run = move |connection: &mut PgConnection, requests: &[R]| {
             let requests = Deduplicated::new(requests);
             let outcomes = run(connection, requests.unique()).into_iter();
-            let outcomes = outcomes.map(|outcome| outcome.map_err(StoreError::of_read)).collect();
+            let outcomes =
+                outcomes.map(|outcome| outcome.map_err(StoreError::without_change)).collect();
             requests.fan_out(outcomes)
         };
         self.start(kind, false, limit, run)
@@ -143,7 +140,7 @@ impl Store {
     pub(crate) fn write<R, T>(
         &self,
         kind: Kind,
-        limit: fn() -> Limit<R>,
+        limit: fn() -> BatchLimit<R>,
         run: impl Fn(&mut PgConnection, &[R]) -> Outcomes<T> + Send + Sync + 'static,
     ) -> Queue<R, T>
     where
@@ -157,7 +154,7 @@ impl Store {
         &self,
         kind: Kind,
         is_change: bool,
-        limit: fn() -> Limit<R>,
+        limit: fn() -> BatchLimit<R>,
         run: impl Fn(&mut PgConnection, &[R]) -> Outcomes<T> + Send + Sync + 'static,
     ) -> Queue<R, T>
     where
@@ -172,7 +169,7 @@ impl Store {
             max_in_flight: connections.scale * kind.in_flight,
             min_queued: if is_change { MIN_QUEUED_FOR_SECOND_BATCH } else { 1 },
         };
-        // One for each connection: some may be held up while others continue.
+        // One for each connection: some may block while others run.
         let threads = connections.pool.max_size() as usize;
         let serve = move |permit: BatchPermit<'_, R, T, StoreError>| {
             if !is_change {
@@ -210,7 +207,7 @@ impl Connections {
     fn serve<R, T>(
         &self,
         permit: BatchPermit<'_, R, T, StoreError>,
-        fits: Limit<R>,
+        fits: BatchLimit<R>,
         run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
     ) where
         R: Clone + Send + 'static,
@@ -226,9 +223,11 @@ impl Connections {
             return;
         }
         let mut outcomes = execute(connection, batch.requests(), run);
-        // Nothing has happened to these, and another connection may do better.
+        // Nothing has happened to these, and another connection may succeed.
         let failed: Vec<_> = (0..outcomes.len())
-            .filter(|&n| outcomes[n].as_ref().is_err_and(StoreError::is_of_connection))
+            .filter(|&n| {
+                outcomes[n].as_ref().is_err_and(StoreError::is_retryable_on_another_connection)
+            })
             .collect();
         if !failed.is_empty() {
             let requests: Vec<_> = failed.iter().map(|&n| batch.requests()[n].clone()).collect();

@@ -75,7 +75,7 @@ pub(crate) type Outcomes<T> = order_repo_diesel::Outcomes<T, StoreError>;
 /// happened. The requests of a batch may share an error, so it can be cloned.
 ///
 /// Each statement is its own transaction. So when the server answers with an error and the
-/// connection lives, the statement has changed nothing, whatever the error is. (diesel hides
+/// connection is open, the statement has changed nothing, whatever the error is. (diesel hides
 /// SQLSTATE, and the texts are in the server's language: nothing more can be derived from them.)
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -95,7 +95,7 @@ pub(crate) enum StoreError {
     #[error("the database rejects the statement")]
     Query(#[source] Arc<QueryError>),
     /// Other transactions interfered at each attempt.
-    #[error("the key changed hands too often")]
+    #[error("other transactions used the key at each attempt")]
     KeyContention,
     #[error(transparent)]
     Corrupt(#[from] CorruptRow),
@@ -120,15 +120,15 @@ impl From<QueryError> for StoreError {
 
 impl StoreError {
     /// The same error for a request that changes nothing.
-    pub(crate) fn of_read(mut self) -> Self {
+    pub(crate) fn without_change(mut self) -> Self {
         if let Self::ConnectionLost { sent, .. } | Self::TimedOut { sent } = &mut self {
             *sent = false;
         }
         self
     }
 
-    /// Whether nothing was changed, and another connection may do better.
-    pub(crate) fn is_of_connection(&self) -> bool {
+    /// Whether nothing was changed, and another connection may succeed.
+    pub(crate) fn is_retryable_on_another_connection(&self) -> bool {
         matches!(self, Self::ConnectionLost { sent: false, .. } | Self::ReadOnly(_))
     }
 }
@@ -186,10 +186,10 @@ mod tests {
         let error = || StoreError::from(QueryError::DatabaseError(kind, Box::new("no".to_owned())));
         let name = |error: StoreError| format!("{:?}", RepoError::from(error));
         assert!(name(error()).starts_with(to_write));
-        assert!(name(error().of_read()).starts_with(to_read));
+        assert!(name(error().without_change()).starts_with(to_read));
         let timed_out = |sent| StoreError::TimedOut { sent };
         assert!(name(timed_out(true)).starts_with("OutcomeUnknown"));
-        assert!(name(timed_out(true).of_read()).starts_with("Unavailable"));
+        assert!(name(timed_out(true).without_change()).starts_with("Unavailable"));
         assert!(name(timed_out(false)).starts_with("Unavailable"));
     }
 }

@@ -3,7 +3,7 @@
 //! [`PgOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of processes
 //! and machines on one database. A placement takes four steps:
 //!
-//! 1. `PgOrderRepo::place` (`repo`) submits it to the queue `place`, a row of the table there;
+//! 1. `PgOrderRepo::place` (`repo`) submits it to the queue `place`, which is listed there;
 //! 2. a worker takes a batch from the queue (`order_repo_diesel::Batcher`);
 //! 3. `Connections::serve` (`blocking`) gets a connection and executes the batch on it;
 //! 4. `place_all` (`placing`) is the statement: many requests in, one outcome each.

@@ -55,7 +55,7 @@ const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection that shares its session with no other.
-pub(crate) struct PooledConnection {
+pub(crate) struct VerifiedConnection {
     pub(crate) postgres: PgConnection,
     generation: u64,
     current: Arc<Generation>,
@@ -71,7 +71,7 @@ struct Generation {
     since: Mutex<Option<Instant>>,
 }
 
-impl PooledConnection {
+impl VerifiedConnection {
     /// Invalidates this connection and all that are as old. To be called when the server reports a
     /// state that another server, or the same one later, may not have.
     pub(crate) fn invalidate_generation(&self) {
@@ -132,10 +132,10 @@ impl Manager {
 }
 
 impl ManageConnection for Manager {
-    type Connection = PooledConnection;
+    type Connection = VerifiedConnection;
     type Error = ConnectError;
 
-    fn connect(&self) -> Result<PooledConnection, ConnectError> {
+    fn connect(&self) -> Result<VerifiedConnection, ConnectError> {
         // Read first: a connection that is invalidated while it is made must not count as new.
         let generation = self.current.number.load(Ordering::Relaxed);
         let expires_at = Instant::now() + self.next_lifetime();
@@ -144,13 +144,13 @@ impl ManageConnection for Manager {
         postgres.batch_execute(PLANNER_SETTINGS)?;
         let current = Arc::clone(&self.current);
         let checked_at = Instant::now();
-        Ok(PooledConnection { postgres, generation, current, expires_at, marker, checked_at })
+        Ok(VerifiedConnection { postgres, generation, current, expires_at, marker, checked_at })
     }
 
     /// Detects without a round trip that the server has closed the connection, as it does when it
     /// stops. libpq reads what has arrived: first the server's last message, then the end of the
     /// stream.
-    fn is_valid(&self, connection: &mut PooledConnection) -> Result<(), ConnectError> {
+    fn is_valid(&self, connection: &mut VerifiedConnection) -> Result<(), ConnectError> {
         if connection.is_invalid() || connection.is_expired() {
             return Err(ConnectError::new("the connection is too old"));
         }
@@ -161,7 +161,7 @@ impl ManageConnection for Manager {
     }
 
     /// r2d2 closes only idle connections by age. This closes connections that are always in use.
-    fn has_broken(&self, connection: &mut PooledConnection) -> bool {
+    fn has_broken(&self, connection: &mut VerifiedConnection) -> bool {
         panicking()
             || connection.is_invalid()
             || connection.is_expired()
@@ -187,7 +187,7 @@ mod tests {
             (database, Manager { lifetime, ..Manager::new(&info) })
         }
 
-        fn backend(connection: &mut PooledConnection) -> i32 {
+        fn backend(connection: &mut VerifiedConnection) -> i32 {
             diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"))
                 .get_result(&mut connection.postgres)
                 .unwrap()

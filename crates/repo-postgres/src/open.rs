@@ -20,7 +20,6 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use order_domain::BoxError;
 
 use crate::{
-    blocking::CONNECT_TIMEOUT,
     connection_info::ConnectionInfo,
     error::{ConnectError, OpenError},
     manager::{CONNECTION_LIFETIME, Manager},
@@ -30,6 +29,10 @@ use crate::{
 /// The migrations. A database may have further ones, because an older program must be able to use
 /// the database of a newer one.
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
+
+/// How long a request waits for a connection while the server cannot be reached. Longer than libpq
+/// waits for the first of several hosts, so that the second has a chance.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Creates the database if it is missing, and runs pending migrations.
 pub(crate) fn prepare(info: &ConnectionInfo) -> Result<(), OpenError> {

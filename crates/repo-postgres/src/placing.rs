@@ -138,7 +138,7 @@ pub(crate) fn place_all(
                 Ok(Some(earlier)) => outcomes[n] = Ok(PlaceOutcome::KeyUsed(earlier)),
                 Ok(None) => pending.push(n),
                 // Nothing was placed for this request: only the lookup failed.
-                Err(failure) => outcomes[n] = Err(failure.of_read()),
+                Err(failure) => outcomes[n] = Err(failure.without_change()),
             }
         }
     }

@@ -9,11 +9,11 @@ use order_domain::{
 };
 use order_repo_diesel::{
     limits::{is_deep, limit_batch_size, limit_deep_pages, limit_rows},
-    request_table,
+    request_kinds,
 };
 
 use crate::{
-    blocking::{Queue, Store},
+    blocking::{Executor, Queue},
     connection_info::ConnectionInfo,
     error::OpenError,
     listing::{find_all, list_all},
@@ -24,10 +24,10 @@ use crate::{
     taking::take_all,
 };
 
-request_table! {
-    /// The table of requests. Their batches in flight are as many as fit into ten connections; with
-    /// twenty there may be twice as many of each. More would each be smaller.
-    struct Queues(Queue, Store);
+request_kinds! {
+    /// The list of request kinds. Their batches in flight are as many as fit into ten connections;
+    /// with twenty there may be twice as many of each. More would each be smaller.
+    struct Queues(Queue, Executor);
 
     // kind: request => outcome, access, share, batches in flight, limit of a batch, function;
     place: NewOrder => PlaceOutcome, write, Writes, 2, limit_batch_size, place_all;
@@ -57,7 +57,7 @@ request_table! {
 /// [`RepoError::Overloaded`].
 pub struct PgOrderRepo {
     queues: Queues,
-    store: Store,
+    executor: Executor,
 }
 
 impl PgOrderRepo {
@@ -68,8 +68,8 @@ impl PgOrderRepo {
     /// When the server cannot be reached, or the database cannot be created or migrated.
     pub fn open(info: &ConnectionInfo, pool_size: NonZero<u32>) -> Result<Self, OpenError> {
         open::prepare(info)?;
-        let store = Store::new(&Manager::new(info), pool_size, Queues::KINDS);
-        Ok(Self { queues: Queues::start(&store), store })
+        let executor = Executor::new(&Manager::new(info), pool_size, Queues::KINDS);
+        Ok(Self { queues: Queues::start(&executor), executor })
     }
 
     /// Creates the database if the server lacks it, and brings the tables up to date. Several
@@ -85,7 +85,7 @@ impl PgOrderRepo {
     /// How the connections are used at this moment.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
-        self.store.status(self.queues.queued())
+        self.executor.status(self.queues.queued())
     }
 }
 

@@ -10,9 +10,9 @@ use diesel::{prelude::*, sql_types::Text};
 use order_domain::BoxError;
 
 use crate::{
+    database::{Database, OpenMode},
     error::OpenError,
     integrity,
-    open::{Database, OpenMode},
 };
 
 /// Why there is no backup.

@@ -26,20 +26,17 @@ use diesel::{
 use order_domain::PoolStatus;
 use order_repo_diesel::{
     BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share, SharedWaitBudget,
-    Workers, fail_all, limits::Limit, pool_status,
+    Workers, fail_all, limits::BatchLimit, pool_status,
 };
 
 use crate::{
+    connections::Connections,
     error::{Outcomes, StoreError, is_io_error, is_rolled_back},
     file::DatabaseFile,
     maintenance::checkpoint,
-    open::READERS,
-    store::Store,
+    open::{LOCK_TIMEOUT, READERS},
     wal::lacks_last_commit,
 };
-
-/// How long a write waits for the write lock while another process has it.
-pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The queue of one kind of request.
 pub(crate) type Queue<R, T> = Batcher<R, T, StoreError>;
@@ -55,7 +52,7 @@ pub(crate) struct Session<'a> {
 /// There is one connection to write with: requests of one process queue up and do not compete for
 /// SQLite's lock, which is waited for by sleeping, and unfairly.
 pub(crate) struct Executor {
-    store: Arc<Store>,
+    connections: Arc<Connections>,
     writing: Arc<Writing>,
     workers: Workers,
 }
@@ -68,10 +65,10 @@ struct Writing {
 }
 
 impl Executor {
-    pub(crate) fn new(store: Arc<Store>) -> Self {
+    pub(crate) fn new(connections: Arc<Connections>) -> Self {
         let lock_budget = SharedWaitBudget::new(LOCK_TIMEOUT);
         let writing = Arc::new(Writing { lock_budget, is_rejecting: AtomicBool::new(false) });
-        Self { store, writing, workers: Workers::default() }
+        Self { connections, writing, workers: Workers::default() }
     }
 
     /// Whether the last transaction failed for a reason that would fail every other, such as a full
@@ -82,8 +79,8 @@ impl Executor {
 
     /// How the connections are used at this moment, while this many requests wait.
     pub(crate) fn status(&self, queued: usize) -> PoolStatus {
-        let in_use = self.store.in_use();
-        let opened = in_use.opened().ok().into_iter();
+        let guard = self.connections.acquire();
+        let opened = guard.opened().ok().into_iter();
         pool_status(opened.flat_map(|opened| [&opened.readers, &opened.writer]), queued)
     }
 
@@ -92,18 +89,18 @@ impl Executor {
     pub(crate) fn read<R, T>(
         &self,
         kind: Kind,
-        limit: fn() -> Limit<R>,
+        limit: fn() -> BatchLimit<R>,
         run: impl Fn(&mut Session<'_>, &[R]) -> Result<Outcomes<T>, StoreError> + Send + Sync + 'static,
     ) -> Queue<R, T>
     where
         R: Clone + Eq + Hash + Send + 'static,
         T: Clone + Send + 'static,
     {
-        let store = Arc::clone(&self.store);
+        let connections = Arc::clone(&self.connections);
         self.start(kind, move |permit| {
             permit.yield_to_callers();
-            let in_use = store.in_use();
-            let ready = in_use.opened().and_then(|opened| Ok((in_use.reader()?, &opened.file)));
+            let guard = connections.acquire();
+            let ready = guard.opened().and_then(|opened| Ok((guard.reader()?, &opened.file)));
             let batch = permit.take_batch(limit());
             let outcomes = match ready {
                 Ok((mut connection, file)) => all_or_each(batch.requests(), |requests| {
@@ -127,14 +124,14 @@ impl Executor {
     pub(crate) fn write<R, T>(
         &self,
         kind: Kind,
-        limit: fn() -> Limit<R>,
+        limit: fn() -> BatchLimit<R>,
         run: impl Fn(&mut Session<'_>, &[R]) -> Result<Outcomes<T>, StoreError> + Send + Sync + 'static,
     ) -> Queue<R, T>
     where
         R: Send + 'static,
         T: Send + 'static,
     {
-        let store = Arc::clone(&self.store);
+        let connections = Arc::clone(&self.connections);
         let writing = Arc::clone(&self.writing);
         self.start(kind, move |permit| {
             let oldest = permit.oldest();
@@ -143,9 +140,9 @@ impl Executor {
                 writing.lock_budget.record_wait(matches!(begun, Err(StoreError::Locked(_))));
                 begun.inspect_err(|error| writing.note_rejection(error))
             };
-            let in_use = store.in_use();
-            let ready = in_use.opened().and_then(|opened| {
-                let mut connection = in_use.writer()?;
+            let guard = connections.acquire();
+            let ready = guard.opened().and_then(|opened| {
+                let mut connection = guard.writer()?;
                 begin(&mut connection)?;
                 Ok((connection, &opened.file))
             });
@@ -163,7 +160,7 @@ impl Executor {
                 if !take(&mut is_begun) {
                     begin(&mut connection)?;
                 }
-                let outcomes = end(&mut connection, file, |connection| {
+                let outcomes = run_and_commit(&mut connection, file, |connection| {
                     run(&mut Session { connection, file }, requests)
                 });
                 let outcomes = outcomes.inspect_err(|error| writing.note_rejection(error))?;
@@ -183,7 +180,7 @@ impl Executor {
         R: Send + 'static,
         T: Send + 'static,
     {
-        // One for each connection: some may be held up while others continue.
+        // One for each connection: some may block while others run.
         let threads = match kind.share {
             Share::Reads => READERS as usize,
             Share::Writes => 1,
@@ -238,10 +235,10 @@ fn begin(connection: &mut SqliteConnection, timeout: Duration) -> Result<(), Sto
     AnsiTransactionManager::begin_transaction_sql(connection, &sql).map_err(StoreError::at_begin)
 }
 
-/// Does the work of a transaction that has begun, and ends it. diesel's `immediate_transaction`
-/// does not distinguish a commit that fails from a statement that fails, and hides a statement's
-/// error behind that of the rollback after it.
-fn end<T>(
+/// Does the work of a transaction that has begun, and commits it, or rolls it back. diesel's
+/// `immediate_transaction` does not distinguish a commit that fails from a statement that fails,
+/// and hides a statement's error behind that of the rollback after it.
+fn run_and_commit<T>(
     connection: &mut SqliteConnection,
     file: &DatabaseFile,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
@@ -299,19 +296,19 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::open::Database;
+    use crate::open::migrate;
 
     struct Fixture {
         executor: Executor,
-        store: Arc<Store>,
+        connections: Arc<Connections>,
         directory: TempDir,
     }
 
     fn database() -> Fixture {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::migrated(&directory.path().join("orders.db")).unwrap();
-        let store = Store::open(database).unwrap();
-        Fixture { executor: Executor::new(Arc::clone(&store)), store, directory }
+        let database = migrate(&directory.path().join("orders.db")).unwrap();
+        let connections = Connections::open(database).unwrap();
+        Fixture { executor: Executor::new(Arc::clone(&connections)), connections, directory }
     }
 
     #[derive(QueryableByName)]
@@ -409,9 +406,9 @@ mod tests {
         let full = "database or disk is full".to_owned();
         let full = QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(full));
         let database = database();
-        let in_use = database.store.in_use();
-        let file = &in_use.opened().unwrap().file;
-        let error = explain_failed_commit(&mut in_use.writer().unwrap(), file, full);
+        let guard = database.connections.acquire();
+        let file = &guard.opened().unwrap().file;
+        let error = explain_failed_commit(&mut guard.writer().unwrap(), file, full);
         assert!(error.is_rejection());
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
     }

@@ -90,6 +90,9 @@ pub(crate) enum StoreError {
     FileTruncated,
     #[error("the database file or its directory cannot be written")]
     ReadOnly,
+    /// The connections were closed because the file had been read-only when they were opened.
+    #[error("the database cannot be opened again")]
+    Reopen(#[source] Arc<OpenError>),
     #[error("the database file was removed or replaced while the change was committed")]
     ReplacedDuringCommit,
     #[error("the commit failed and was rolled back")]
@@ -188,6 +191,10 @@ impl From<StoreError> for RepoError {
                 _ => Self::Unavailable,
             },
             StoreError::ReadOnly => Self::Refused,
+            StoreError::Reopen(error) => match &**error {
+                OpenError::Connect { source, .. } => by_text(&source.to_string()),
+                _ => Self::Unavailable,
+            },
             StoreError::Locked(_) | StoreError::FileReplaced | StoreError::FileTruncated => {
                 Self::Unavailable
             }

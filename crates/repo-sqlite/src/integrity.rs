@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use diesel::{dsl::sql, prelude::*, sql_types::Text};
 
 use crate::{
+    database::{Database, OpenMode},
     error::{OpenError, is_damage},
     file::{has_wal_mark, length_of, wal_path},
-    open::{Database, OpenMode},
 };
 
 /// Checks the file at the path, if it exists. To be called before this process has connections to

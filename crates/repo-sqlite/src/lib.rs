@@ -3,16 +3,16 @@
 //! [`SqliteOrderRepo`] implements [`OrderRepo`](order_domain::OrderRepo) for any number of
 //! processes on one file. A placement takes four steps:
 //!
-//! 1. `SqliteOrderRepo::place` (`repo`) submits it to the queue `place`, a row of the table there;
+//! 1. `SqliteOrderRepo::place` (`repo`) submits it to the queue `place`, which is listed there;
 //! 2. a worker takes a batch from the queue (`order_repo_diesel::Batcher`);
 //! 3. `Executor::write` (`blocking`) executes the batch in a transaction with the write lock;
 //! 4. `place_all` (`placing`) is the statements: many requests in, one outcome each.
 //!
 //! The other modules:
 //!
-//! - `open` creates the file, migrates it and opens the connections, after `integrity` has checked
-//!   it;
-//! - `store` holds the connections, and opens them again if the file was read-only before;
+//! - `database` is the path of the file, and makes connections outside the pools;
+//! - `open` creates the file, migrates it and opens the pools, after `integrity` has checked it;
+//! - `connections` holds the pools, and opens them again if the file was read-only before;
 //! - `file` checks that the files at the path are still the ones that are open;
 //! - `maintenance` keeps the write-ahead log short, and `wal` reads it after a failed commit;
 //! - `backup` makes a consistent copy;
@@ -25,6 +25,8 @@
 
 mod backup;
 mod blocking;
+mod connections;
+mod database;
 mod error;
 mod file;
 mod integrity;
@@ -34,7 +36,6 @@ mod open;
 mod placing;
 mod repo;
 mod schema;
-mod store;
 mod taking;
 #[cfg(test)]
 mod testing;

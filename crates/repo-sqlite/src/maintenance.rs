@@ -12,11 +12,12 @@ use std::{
 use diesel::{connection::SimpleConnection, dsl::sql, prelude::*, sql_types::BigInt};
 
 use crate::{
+    connections::Connections,
+    database::{Database, OpenMode},
     error::StoreError,
     file::{DatabaseFile, length_of},
     integrity,
-    open::{Database, OpenMode, Opened, WAL_LIMIT_BYTES},
-    store::Store,
+    open::{Opened, WAL_LIMIT_BYTES},
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -34,12 +35,12 @@ pub(crate) struct Maintenance {
 }
 
 impl Maintenance {
-    pub(crate) fn start(store: Arc<Store>) -> Self {
+    pub(crate) fn start(connections: Arc<Connections>) -> Self {
         let (stop, stopped) = mpsc::channel();
         let work = move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 // The next attempt follows in a second. Requests report lasting failures.
-                let _ = maintain(&store);
+                let _ = maintain(&connections);
             }
         };
         thread::Builder::new()
@@ -50,10 +51,10 @@ impl Maintenance {
     }
 }
 
-fn maintain(store: &Store) -> Result<(), StoreError> {
-    let database = store.database();
-    let in_use = store.in_use();
-    let Opened { file, writer, .. } = in_use.opened()?;
+fn maintain(connections: &Connections) -> Result<(), StoreError> {
+    let database = connections.database();
+    let guard = connections.acquire();
+    let Opened { file, writer, .. } = guard.opened()?;
     match file.check() {
         Ok(()) if file.wal_length() > WAL_LIMIT_BYTES => shorten_wal(database)?,
         Err(StoreError::FileTruncated) => accept_vacuum(database, file),

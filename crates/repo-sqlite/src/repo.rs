@@ -10,23 +10,23 @@ use order_domain::{
 };
 use order_repo_diesel::{
     limits::{is_deep, limit_batch_size, limit_deep_pages, limit_rows},
-    request_table,
+    request_kinds,
 };
 
 use crate::{
     backup::{self, BackupError},
     blocking::{Executor, Queue, Session},
+    connections::Connections,
     error::{OpenError, Outcomes, StoreError},
     listing::{find_all, list_all},
     maintenance::Maintenance,
-    open::{Database, is_current},
+    open::{self, is_current},
     placing::{find_placements, place_all},
-    store::Store,
     taking::{settled_outcomes, take_all},
 };
 
-request_table! {
-    /// The table of requests.
+request_kinds! {
+    /// The list of request kinds.
     struct Queues(Queue, Executor);
 
     // kind: request => outcome, access, share, batches in flight, limit of a batch, function;
@@ -62,10 +62,9 @@ impl SqliteOrderRepo {
     /// # Errors
     /// When the file cannot be created, opened or migrated.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let database = Database::migrated(path)?;
-        let store = Store::open(database)?;
-        let maintenance = Maintenance::start(Arc::clone(&store));
-        let executor = Executor::new(store);
+        let connections = Connections::open(open::migrate(path)?)?;
+        let maintenance = Maintenance::start(Arc::clone(&connections));
+        let executor = Executor::new(connections);
         Ok(Self { queues: Queues::start(&executor), executor, _maintenance: maintenance })
     }
 
@@ -76,7 +75,7 @@ impl SqliteOrderRepo {
     /// # Errors
     /// When the file cannot be created, opened or migrated.
     pub fn migrate(path: &Path) -> Result<(), OpenError> {
-        Database::migrated(path).map(drop)
+        open::migrate(path).map(drop)
     }
 
     /// Copies the database at `path`, which other processes may use meanwhile, to a new file. The

@@ -81,7 +81,7 @@ fn mark_taken(
             orders::status.eq(OrderStatus::Taken.as_str()),
             orders::take_key.eq(take.key.as_ref().map(IdempotencyKey::as_str)),
             orders::taken_at.eq(at.nullable()),
-            orders::updated_at.eq(later_of(orders::created_at, now)),
+            orders::updated_at.eq(at),
         ))
         .execute(connection)?;
     Ok(if taken == 1 { TakeOutcome::Taken } else { TakeOutcome::AlreadyTaken })

@@ -1,4 +1,4 @@
-//! The table of a repository: its kinds of requests.
+//! The list of the request kinds of a repository.
 
 /// The connections that a kind of request uses. Writes that wait for the database hold the
 /// connections of their share only, so they never keep reads waiting.
@@ -10,7 +10,7 @@ pub enum Share {
     Writes,
 }
 
-/// A row of the table, as far as it does not depend on the types of request and outcome.
+/// An entry of the list, as far as it does not depend on the types of request and outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// What the system shows for the threads.
@@ -21,14 +21,14 @@ pub struct Kind {
     pub in_flight: usize,
 }
 
-/// Declares the table of a repository: a struct with one queue for each kind of request.
+/// Declares the list of the request kinds of a repository: a struct with one queue for each kind.
 ///
-/// A row is `name: Request => Outcome, access, share, in_flight, limit, function;`. `access` is
-/// `read` or `write`, the method of the store that starts the queue. `limit` makes for each batch a
-/// function that decides whether one more request fits, see [`limits`](crate::limits). `function`
-/// serves a batch.
+/// An entry is `name: Request => Outcome, access, share, in_flight, limit, function;`. `access` is
+/// `read` or `write`, the method of the executor that starts the queue. `limit` makes for each
+/// batch a function that decides whether one more request fits, see [`limits`](crate::limits).
+/// `function` serves a batch.
 #[macro_export]
-macro_rules! request_table {
+macro_rules! request_kinds {
     (@kind $kind:ident, $share:ident, $in_flight:literal) => {
         $crate::Kind {
             name: stringify!($kind),
@@ -38,7 +38,7 @@ macro_rules! request_table {
     };
     (
         $(#[$doc:meta])*
-        struct $name:ident($queue:ident, $store:ty);
+        struct $name:ident($queue:ident, $executor:ty);
         $(
             $kind:ident: $request:ty => $outcome:ty,
             $access:ident, $share:ident, $in_flight:literal, $limit:path, $function:path;
@@ -52,14 +52,14 @@ macro_rules! request_table {
         impl $name {
             /// The kinds of requests.
             pub(crate) const KINDS: &[$crate::Kind] = &[
-                $($crate::request_table!(@kind $kind, $share, $in_flight)),*
+                $($crate::request_kinds!(@kind $kind, $share, $in_flight)),*
             ];
 
             /// Starts the threads of all queues.
-            pub(crate) fn start(store: &$store) -> Self {
+            pub(crate) fn start(executor: &$executor) -> Self {
                 Self {
-                    $($kind: store.$access(
-                        $crate::request_table!(@kind $kind, $share, $in_flight),
+                    $($kind: executor.$access(
+                        $crate::request_kinds!(@kind $kind, $share, $in_flight),
                         $limit,
                         |connection, requests: &[$request]| $function(connection, requests),
                     ),)*
