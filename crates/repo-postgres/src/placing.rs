@@ -15,10 +15,25 @@ use crate::{
     statement::{key_text, rows_by_request, statement},
 };
 
+/// How long the key of a placement is valid. A macro, because `concat!` accepts no constants.
+macro_rules! key_lifetime {
+    () => {
+        "interval '24 hours'"
+    };
+}
+
+/// How many expired keys a new key deletes: more than one, so that the table shrinks, and few, so
+/// that no request waits for the deletion.
+macro_rules! max_deleted_per_key {
+    () => {
+        4
+    };
+}
+
 /// SQL expression: keys that were stored before this time are expired.
 macro_rules! oldest_key {
     () => {
-        "(now() - interval '24 hours')"
+        concat!("(now() - ", key_lifetime!(), ")")
     };
 }
 
@@ -30,9 +45,8 @@ statement! {
     /// that transaction. Keys are inserted in order, which prevents deadlocks between batches. An
     /// expired key is reassigned to its new order.
     ///
-    /// Each key deletes up to four expired keys, except for those that are in use: more than one,
-    /// so that the table shrinks, and few, so that no request waits for the deletion. The locking
-    /// subselect is a separate CTE, so that it runs once in any plan.
+    /// Each key deletes some expired keys, except for those that are in use. The locking subselect
+    /// is a separate CTE, so that it runs once in any plan.
     PlaceOrders {
         origin_latitudes: Double => f64,
         origin_longitudes: Double => f64,
@@ -66,7 +80,7 @@ statement! {
          WHERE created_at < ", oldest_key!(), " \
              AND key NOT IN (SELECT key FROM input WHERE key IS NOT NULL) \
          ORDER BY created_at \
-         LIMIT (SELECT 4 * count(key) FROM input) \
+         LIMIT (SELECT ", max_deleted_per_key!(), " * count(key) FROM input) \
          FOR UPDATE SKIP LOCKED \
      ), deleted AS ( \
          DELETE FROM placement_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM expired)) \
