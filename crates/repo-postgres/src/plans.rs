@@ -1,9 +1,11 @@
-//! Tests that the plans of all statements under load do not depend on statistics.
+//! Tests that the plans of all statements on the tables of orders do not depend on statistics.
 //!
 //! Statistics are as old as the last `ANALYZE`, and prepared plans as old as their connection. So
 //! no plan may depend on how many orders there are, or on how many have which status.
 
 mod on_postgres {
+    use std::fs;
+
     use order_test_postgres::{Session, TestDb};
 
     use crate::{
@@ -233,6 +235,18 @@ mod on_postgres {
     fn sorts_a_table(plan: &str) -> bool {
         let nodes: Vec<_> = plan.split("->  ").collect();
         nodes.windows(2).any(|pair| pair[0].contains("Sort Key: ") && !scans(pair[1]).is_empty())
+    }
+
+    #[test]
+    fn every_statement_on_tables_of_orders_is_listed() {
+        let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+        let paths = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+        // The statement there reads catalogs only.
+        let paths = paths.filter(|path| !path.ends_with("status.rs"));
+        let defined: usize = paths
+            .map(|path| fs::read_to_string(path).unwrap().matches("\nstatement! {\n").count())
+            .sum();
+        assert_eq!(defined, statements().len());
     }
 
     #[test]
