@@ -50,6 +50,11 @@ pub enum InvalidUrl {
     NoDatabase,
     #[error("must have only parameters and values that libpq knows, such as ?sslmode=require")]
     Parameter,
+    #[error(
+        "cannot be used: libpq rejects an environment variable, such as PGSSLMODE or PGSERVICE; \
+         correct or unset it"
+    )]
+    Environment,
     #[error("must not name a service of libpq: its file would decide about the address")]
     Service,
     #[error("must name a database by at most {MAX_NAME_BYTES} bytes")]
@@ -85,7 +90,7 @@ impl ConnectionInfo {
     /// `postgres://user@h1:5432,h2/orders?target_session_attrs=read-write`.
     ///
     /// # Errors
-    /// When the text is anything else, or libpq rejects a parameter.
+    /// When the text is anything else, or libpq rejects a parameter or its environment.
     pub fn parse(url: &str) -> Result<Self, InvalidUrl> {
         let rest = url
             .strip_prefix("postgres://")
@@ -150,12 +155,15 @@ impl ConnectionInfo {
             && has(|name, value| name == "sslmode" && requires_tls(value))
         {
             Err(InvalidUrl::NoTls)
-        } else if has(|name, value| is_integer(name) && value.parse::<i32>().is_err())
-            || !self.is_known_to_libpq()
-        {
+        } else if has(|name, value| is_integer(name) && value.parse::<i32>().is_err()) {
+            Err(InvalidUrl::Parameter)
+        } else if self.is_known_to_libpq() {
+            Ok(self)
+        } else if (Self { parameters: vec![] }).is_known_to_libpq() {
             Err(InvalidUrl::Parameter)
         } else {
-            Ok(self)
+            // Without parameters, only the environment can be at fault.
+            Err(InvalidUrl::Environment)
         }
     }
 

@@ -35,6 +35,20 @@ fn libpq_variable_does_not_redirect_orders(
     assert!(session.number(connections) >= 1);
 }
 
+/// Variables that protect a connection apply, so libpq checks them.
+#[rstest]
+#[case("PGSSLMODE", "invalid")]
+#[case("PGSERVICE", "missing")]
+fn message_about_a_libpq_variable_does_not_blame_the_url(#[case] name: &str, #[case] value: &str) {
+    let command = order_api()
+        .arg("migrate")
+        .env(name, value)
+        .env("DATABASE_URL", "postgres://127.0.0.1:1/orders")
+        .output();
+    let message = String::from_utf8(command.unwrap().stderr).unwrap();
+    assert!(message.contains("libpq rejects an environment variable"), "{message}");
+}
+
 #[test]
 fn libpq_service_file_does_not_redirect_orders() {
     let fixture = Fixture::new(Store::Postgres);
