@@ -33,9 +33,12 @@ macro_rules! routes {
         struct Paths;
 
         fn resources() -> Vec<Resource> {
-            vec![$(
-                resource($path, vec![$((Method::$method, web::to($module::$handler))),+])
-            ),+]
+            let mut resources = vec![];
+            $(for pattern in patterns($path) {
+                let routes = vec![$((Method::$method, web::to($module::$handler))),+];
+                resources.push(resource($path, &pattern, routes));
+            })+
+            resources
         }
 
         #[cfg(test)]
@@ -101,24 +104,30 @@ pub fn openapi_document() -> &'static str {
     &TEXT
 }
 
-/// A path with its methods. Other methods receive `method_not_allowed`.
+/// The patterns of a path. A trailing slash has no effect, so there are two. A path that ends with a
+/// slash is a page, which has files.
 ///
-/// `HEAD` works wherever `GET` does; the server omits the body. A trailing slash has no effect, so
-/// a path has two patterns. A path that ends with a slash is a page, which has files.
-fn resource(path: &'static str, routes: Vec<(Method, Route)>) -> Resource {
-    let is_page = path.ends_with('/');
-    let patterns = if is_page {
+/// Each pattern has its own resource: actix-web matches several patterns of one resource by regular
+/// expressions, also those without a parameter.
+fn patterns(path: &str) -> Vec<String> {
+    if path.ends_with('/') {
         vec![format!("{path}{{file:[^/]*}}")]
     } else {
         vec![path.to_owned(), format!("{path}/")]
-    };
+    }
+}
+
+/// A pattern with its methods. Other methods receive `method_not_allowed`.
+///
+/// `HEAD` works wherever `GET` does; the server omits the body.
+fn resource(path: &'static str, pattern: &str, routes: Vec<(Method, Route)>) -> Resource {
     let allowed: Vec<_> = routes.iter().map(|(method, _)| method.as_str()).collect();
     let allowed = HeaderValue::from_str(&allowed.join(", ").replace("GET", "GET, HEAD"))
         .expect("names of methods are ASCII");
     let reject =
         move || ready(Err::<HttpResponse, _>(Problem::method_not_allowed(allowed.clone())));
-    let mut resource = web::resource(patterns).default_service(web::to(reject));
-    if is_page {
+    let mut resource = web::resource(pattern).default_service(web::to(reject));
+    if path.ends_with('/') {
         // The path of a missing file does not exist for any method.
         resource = resource.guard(guard::fn_guard(move |context| {
             let file = context.head().uri.path().strip_prefix(path);

@@ -78,7 +78,7 @@ fn route_template(request: &ServiceRequest) -> String {
     match request.match_pattern() {
         // The page, its files, and the redirect to it.
         Some(pattern) if pattern.starts_with("/docs") => "/docs/".to_owned(),
-        Some(pattern) => pattern,
+        Some(pattern) => pattern.trim_end_matches('/').to_owned(),
         None => "unknown".to_owned(),
     }
 }
