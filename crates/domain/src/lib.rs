@@ -25,7 +25,7 @@ pub use order::{
 };
 pub use orders::{Orders, PlaceOrderError, PlaceOrderOutcome};
 pub use ports::{
-    BoxError, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderRepo,
+    BoxError, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderEvent, OrderRepo,
     OrderRepoDecorator, OutcomeInfo, PlaceOutcome, PoolStatus, Readiness, RepoError, RepoOperation,
     StoreStatus, Take, TakeOutcome,
 };

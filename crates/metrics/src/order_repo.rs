@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use order_domain::{OrderRepo, OrderRepoDecorator, OutcomeInfo, RepoError, RepoOperation};
+use order_domain::{
+    OrderEvent, OrderRepo, OrderRepoDecorator, OutcomeInfo, RepoError, RepoOperation,
+};
 use prometheus::{IntCounter, Registry};
 
 use crate::calls::{CallMetrics, counters, histograms};
@@ -71,13 +73,13 @@ impl OrderRepoDecorator for MeteredOrderRepo {
     ) -> Result<T, RepoError> {
         let timer = self.calls[operation as usize].start();
         let result = call.await;
-        let name = result.as_ref().map_or_else(RepoError::as_str, |it| describe(it).name);
-        timer.end(name);
-        match (operation, name) {
-            (RepoOperation::Place, "placed") => self.placed.inc(),
-            (RepoOperation::Take, "taken") => self.taken.inc(),
-            (RepoOperation::Take, "already_taken" | "busy") => self.races_lost.inc(),
-            _ => {}
+        let info = result.as_ref().map(describe);
+        timer.end(info.map_or_else(RepoError::as_str, |info| info.name));
+        match info.ok().and_then(|info| info.event) {
+            Some(OrderEvent::Placed) => self.placed.inc(),
+            Some(OrderEvent::Taken) => self.taken.inc(),
+            Some(OrderEvent::RaceLost) => self.races_lost.inc(),
+            None => {}
         }
         result
     }

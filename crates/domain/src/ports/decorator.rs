@@ -74,11 +74,43 @@ pub struct OutcomeInfo {
     pub name: &'static str,
     /// The order that was placed with the key or the call.
     pub placed: Option<OrderId>,
+    /// What the call did, if that is counted.
+    pub event: Option<OrderEvent>,
 }
 
 impl OutcomeInfo {
     fn new(name: &'static str, placed: Option<OrderId>) -> Self {
-        Self { name, placed }
+        Self { name, placed, event: None }
+    }
+
+    fn with_event(self, event: Option<OrderEvent>) -> Self {
+        Self { event, ..self }
+    }
+}
+
+/// What happened to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderEvent {
+    /// It was placed.
+    Placed,
+    /// It was taken.
+    Taken,
+    /// It was not taken, because another call had taken it or was taking it.
+    RaceLost,
+}
+
+fn place_event(outcome: &PlaceOutcome) -> Option<OrderEvent> {
+    match outcome {
+        PlaceOutcome::Placed(_) => Some(OrderEvent::Placed),
+        PlaceOutcome::KeyUsed(_) => None,
+    }
+}
+
+fn take_event(outcome: TakeOutcome) -> Option<OrderEvent> {
+    match outcome {
+        TakeOutcome::Taken => Some(OrderEvent::Taken),
+        TakeOutcome::AlreadyTaken | TakeOutcome::Busy => Some(OrderEvent::RaceLost),
+        TakeOutcome::Replayed | TakeOutcome::NotFound | TakeOutcome::KeyUsedElsewhere => None,
     }
 }
 
@@ -90,7 +122,9 @@ fn found(is_found: bool) -> &'static str {
 impl<D: OrderRepoDecorator> OrderRepo for D {
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
         let call = self.inner().place(order);
-        let describe = |it: &_| OutcomeInfo::new(PlaceOutcome::as_str(it), Some(it.order_id()));
+        let describe = |it: &PlaceOutcome| {
+            OutcomeInfo::new(it.as_str(), Some(it.order_id())).with_event(place_event(it))
+        };
         self.around(RepoOperation::Place, call, describe).await
     }
 
@@ -104,7 +138,9 @@ impl<D: OrderRepoDecorator> OrderRepo for D {
 
     async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
         let call = self.inner().take(take);
-        self.around(RepoOperation::Take, call, |it| OutcomeInfo::new(it.as_str(), None)).await
+        let describe =
+            |it: &TakeOutcome| OutcomeInfo::new(it.as_str(), None).with_event(take_event(*it));
+        self.around(RepoOperation::Take, call, describe).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {

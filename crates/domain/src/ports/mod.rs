@@ -8,7 +8,7 @@ mod distance_provider;
 mod order_repo;
 mod readiness;
 
-pub use decorator::{OrderRepoDecorator, OutcomeInfo, RepoOperation};
+pub use decorator::{OrderEvent, OrderRepoDecorator, OutcomeInfo, RepoOperation};
 #[cfg(any(test, feature = "mock"))]
 pub use distance_provider::MockDistanceProvider;
 pub use distance_provider::{DistanceError, DistanceOutcome, DistanceProvider};
