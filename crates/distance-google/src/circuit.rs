@@ -8,17 +8,17 @@ use std::{
 /// How many consecutive calls over the limit open the circuit.
 const OPEN_AFTER_CALLS: u32 = 5;
 
-/// How long the circuit stays open after the last of them.
+/// How long the circuit stays open after the last such call.
 const OPEN_FOR: Duration = Duration::from_secs(2);
 
 /// While the circuit is open, no call is sent. It closes after [`OPEN_FOR`]. The next call over the
 /// limit opens it again; any other result resets it.
 #[derive(Debug, Default)]
-pub(crate) struct Circuit(Mutex<Streak>);
+pub(crate) struct Circuit(Mutex<ConsecutiveCalls>);
 
 /// Consecutive calls over the limit.
 #[derive(Debug, Default)]
-struct Streak {
+struct ConsecutiveCalls {
     length: u32,
     open_until: Option<Instant>,
 }
@@ -30,18 +30,18 @@ impl Circuit {
 
     /// Records the result of a call that was sent.
     pub(crate) fn record(&self, over_limit: bool, now: Instant) {
-        let mut streak = self.lock();
+        let mut calls = self.lock();
         if !over_limit {
-            *streak = Streak::default();
+            *calls = ConsecutiveCalls::default();
             return;
         }
-        streak.length = streak.length.saturating_add(1);
-        if streak.length >= OPEN_AFTER_CALLS {
-            streak.open_until = Some(now + OPEN_FOR);
+        calls.length = calls.length.saturating_add(1);
+        if calls.length >= OPEN_AFTER_CALLS {
+            calls.open_until = Some(now + OPEN_FOR);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Streak> {
+    fn lock(&self) -> MutexGuard<'_, ConsecutiveCalls> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn other_result_resets_the_streak() {
+    fn other_result_starts_the_count_anew() {
         let now = Instant::now();
         let circuit = Circuit::default();
         for over_limit in [true, true, true, true, false, true, true, true, true] {

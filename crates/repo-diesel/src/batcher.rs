@@ -9,6 +9,8 @@
 //! |---|---|---|
 //! | queued | started | a worker takes it into a batch |
 //! | queued | cancelled | its caller stops waiting: it never happens |
+//! | queued | failed | no batch can start, for example without a connection: it never happens |
+//! | queued | panicked | the worker panics before it takes a batch: so does its caller |
 //! | started | completed | the batch is completed: its caller gets its outcome |
 //! | started | abandoned | its caller stops waiting: it happens or not, in full |
 //! | started | panicked | the worker panics: so does its caller |

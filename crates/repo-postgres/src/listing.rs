@@ -1,4 +1,4 @@
-//! The statements that read the list and single orders. None of them counts.
+//! The statements that read the list and single orders. None returns a total.
 
 use diesel::{
     pg::data_types::PgTimestamp,

@@ -22,7 +22,7 @@ mod on_postgres {
     /// The number of rows before the growth by a factor of 1,000.
     const FEW_ORDERS: u32 = ORDERS / 1_000;
 
-    /// The number of requests in a full batch.
+    /// The number of requests in a large batch.
     const BATCH: u32 = 64;
 
     #[derive(Clone, Copy, Debug)]

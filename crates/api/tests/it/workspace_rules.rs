@@ -311,7 +311,8 @@ fn architecture_names_existing_files() {
         .map(|path| path.display().to_string().replace("/src/", "/"))
         .collect();
     let mut found = 0;
-    for name in document.split('`').filter(|name| name.ends_with(".rs")) {
+    let is_source = |name: &&str| Path::new(name).extension().is_some_and(|found| found == "rs");
+    for name in document.split('`').filter(is_source) {
         found += 1;
         let ending = format!("/{name}");
         assert!(paths.iter().any(|path| path.ends_with(&ending)), "there is no file {name}");

@@ -6,7 +6,7 @@ use super::RepoError;
 
 /// Reports whether the store can do its work.
 ///
-/// A call changes nothing, so it may be dropped at any time and repeated any number of times.
+/// A call changes no order, so it may be dropped at any time and repeated any number of times.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Readiness: Send + Sync {

@@ -78,7 +78,10 @@ fn route_template(request: &ServiceRequest) -> String {
     match request.match_pattern() {
         // The page, its files, and the redirect to it.
         Some(pattern) if pattern.starts_with("/docs") => "/docs/".to_owned(),
-        Some(pattern) => pattern.trim_end_matches('/').to_owned(),
+        Some(mut pattern) => {
+            pattern.truncate(pattern.trim_end_matches('/').len());
+            pattern
+        }
         None => "unknown".to_owned(),
     }
 }
