@@ -28,14 +28,12 @@ const SUBSTITUTE: &[u8] = b"_";
 const UNKNOWN_METHOD: &[u8] = b"connect";
 
 /// The part of a request to which the next byte belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {
+    #[default]
     Head,
     /// A body, or the data of a chunk with its line break; `missing` bytes have not arrived.
-    Data {
-        missing: u64,
-        is_chunked: bool,
-    },
+    Data { missing: u64, is_chunked: bool },
     /// The line before the data of a chunk.
     ChunkSize,
     /// A line after the last chunk.
@@ -47,7 +45,7 @@ enum Part {
 }
 
 /// The bytes of a connection that were received and not yet passed to actix-http.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Framing {
     received: BytesMut,
     /// How many of these bytes, from the first one, may be passed.
@@ -56,10 +54,6 @@ pub(crate) struct Framing {
 }
 
 impl Framing {
-    pub(crate) fn new() -> Self {
-        Self { received: BytesMut::new(), released: 0, part: Part::Head }
-    }
-
     /// Adds bytes from the client.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
         self.received.extend_from_slice(bytes);
@@ -169,19 +163,14 @@ fn read_head(bytes: &mut [u8]) -> Option<(usize, Part)> {
         } else if is(header::TRANSFER_ENCODING) {
             next = Part::ChunkSize;
         } else if is(header::CONTENT_LENGTH) && next == Part::End {
-            next = body_of(value);
+            let length = str::from_utf8(value).ok().and_then(|length| length.trim().parse().ok());
+            next = length.map_or(Part::Malformed, |missing| after_data(missing, false));
         }
     }
     for (at, word) in replacements {
         bytes[at..at + word.len()].copy_from_slice(word);
     }
     Some((length, next))
-}
-
-/// The part after a head with this `Content-Length`.
-fn body_of(length: &[u8]) -> Part {
-    let length = str::from_utf8(length).ok().and_then(|length| length.trim().parse().ok());
-    length.map_or(Part::Malformed, |missing| after_data(missing, false))
 }
 
 #[cfg(test)]
@@ -193,7 +182,7 @@ mod tests {
 
     /// The bytes that are passed, with a bar after each request.
     fn passed(pieces: &[&[u8]]) -> String {
-        let (mut framing, mut passed) = (Framing::new(), String::new());
+        let (mut framing, mut passed) = (Framing::default(), String::new());
         for piece in pieces {
             framing.receive(piece);
             loop {
@@ -236,7 +225,7 @@ mod tests {
 
     #[test]
     fn next_request_is_withheld_until_it_is_started() {
-        let mut framing = Framing::new();
+        let mut framing = Framing::default();
         framing.receive(GET.repeat(2).as_bytes());
         assert_eq!(framing.pass(10), &GET[..10]);
         assert!(!framing.is_at_end());
@@ -293,7 +282,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_byte_is_lost_or_moved(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..20)) {
-            let mut framing = Framing::new();
+            let mut framing = Framing::default();
             let mut passed = vec![];
             for piece in &pieces {
                 framing.receive(piece);

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,13 +17,13 @@ use actix_web::{
 };
 use tokio::{
     net::{TcpListener, TcpSocket},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
 
 use crate::{
     metrics::ConnectionMetrics,
-    worker::{Worker, serve},
+    worker::{Worker, dispatch, serve},
 };
 
 /// The number of connections that the kernel completes before they are accepted.
@@ -177,12 +177,6 @@ impl Server {
         }
         Ok(())
     }
-}
-
-/// Sends a connection to the worker with the fewest connections.
-fn dispatch(workers: &[Worker], stream: TcpStream, permit: OwnedSemaphorePermit) -> io::Result<()> {
-    let worker = workers.iter().min_by_key(|worker| worker.open_connections());
-    worker.expect("there is at least one worker").serve(stream, permit)
 }
 
 /// Whether `accept` failed for one connection, so that the next call may succeed.

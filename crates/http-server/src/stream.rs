@@ -56,7 +56,7 @@ impl Stream {
         let _ = socket.set_tcp_nodelay(true);
         let _ = socket.set_tcp_notsent_lowat(NOTSENT_LOWAT);
         let timer = Box::pin(sleep(HEAD_TIMEOUT));
-        Self { tcp, connection, timer, write_deadline: None, framing: Framing::new() }
+        Self { tcp, connection, timer, write_deadline: None, framing: Framing::default() }
     }
 
     /// Completes at the deadline.

@@ -60,26 +60,25 @@ impl Worker {
         })?;
         Ok(Self { accepted, open: Arc::default() })
     }
+}
 
-    pub(crate) fn open_connections(&self) -> usize {
-        Arc::strong_count(&self.open) - 1
-    }
-
-    /// Sends a connection to the thread.
-    ///
-    /// # Errors
-    /// When the thread has ended.
-    pub(crate) fn serve(
-        &self,
-        stream: std::net::TcpStream,
-        permit: OwnedSemaphorePermit,
-    ) -> io::Result<()> {
-        let accepted = Accepted { stream, guard: (permit, Arc::clone(&self.open)) };
-        self.accepted.send(accepted).map_err(|_| io::Error::other("a worker has ended"))
-    }
+/// Sends a connection to the worker with the fewest connections.
+///
+/// # Errors
+/// When the thread of the worker has ended.
+pub(crate) fn dispatch(
+    workers: &[Worker],
+    stream: std::net::TcpStream,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<()> {
+    let worker = workers.iter().min_by_key(|worker| Arc::strong_count(&worker.open));
+    let worker = worker.expect("there is at least one worker");
+    let accepted = Accepted { stream, guard: (permit, Arc::clone(&worker.open)) };
+    worker.accepted.send(accepted).map_err(|_| io::Error::other("a worker has ended"))
 }
 
 /// Serves each accepted connection in a task, and asks the tasks to end when no more can arrive.
+/// Errors of the transport are the client's, and are counted where they occur.
 pub(crate) async fn serve<T>(
     app: App<T>,
     metrics: ConnectionMetrics,
@@ -114,30 +113,20 @@ pub(crate) async fn serve<T>(
         let connection = Rc::new(Connection::new(metrics.clone(), Arc::clone(&is_stopping)));
         let stream = Stream::new(tcp, Rc::clone(&connection));
         let served = service.call((stream, Protocol::Http1, peer));
-        let is_shutdown = is_shutdown.clone();
+        let mut is_shutdown = is_shutdown.clone();
         spawn_local(async move {
-            serve_connection(served, &connection, is_shutdown).await;
-            drop(connection);
-            drop(guard);
+            // Dropped after the stream.
+            let (_guard, connection) = (guard, connection);
+            let mut served = pin!(served);
+            tokio::select! {
+                biased;
+                _ = &mut served => return,
+                // Fails at shutdown, when the sender is dropped.
+                _ = is_shutdown.changed() => connection.close_when_idle(),
+            }
+            let _ = served.await;
         });
     }
-}
-
-/// Serves a connection to its end. Errors of the transport are the client's, and are counted where
-/// they occur.
-async fn serve_connection<E>(
-    served: impl Future<Output = Result<(), E>>,
-    connection: &Connection,
-    mut is_shutdown: watch::Receiver<()>,
-) {
-    let mut served = pin!(served);
-    tokio::select! {
-        biased;
-        _ = &mut served => return,
-        // Fails at shutdown, when the sender is dropped.
-        _ = is_shutdown.changed() => connection.close_when_idle(),
-    }
-    let _ = served.await;
 }
 
 /// Calls the application, and reports to the connection where the request begins and ends.
