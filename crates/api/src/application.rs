@@ -138,7 +138,7 @@ fn distance_provider(settings: &DistanceSettings) -> anyhow::Result<Arc<dyn Dist
                 "distances are great-circle estimates, not road distances; \
                  set GMAP_TOKEN for road distances"
             );
-            Arc::new(GeodesicDistanceProvider::new())
+            Arc::new(GeodesicDistanceProvider::default())
         }
         DistanceSettings::Google { endpoint, key } => {
             Arc::new(GoogleDistanceProvider::new(endpoint.clone(), key.clone())?)

@@ -16,17 +16,9 @@ pub struct GeodesicDistanceProvider {
     ellipsoid: Geodesic,
 }
 
-impl GeodesicDistanceProvider {
-    /// Creates a provider on the ellipsoid WGS 84.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { ellipsoid: Geodesic::wgs84() }
-    }
-}
-
 impl Default for GeodesicDistanceProvider {
     fn default() -> Self {
-        Self::new()
+        Self { ellipsoid: Geodesic::wgs84() }
     }
 }
 

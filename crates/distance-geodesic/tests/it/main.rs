@@ -6,7 +6,7 @@ use order_distance_geodesic::GeodesicDistanceProvider;
 use order_domain::{Coordinates, DistanceOutcome, DistanceProvider, Route};
 
 async fn provider() -> Arc<dyn DistanceProvider> {
-    Arc::new(GeodesicDistanceProvider::new())
+    Arc::new(GeodesicDistanceProvider::default())
 }
 
 order_conformance::distance_provider_clauses!(provider);
@@ -28,7 +28,7 @@ async fn known_geodesics_have_their_length() {
             origin: Coordinates::from_degrees(from.0, from.1).unwrap(),
             destination: Coordinates::from_degrees(to.0, to.1).unwrap(),
         };
-        let outcome = GeodesicDistanceProvider::new().distance(&route).await.unwrap();
+        let outcome = GeodesicDistanceProvider::default().distance(&route).await.unwrap();
         let DistanceOutcome::Found(distance) = outcome else { panic!("{route:?}: {outcome:?}") };
         assert_eq!(distance.get(), metres, "{route:?}");
     }
