@@ -9,7 +9,7 @@ pub const DEFAULT_ENDPOINT: &str = "https://maps.googleapis.com/maps/api/distanc
 
 /// The URL of a Distance Matrix API: `http` or `https`. It contains no secrets and may be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(Url);
+pub struct Endpoint(pub(crate) Url);
 
 /// Why a text is not an endpoint. Does not contain the text, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,16 +42,6 @@ impl Endpoint {
         };
         Err(InvalidEndpoint(problem))
     }
-
-    pub(crate) fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self::parse(DEFAULT_ENDPOINT).expect("a test parses it")
-    }
 }
 
 impl fmt::Display for Endpoint {
@@ -66,12 +56,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn default_endpoint_is_google() {
-        assert_eq!(Endpoint::default().to_string(), DEFAULT_ENDPOINT);
-    }
-
     #[rstest]
+    #[case(DEFAULT_ENDPOINT)]
     #[case("https://example.org/")]
     #[case("http://127.0.0.1:8000/maps/api/distancematrix/json")]
     #[case("http://[::1]:8000/x")]

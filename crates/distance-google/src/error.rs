@@ -19,12 +19,8 @@ pub struct BuildError(#[source] pub(crate) reqwest::Error);
 /// Why a call has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    #[error("no connection to Google Maps")]
-    Connect(#[source] reqwest::Error),
-    #[error("Google Maps did not send a complete response in time")]
-    Timeout(#[source] reqwest::Error),
-    #[error("the connection to Google Maps was lost before the response was complete")]
-    ConnectionLost(#[source] reqwest::Error),
+    #[error("{0}")]
+    Transport(&'static str, #[source] reqwest::Error),
     #[error("Google Maps is overloaded or failed: HTTP status {0}")]
     ServerError(StatusCode),
     #[error("Google Maps has a temporary problem: UNKNOWN_ERROR")]
@@ -71,7 +67,7 @@ pub(crate) enum InvalidResponse {
     /// A request for one distance between two valid points cannot be invalid, so neither the client
     /// nor another key helps.
     #[error("Google Maps rejects a valid request: {0}")]
-    RequestRejected(&'static str),
+    RequestRejected(String),
     /// Without the status, which is text of the server.
     #[error("{0} has an unknown status")]
     UnknownStatus(&'static str),
@@ -81,27 +77,23 @@ impl CallError {
     /// Classifies an error of the HTTP client, and removes its URL, which contains the key.
     pub(crate) fn from_transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        if error.is_connect() {
-            Self::Connect(error)
+        let problem = if error.is_connect() {
+            "no connection to Google Maps"
         } else if error.is_timeout() {
-            Self::Timeout(error)
+            "Google Maps did not send a complete response in time"
         } else if is_invalid_encoding(&error) {
-            InvalidResponse::Encoding(error.into()).into()
+            return InvalidResponse::Encoding(error.into()).into();
         } else {
-            Self::ConnectionLost(error)
-        }
+            "the connection to Google Maps was lost before the response was complete"
+        };
+        Self::Transport(problem, error)
     }
 
     /// Whether the same request may succeed a moment later.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Connect(_)
-                | Self::Timeout(_)
-                | Self::ConnectionLost(_)
-                | Self::ServerError(_)
-                | Self::UnknownError
-                | Self::OverQueryLimit
+            Self::Transport(..) | Self::ServerError(_) | Self::UnknownError | Self::OverQueryLimit
         )
     }
 }
@@ -121,9 +113,7 @@ impl From<CallError> for DistanceError {
             | CallError::OverDailyLimit
             | CallError::RejectedByStatus(_) => Self::Refused,
             CallError::InvalidResponse(_) => Self::InvalidResponse,
-            CallError::Connect(_)
-            | CallError::Timeout(_)
-            | CallError::ConnectionLost(_)
+            CallError::Transport(..)
             | CallError::ServerError(_)
             | CallError::UnknownError
             | CallError::OverQueryLimit

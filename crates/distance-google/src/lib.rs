@@ -3,7 +3,7 @@
 //!
 //! * `endpoint`: the URL of the API
 //! * `provider`: the HTTP client, retries and the deadline of a call
-//! * `content_encoding`, `reply`: from the bytes of a response to an outcome
+//! * `body`, `reply`: from the bytes of a response to an outcome
 //! * `error`: why a call has no outcome
 //! * `circuit`: a circuit breaker for `OVER_QUERY_LIMIT`
 //! * `operator_hints`, `redact`: log lines for operators, without the API key
@@ -16,8 +16,8 @@
 //! Existing projects keep it. Google documents it at
 //! <https://developers.google.com/maps/documentation/distance-matrix/distance-matrix>.
 
+mod body;
 mod circuit;
-mod content_encoding;
 mod endpoint;
 mod error;
 mod operator_hints;

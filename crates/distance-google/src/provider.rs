@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use order_domain::{DistanceError, DistanceOutcome, DistanceProvider, Route};
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Client, StatusCode, Url,
     header::{ACCEPT_ENCODING, HeaderMap, HeaderValue},
     redirect, retry,
 };
@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use crate::{
+    body::read_body,
     circuit::Circuit,
-    content_encoding::decode,
     endpoint::Endpoint,
     error::{BuildError, CallError, InvalidResponse},
     operator_hints::OperatorHints,
@@ -39,9 +39,6 @@ const RETRY_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(100))
     .with_jitter()
     .with_max_times(2);
-
-/// A response has about 500 bytes. The limit bounds the memory for an invalid one.
-const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Returns the road distance by car from the Distance Matrix API of Google Maps.
 ///
@@ -81,7 +78,7 @@ impl GoogleDistanceProvider {
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .no_proxy();
-        if endpoint.url().scheme() == "http" {
+        if endpoint.0.scheme() == "http" {
             // No certificate is checked, so a system without root certificates suffices.
             client = client.tls_certs_only([]);
         }
@@ -124,7 +121,7 @@ impl GoogleDistanceProvider {
             "origins={},{}&destinations={},{}&units=metric",
             origin.latitude, origin.longitude, destination.latitude, destination.longitude
         );
-        let mut url = self.endpoint.url().clone();
+        let mut url = self.endpoint.0.clone();
         let query = match url.query() {
             Some(query) if !query.is_empty() => format!("{query}&{points}"),
             _ => points,
@@ -151,20 +148,4 @@ fn check_status(status: StatusCode) -> Result<(), CallError> {
         300..=499 => Err(CallError::RejectedByStatus(status)),
         _ => Err(InvalidResponse::HttpStatus(status).into()),
     }
-}
-
-/// Reads and decodes the body. Stops reading a body that is too long.
-async fn read_body(mut response: Response) -> Result<Vec<u8>, CallError> {
-    let too_long = CallError::InvalidResponse(InvalidResponse::TooLong { limit: MAX_BODY_BYTES });
-    if response.content_length().is_some_and(|declared| declared > MAX_BODY_BYTES as u64) {
-        return Err(too_long);
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(CallError::from_transport)? {
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(too_long);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(decode(response.headers(), body, MAX_BODY_BYTES)?)
 }

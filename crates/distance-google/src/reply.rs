@@ -24,16 +24,15 @@ impl MatrixReply {
 
     /// The outcome of a request for one route.
     pub(crate) fn outcome(&self) -> Result<DistanceOutcome, CallError> {
-        let rejected = |status| Err(InvalidResponse::RequestRejected(status).into());
         match status(&self.0)? {
             "OK" => Ok(element_outcome(single(single(&self.0, "rows")?, "elements")?)?),
             "UNKNOWN_ERROR" => Err(CallError::UnknownError),
             "OVER_QUERY_LIMIT" => Err(CallError::OverQueryLimit),
             "OVER_DAILY_LIMIT" => Err(CallError::OverDailyLimit),
             "REQUEST_DENIED" => Err(CallError::RequestDenied),
-            "INVALID_REQUEST" => rejected("INVALID_REQUEST"),
-            "MAX_ELEMENTS_EXCEEDED" => rejected("MAX_ELEMENTS_EXCEEDED"),
-            "MAX_DIMENSIONS_EXCEEDED" => rejected("MAX_DIMENSIONS_EXCEEDED"),
+            status @ ("INVALID_REQUEST" | "MAX_ELEMENTS_EXCEEDED" | "MAX_DIMENSIONS_EXCEEDED") => {
+                Err(InvalidResponse::RequestRejected(status.to_owned()).into())
+            }
             _ => Err(InvalidResponse::UnknownStatus("the response").into()),
         }
     }
@@ -51,9 +50,8 @@ fn element_outcome(element: &Value) -> Result<DistanceOutcome, InvalidResponse> 
 /// `distance.value` is always in metres: `units` affects only the text beside it. It is an integer,
 /// so `1.0` is invalid.
 fn metres(element: &Value) -> Result<Metres, InvalidResponse> {
-    let value = element.get("distance").and_then(|distance| distance.get("value"));
-    let value =
-        value.and_then(Value::as_i64).ok_or(InvalidResponse::NoMember("integer distance.value"))?;
+    let value = element.pointer("/distance/value").and_then(Value::as_i64);
+    let value = value.ok_or(InvalidResponse::NoMember("integer distance.value"))?;
     Metres::try_from(value).map_err(InvalidResponse::DistanceOutOfRange)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use order_distance_google::Endpoint;
+use order_distance_google::{DEFAULT_ENDPOINT, Endpoint};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{InvalidSetting, source::Source};
@@ -32,11 +32,9 @@ impl DistanceSettings {
             return invalid("GMAP_TOKEN", "must be visible ASCII characters without spaces");
         }
         let api = "GMAP_DISTANCE_MATRIX_API";
-        let endpoint = match source.get(api)? {
-            Some(url) => Endpoint::parse(&url)
-                .map_err(|error| InvalidSetting::new(api, error.to_string()))?,
-            None => Endpoint::default(),
-        };
+        let url = source.get(api)?;
+        let endpoint = Endpoint::parse(url.as_deref().unwrap_or(DEFAULT_ENDPOINT))
+            .map_err(|error| InvalidSetting::new(api, error.to_string()))?;
         match (source.get("DISTANCE_PROVIDER")?.as_deref(), key) {
             (None | Some("google"), Some(key)) => Ok(Self::Google { endpoint, key }),
             (None, None) | (Some("geodesic"), _) => Ok(Self::Geodesic),
