@@ -35,7 +35,7 @@ impl Application {
         let registry = order_metrics::registry(env!("CARGO_PKG_VERSION"));
         register_dropped_log_lines(&registry, log.dropped_lines());
         let distances = distance_provider(&settings.distance)?;
-        let OpenRepo { repo, readiness } = open_repo(&settings.database, &registry).await?;
+        let (repo, readiness) = open_repo(&settings.database, &registry).await?;
         let ports = Ports {
             repo: Arc::new(MeteredOrderRepo::new(repo, &registry)),
             distances: Arc::new(MeteredDistanceProvider::new(distances, &registry)),
@@ -73,7 +73,7 @@ impl Application {
     ///
     /// # Errors
     /// When the server fails.
-    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn run_until_stopped(self, stop: impl Future) -> anyhow::Result<()> {
         let Self { state, server } = self;
         let stop = async {
             stop.await;
@@ -85,23 +85,18 @@ impl Application {
 }
 
 /// An open repository by the ports that it implements.
-struct OpenRepo {
-    repo: Arc<dyn OrderRepo>,
-    readiness: Arc<dyn Readiness>,
-}
+type OpenRepo = (Arc<dyn OrderRepo>, Arc<dyn Readiness>);
 
-impl OpenRepo {
-    /// Registers metrics of the repository's connections.
-    fn new<R: OrderRepo + Readiness + 'static>(
-        repo: R,
-        pool_status: fn(&R) -> PoolStatus,
-        registry: &Registry,
-    ) -> Self {
-        let repo = Arc::new(repo);
-        let measured = Arc::clone(&repo);
-        register_connections(registry, move || pool_status(&measured));
-        Self { repo: Arc::clone(&repo) as _, readiness: repo }
-    }
+/// Registers metrics of the repository's connections.
+fn register_repo<R: OrderRepo + Readiness + 'static>(
+    repo: R,
+    pool_status: fn(&R) -> PoolStatus,
+    registry: &Registry,
+) -> OpenRepo {
+    let repo = Arc::new(repo);
+    let measured = Arc::clone(&repo);
+    register_connections(registry, move || pool_status(&measured));
+    (Arc::clone(&repo) as _, repo)
 }
 
 /// Opens the database on a blocking thread. Creates it if it is missing, and applies pending
@@ -112,11 +107,11 @@ async fn open_repo(settings: &DatabaseSettings, registry: &Registry) -> anyhow::
         Ok(match settings {
             DatabaseSettings::Sqlite { path } => {
                 let repo = SqliteOrderRepo::open(&path)?;
-                OpenRepo::new(repo, SqliteOrderRepo::pool_status, &registry)
+                register_repo(repo, SqliteOrderRepo::pool_status, &registry)
             }
             DatabaseSettings::Postgres { database, pool_size } => {
                 let repo = PgOrderRepo::open(&database, pool_size)?;
-                OpenRepo::new(repo, PgOrderRepo::pool_status, &registry)
+                register_repo(repo, PgOrderRepo::pool_status, &registry)
             }
         })
     };

@@ -171,15 +171,12 @@ fn serve(
             _ = stop.recv() => return Ok(()),
             application = Application::build(settings, &log) => application?,
         };
-        let stopped = async {
-            stop.recv().await;
-        };
         let aborted = async {
             abort.recv().await;
             abort.recv().await
         };
         tokio::select! {
-            served = application.run_until_stopped(stopped) => served,
+            served = application.run_until_stopped(stop.recv()) => served,
             signal = aborted => {
                 tracing::warn!("terminating immediately after a second signal");
                 drop(log);

@@ -16,7 +16,4 @@ mod signals;
 pub use application::Application;
 pub use commands::run;
 pub use logging::LogGuard;
-pub use settings::{
-    DatabaseSettings, DistanceSettings, InvalidSetting, LogFormat, LogSettings, Settings,
-    UnusedSettings,
-};
+pub use settings::{InvalidSetting, Settings};

@@ -24,23 +24,20 @@ impl<W> CountingWriter<W> {
         Self { writer, buffered: 0, dropped }
     }
 
-    fn count<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|_| {
-            self.dropped.fetch_add(mem::take(&mut self.buffered), Ordering::Relaxed);
-        })
+    /// Counts the lines in the buffer as dropped.
+    fn drop_buffered(&mut self) {
+        self.dropped.fetch_add(mem::take(&mut self.buffered), Ordering::Relaxed);
     }
 }
 
 impl<W: io::Write> io::Write for CountingWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.buffered += 1;
-        let result = self.writer.write(line);
-        self.count(result)
+        self.writer.write(line).inspect_err(|_| self.drop_buffered())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.writer.flush();
-        self.count(result)?;
+        self.writer.flush().inspect_err(|_| self.drop_buffered())?;
         self.buffered = 0;
         Ok(())
     }

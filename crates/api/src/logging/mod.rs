@@ -9,14 +9,14 @@ mod rotating_file;
 mod sanitize;
 
 use std::{
+    fs,
     io::{self, BufWriter},
-    path::Path,
     sync::{atomic::Ordering, mpsc},
     thread,
     time::Duration,
 };
 
-use tracing::{Level, level_filters::LevelFilter};
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
@@ -30,7 +30,7 @@ use self::{
 };
 pub(crate) use sanitize::one_line;
 
-use crate::settings::{InvalidSetting, LogFormat, LogSettings};
+use crate::settings::{InvalidSetting, LogSettings};
 
 /// How many lines may wait to be written, for each sink.
 const QUEUE_LINES: usize = 16_384;
@@ -58,11 +58,16 @@ type Sink = Box<dyn Layer<Registry> + Send + Sync>;
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<LogGuard> {
     let mut log = LogGuard::default();
     let stdout = CountingWriter::new(BufWriter::new(io::stdout()), log.dropped.clone());
-    let mut sinks = vec![log.sink(settings.format, LevelFilter::TRACE, stdout)];
+    let mut sinks = vec![log.sink(settings.is_json, LevelFilter::TRACE, stdout)];
     if let Some(directory) = &settings.directory {
-        log.files = LogFiles::create(directory, &log.dropped)?;
-        for (level, file) in log.files.0.clone() {
-            sinks.push(log.sink(settings.format, level.into(), file));
+        fs::create_dir_all(directory).map_err(|error| {
+            let problem = format!("must be a directory for files: {}", error.kind());
+            InvalidSetting::new("LOG_DIR", problem)
+        })?;
+        for (level, name) in [(LevelFilter::INFO, "info.log"), (LevelFilter::ERROR, "error.log")] {
+            let file = RotatingFile::new(directory.join(name), log.dropped.clone());
+            sinks.push(log.sink(settings.is_json, level, file.clone()));
+            log.files.0.push(file);
         }
     }
     // A client can cause any number of lines of actix-http by sending heads that are not HTTP. The
@@ -77,7 +82,7 @@ impl LogGuard {
     /// Creates a sink for lines of this level and above, with a thread that writes them.
     fn sink(
         &mut self,
-        format: LogFormat,
+        is_json: bool,
         level: LevelFilter,
         writer: impl io::Write + Send + 'static,
     ) -> Sink {
@@ -92,12 +97,10 @@ impl LogGuard {
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_writer(move || SanitizingWriter(writer.clone()));
-        match format {
-            LogFormat::Text => lines.with_filter(level).boxed(),
-            LogFormat::Json => {
-                let lines = lines.fmt_fields(JsonMembers).event_format(JsonEvent);
-                lines.with_filter(level).boxed()
-            }
+        if is_json {
+            lines.fmt_fields(JsonMembers).event_format(JsonEvent).with_filter(level).boxed()
+        } else {
+            lines.with_filter(level).boxed()
         }
     }
 
@@ -128,27 +131,16 @@ impl Drop for LogGuard {
     }
 }
 
-/// The log files, with the lowest level of their lines.
+/// The log files.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LogFiles(Vec<(Level, RotatingFile)>);
+pub(crate) struct LogFiles(Vec<RotatingFile>);
 
 impl LogFiles {
-    fn create(directory: &Path, dropped: &DroppedLines) -> Result<Self, InvalidSetting> {
-        std::fs::create_dir_all(directory).map_err(|error| InvalidSetting {
-            name: "LOG_DIR",
-            problem: format!("must be a directory for files: {}", error.kind()),
-        })?;
-        Ok(Self(Vec::from([Level::INFO, Level::ERROR].map(|level| {
-            let name = format!("{}.log", level.as_str().to_lowercase());
-            (level, RotatingFile::new(directory.join(name), dropped.clone()))
-        }))))
-    }
-
     /// Opens the files again at their paths, after another program has moved them. Logs a file
     /// that cannot be opened, and continues to write where it did before. Blocks.
     pub(crate) fn reopen(&self) {
         let mut reopened = 0;
-        for (_, file) in &self.0 {
+        for file in &self.0 {
             match file.reopen() {
                 Ok(()) => reopened += 1,
                 Err(error) => tracing::error!(

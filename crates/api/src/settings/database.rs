@@ -5,7 +5,7 @@ use std::{fmt, net::Ipv6Addr, num::NonZero, path::PathBuf};
 use order_repo_postgres::{ConnectionInfo, Parts};
 use secrecy::ExposeSecret;
 
-use super::{InvalidSetting, source::Source};
+use super::{InvalidSetting, invalid, source::Source};
 
 /// Enough for a database with a few cores. More connections only wait for each other there.
 const DEFAULT_POOL_SIZE: NonZero<u32> = NonZero::new(10).expect("it is not zero");
@@ -13,7 +13,7 @@ const MAX_POOL_SIZE: NonZero<u32> = NonZero::new(1000).expect("it is not zero");
 
 /// The database. Displayed without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DatabaseSettings {
+pub(crate) enum DatabaseSettings {
     /// A file of the embedded database.
     Sqlite {
         /// The file; it is created if it is missing.
@@ -47,8 +47,8 @@ impl DatabaseSettings {
 }
 
 fn from_url(url: &str, password: Option<&str>) -> Result<ConnectionInfo, InvalidSetting> {
-    let info = ConnectionInfo::parse(url)
-        .map_err(|error| InvalidSetting::new("DATABASE_URL", error.to_string()))?;
+    let info =
+        ConnectionInfo::parse(url).map_err(|error| InvalidSetting::new("DATABASE_URL", error))?;
     Ok(match password {
         Some(password) if !info.has_password() => info.with_password(password),
         _ => info,
@@ -57,7 +57,7 @@ fn from_url(url: &str, password: Option<&str>) -> Result<ConnectionInfo, Invalid
 
 /// The text after `sqlite://` is the path. It is not decoded.
 fn sqlite(url: &str) -> Result<DatabaseSettings, InvalidSetting> {
-    let invalid = |problem: &str| Err(InvalidSetting::new("DATABASE_URL", problem));
+    let invalid = |problem| invalid("DATABASE_URL", problem);
     let Some(path) = url.strip_prefix("sqlite://") else {
         return invalid("must be sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE");
     };
@@ -95,21 +95,18 @@ fn parts(source: Source<'_>) -> Result<Parts, InvalidSetting> {
 fn from_parts(parts: Parts) -> Result<ConnectionInfo, InvalidSetting> {
     for (name, value) in [("DB_NAME", &parts.database), ("DB_USERNAME", &parts.user)] {
         if value.is_empty() {
-            return Err(InvalidSetting::new(name, "must be set, because DB_HOST is"));
+            return invalid(name, "must be set, because DB_HOST is");
         }
     }
     for host in parts.host.split(',') {
         if host.trim() != host {
-            let problem = "must not have white space around a host";
-            return Err(InvalidSetting::new("DB_HOST", problem));
+            return invalid("DB_HOST", "must not have white space around a host");
         }
         if host.contains(':') && host.parse::<Ipv6Addr>().is_err() {
-            let problem = "must be a host alone; its port is DB_PORT";
-            return Err(InvalidSetting::new("DB_HOST", problem));
+            return invalid("DB_HOST", "must be a host alone; its port is DB_PORT");
         }
     }
-    ConnectionInfo::from_parts(parts)
-        .map_err(|error| InvalidSetting::new("DB_NAME", error.to_string()))
+    ConnectionInfo::from_parts(parts).map_err(|error| InvalidSetting::new("DB_NAME", error))
 }
 
 impl fmt::Display for DatabaseSettings {

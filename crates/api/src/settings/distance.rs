@@ -5,11 +5,11 @@ use std::fmt;
 use order_distance_google::{DEFAULT_ENDPOINT, Endpoint};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{InvalidSetting, source::Source};
+use super::{InvalidSetting, invalid, source::Source};
 
 /// The distance provider. The `Debug` and `Display` forms do not contain the key.
 #[derive(Clone, Debug)]
-pub enum DistanceSettings {
+pub(crate) enum DistanceSettings {
     /// The length of the geodesic on WGS 84: an estimate, without a network.
     Geodesic,
     /// The road distance from Google Maps.
@@ -24,17 +24,15 @@ pub enum DistanceSettings {
 impl DistanceSettings {
     /// Google if there is a key, unless `DISTANCE_PROVIDER` is another one.
     pub(super) fn parse(source: Source<'_>) -> Result<Self, InvalidSetting> {
-        let invalid = |name, problem: &str| Err(InvalidSetting::new(name, problem));
         let key = source.secret("GMAP_TOKEN", "GMAP_TOKEN_FILE")?;
-        let is_visible =
-            |key: &SecretString| key.expose_secret().bytes().all(|b| b.is_ascii_graphic());
-        if key.as_ref().is_some_and(|key| !is_visible(key)) {
+        let mut characters = key.iter().flat_map(|key| key.expose_secret().chars());
+        if characters.any(|character| !character.is_ascii_graphic()) {
             return invalid("GMAP_TOKEN", "must be visible ASCII characters without spaces");
         }
         let api = "GMAP_DISTANCE_MATRIX_API";
         let url = source.get(api)?;
         let endpoint = Endpoint::parse(url.as_deref().unwrap_or(DEFAULT_ENDPOINT))
-            .map_err(|error| InvalidSetting::new(api, error.to_string()))?;
+            .map_err(|error| InvalidSetting::new(api, error))?;
         match (source.get("DISTANCE_PROVIDER")?.as_deref(), key) {
             (None | Some("google"), Some(key)) => Ok(Self::Google { endpoint, key }),
             (None, None) | (Some("geodesic"), _) => Ok(Self::Geodesic),

@@ -1,42 +1,31 @@
 //! Settings of the log.
 
 use std::{
-    fmt,
     io::{self, IsTerminal},
     path::PathBuf,
 };
 
 use tracing_subscriber::EnvFilter;
 
-use super::{InvalidSetting, source::Source};
+use super::{InvalidSetting, invalid, source::Source};
 
 /// What is logged, in which format, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The format of a line.
-    pub format: LogFormat,
+pub(crate) struct LogSettings {
+    /// Whether a line is a JSON object, not text for people.
+    pub(crate) is_json: bool,
     /// A level or a filter of `tracing-subscriber`.
-    pub filter: String,
+    pub(crate) filter: String,
     /// The directory for log files, if there are any.
-    pub directory: Option<PathBuf>,
-}
-
-/// The format of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text for people.
-    Text,
-    /// A JSON object.
-    Json,
+    pub(crate) directory: Option<PathBuf>,
 }
 
 impl LogSettings {
     pub(super) fn parse(source: Source<'_>) -> Result<Self, InvalidSetting> {
-        let invalid = |name, problem: &str| Err(InvalidSetting::new(name, problem));
-        let format = match source.get("LOG_FORMAT")?.as_deref() {
-            Some("text") => LogFormat::Text,
-            None if io::stdout().is_terminal() => LogFormat::Text,
-            Some("json") | None => LogFormat::Json,
+        let is_json = match source.get("LOG_FORMAT")?.as_deref() {
+            Some("text") => false,
+            Some("json") => true,
+            None => !io::stdout().is_terminal(),
             Some(_) => return invalid("LOG_FORMAT", "must be text or json"),
         };
         let filter = source.get("LOG_LEVEL")?.unwrap_or_else(|| "info".to_owned());
@@ -52,26 +41,6 @@ impl LogSettings {
             );
         }
         let directory = source.get("LOG_DIR")?.map(PathBuf::from);
-        Ok(Self { format, filter, directory })
-    }
-}
-
-impl fmt::Display for LogSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "LOG_FORMAT={}", self.format)?;
-        writeln!(f, "LOG_LEVEL={}", self.filter)?;
-        match &self.directory {
-            Some(directory) => writeln!(f, "LOG_DIR={}", directory.display()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
+        Ok(Self { is_json, filter, directory })
     }
 }

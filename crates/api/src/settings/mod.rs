@@ -11,15 +11,13 @@ mod unused;
 
 use std::{ffi::OsString, fmt, net::SocketAddr, thread::available_parallelism, time::Duration};
 
-pub use self::{
+pub(crate) use self::{
     database::DatabaseSettings,
     distance::DistanceSettings,
-    log::{LogFormat, LogSettings},
-    unused::UnusedSettings,
-};
-pub(crate) use self::{
+    log::LogSettings,
     options::{OPTIONS, SECRETS_HELP, SettingOption},
     source::Source,
+    unused::UnusedSettings,
 };
 
 /// Far more than are busy at the same time.
@@ -29,23 +27,23 @@ const DEFAULT_MAX_CONNECTIONS: usize = 20_000;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Address to listen on; with port 0 the system chooses the port.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The database.
-    pub database: DatabaseSettings,
+    pub(crate) database: DatabaseSettings,
     /// The distance provider.
-    pub distance: DistanceSettings,
+    pub(crate) distance: DistanceSettings,
     /// The log.
-    pub log: LogSettings,
+    pub(crate) log: LogSettings,
     /// Number of HTTP worker threads.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// Client connections that may be open, each of which needs a file descriptor.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// Deadline of a request.
-    pub request_timeout: Duration,
+    pub(crate) request_timeout: Duration,
     /// Time between the signal to stop and the end of accepting.
-    pub shutdown_drain: Duration,
+    pub(crate) shutdown_drain: Duration,
     /// Settings that are set and have no effect.
-    pub unused: Vec<UnusedSettings>,
+    pub(crate) unused: Vec<UnusedSettings>,
 }
 
 /// A setting with an invalid value. The value is not repeated, because it may contain a secret.
@@ -59,9 +57,13 @@ pub struct InvalidSetting {
 }
 
 impl InvalidSetting {
-    fn new(name: &'static str, problem: impl Into<String>) -> Self {
-        Self { name, problem: problem.into() }
+    pub(crate) fn new(name: &'static str, problem: impl fmt::Display) -> Self {
+        Self { name, problem: problem.to_string() }
     }
+}
+
+fn invalid<T>(name: &'static str, problem: impl fmt::Display) -> Result<T, InvalidSetting> {
+    Err(InvalidSetting::new(name, problem))
 }
 
 impl Settings {
@@ -112,7 +114,11 @@ impl fmt::Display for Settings {
             writeln!(f, "GMAP_DISTANCE_MATRIX_API={endpoint}")?;
             writeln!(f, "GMAP_TOKEN=***")?;
         }
-        write!(f, "{}", self.log)?;
+        writeln!(f, "LOG_FORMAT={}", if self.log.is_json { "json" } else { "text" })?;
+        writeln!(f, "LOG_LEVEL={}", self.log.filter)?;
+        if let Some(directory) = &self.log.directory {
+            writeln!(f, "LOG_DIR={}", directory.display())?;
+        }
         writeln!(f, "WORKERS={}", self.workers)?;
         writeln!(f, "MAX_CONNECTIONS={}", self.max_connections)?;
         writeln!(f, "REQUEST_TIMEOUT={}", self.request_timeout.as_secs())?;

@@ -1,17 +1,10 @@
 //! The rules that the values of all settings obey.
 
-use std::{
-    ffi::OsString,
-    fmt,
-    fs::File,
-    io::{self, Read},
-    ops::RangeInclusive,
-    str::FromStr,
-};
+use std::{ffi::OsString, fmt, fs::File, io::Read, ops::RangeInclusive, str::FromStr};
 
 use secrecy::SecretString;
 
-use super::InvalidSetting;
+use super::{InvalidSetting, invalid};
 
 /// A file with a longer secret is rejected. Devices such as `/dev/zero` have no end.
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
@@ -30,14 +23,9 @@ impl Source<'_> {
         let Some(value) = self.0(name).filter(|value| !value.is_empty()) else { return Ok(None) };
         let text = value.into_string().map_err(|_| InvalidSetting::new(name, "must be UTF-8"))?;
         match unclean(&text) {
-            Some(unclean) => Err(InvalidSetting::new(name, format!("must not have {unclean}"))),
+            Some(unclean) => invalid(name, format!("must not have {unclean}")),
             None => Ok(Some(text)),
         }
-    }
-
-    /// Whether a setting has a valid value.
-    pub(super) fn is_set(&self, name: &'static str) -> bool {
-        self.get(name).is_ok_and(|value| value.is_some())
     }
 
     /// Returns an integer within the bounds.
@@ -62,14 +50,12 @@ impl Source<'_> {
     ) -> Result<Option<SecretString>, InvalidSetting> {
         match (self.get(name)?, self.get(file_name)?) {
             (Some(_), Some(_)) => {
-                Err(InvalidSetting::new(file_name, format!("must not be set together with {name}")))
+                invalid(file_name, format!("must not be set together with {name}"))
             }
-            (Some(value), None) => Ok(Some(value.into())),
-            (None, Some(path)) => match read_secret(&path) {
-                Ok(secret) => Ok(Some(secret)),
-                Err(problem) => Err(InvalidSetting::new(file_name, problem)),
-            },
-            (None, None) => Ok(None),
+            (None, Some(path)) => read_secret(&path)
+                .map(Some)
+                .map_err(|problem| InvalidSetting::new(file_name, problem)),
+            (value, None) => Ok(value.map(SecretString::from)),
         }
     }
 }
@@ -78,9 +64,7 @@ pub(super) fn read_secret(path: &str) -> Result<SecretString, String> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(MAX_SECRET_FILE_BYTES + 1).read_to_string(&mut text))
-        .map_err(|error: io::Error| {
-            format!("must name a file that can be read: {}", error.kind())
-        })?;
+        .map_err(|error| format!("must name a file that can be read: {}", error.kind()))?;
     // Editors and `echo` end a file with one line break.
     let secret =
         text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));

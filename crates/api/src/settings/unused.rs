@@ -13,11 +13,11 @@ const GOOGLE: &[&str] = &["GMAP_TOKEN", "GMAP_TOKEN_FILE", "GMAP_DISTANCE_MATRIX
 ///
 /// They are valid: deployments pass on more settings than an installation uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnusedSettings {
+pub(crate) struct UnusedSettings {
     /// The names of their variables.
-    pub names: Vec<&'static str>,
+    pub(crate) names: Vec<&'static str>,
     /// Why they have no effect.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 impl UnusedSettings {
@@ -28,10 +28,6 @@ impl UnusedSettings {
         distance: &DistanceSettings,
     ) -> Vec<Self> {
         let url = source.get("DATABASE_URL").ok().flatten();
-        let url_has_password = || {
-            let info = url.as_deref().and_then(|url| ConnectionInfo::parse(url).ok());
-            info.is_some_and(|info| info.has_password())
-        };
         let postgres = [ADDRESS, PASSWORD, POOL].concat();
         let mut unused = match (database, &url) {
             (DatabaseSettings::Sqlite { .. }, Some(_)) => {
@@ -40,20 +36,20 @@ impl UnusedSettings {
             (DatabaseSettings::Sqlite { .. }, None) => {
                 vec![(postgres, "neither DATABASE_URL nor DB_HOST is set, so orders are in SQLite")]
             }
-            (DatabaseSettings::Postgres { .. }, Some(_)) if url_has_password() => vec![
-                (ADDRESS.to_vec(), "DATABASE_URL is set"),
-                (PASSWORD.to_vec(), "DATABASE_URL has a password"),
-            ],
             (DatabaseSettings::Postgres { .. }, Some(_)) => {
                 vec![(ADDRESS.to_vec(), "DATABASE_URL is set")]
             }
             (DatabaseSettings::Postgres { .. }, None) => vec![],
         };
+        let info = url.and_then(|url| ConnectionInfo::parse(&url).ok());
+        if info.is_some_and(|info| info.has_password()) {
+            unused.push((PASSWORD.to_vec(), "DATABASE_URL has a password"));
+        }
         if matches!(distance, DistanceSettings::Geodesic) {
             unused.push((GOOGLE.to_vec(), "the distance provider is geodesic"));
         }
         for (names, _) in &mut unused {
-            names.retain(|name| source.is_set(name));
+            names.retain(|name| matches!(source.get(name), Ok(Some(_))));
         }
         unused.retain(|(names, _)| !names.is_empty());
         unused.into_iter().map(|(names, reason)| Self { names, reason }).collect()
