@@ -100,7 +100,7 @@ impl Executor {
         self.start(kind, move |permit| {
             permit.yield_to_callers();
             let guard = connections.acquire();
-            let ready = guard.opened().and_then(|opened| Ok((guard.reader()?, &opened.file)));
+            let ready = guard.opened().and_then(|opened| Ok((opened.reader()?, &opened.file)));
             let batch = permit.take_batch(limit());
             let outcomes = match ready {
                 Ok((mut connection, file)) => all_or_each(batch.requests(), |requests| {
@@ -142,7 +142,7 @@ impl Executor {
             };
             let guard = connections.acquire();
             let ready = guard.opened().and_then(|opened| {
-                let mut connection = guard.writer()?;
+                let mut connection = opened.writer()?;
                 begin(&mut connection)?;
                 Ok((connection, &opened.file))
             });
@@ -407,8 +407,8 @@ mod tests {
         let full = QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(full));
         let database = database();
         let guard = database.connections.acquire();
-        let file = &guard.opened().unwrap().file;
-        let error = explain_failed_commit(&mut guard.writer().unwrap(), file, full);
+        let opened = guard.opened().unwrap();
+        let error = explain_failed_commit(&mut opened.writer().unwrap(), &opened.file, full);
         assert!(error.is_rejection());
         assert!(matches!(RepoError::from(error), RepoError::Refused(_)));
     }

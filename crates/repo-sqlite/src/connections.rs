@@ -18,7 +18,7 @@ type Connection = PooledConnection<ConnectionManager<SqliteConnection>>;
 
 /// An open database.
 pub(crate) struct Connections {
-    database: Database,
+    pub(crate) database: Database,
     /// The error if the connections were closed, and opening others has failed.
     opened: RwLock<Result<Opened, StoreError>>,
 }
@@ -32,10 +32,6 @@ impl Connections {
     pub(crate) fn open(database: Database) -> Result<Arc<Self>, OpenError> {
         let opened = RwLock::new(Ok(open::open(&database)?));
         Ok(Arc::new(Self { database, opened }))
-    }
-
-    pub(crate) fn database(&self) -> &Database {
-        &self.database
     }
 
     /// Returns the connections. Those that were opened while the file was read-only are replaced
@@ -59,29 +55,26 @@ impl Connections {
 }
 
 fn should_reopen(opened: &Result<Opened, StoreError>) -> bool {
-    match opened {
-        Ok(opened) => opened.file.should_reopen(),
-        Err(_) => true,
-    }
+    opened.as_ref().ok().is_none_or(|opened| opened.file.should_reopen())
 }
 
 impl ConnectionsGuard<'_> {
     pub(crate) fn opened(&self) -> Result<&Opened, StoreError> {
         self.0.as_ref().map_err(Clone::clone)
     }
+}
 
+impl Opened {
     /// A connection to read with, if the file at the path is the one that is open.
     pub(crate) fn reader(&self) -> Result<Connection, StoreError> {
-        let opened = self.opened()?;
-        opened.file.check()?;
-        Ok(get_connection(&opened.readers, LOCK_TIMEOUT)?)
+        self.file.check()?;
+        Ok(get_connection(&self.readers, LOCK_TIMEOUT)?)
     }
 
     /// The connection to write with, if the file at the path can be written.
     pub(crate) fn writer(&self) -> Result<Connection, StoreError> {
-        let opened = self.opened()?;
-        opened.file.check_writable()?;
-        Ok(get_connection(&opened.writer, LOCK_TIMEOUT)?)
+        self.file.check_writable()?;
+        Ok(get_connection(&self.writer, LOCK_TIMEOUT)?)
     }
 }
 

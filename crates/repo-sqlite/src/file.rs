@@ -125,11 +125,6 @@ impl DatabaseFile {
         self.length.store(length, Ordering::Relaxed);
     }
 
-    /// The length of the write-ahead log.
-    pub(crate) fn wal_length(&self) -> u64 {
-        length_of(&self.wal.path)
-    }
-
     /// The path of the write-ahead log.
     pub(crate) fn wal_path(&self) -> &Path {
         &self.wal.path

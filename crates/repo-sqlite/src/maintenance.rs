@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use diesel::{connection::SimpleConnection, dsl::sql, prelude::*, sql_types::BigInt};
+use diesel::{dsl::sql, prelude::*, sql_types::BigInt};
 
 use crate::{
     connections::Connections,
-    database::{Database, OpenMode},
+    database::{Database, OpenMode, set_busy_timeout},
     error::StoreError,
     file::{DatabaseFile, length_of},
     integrity,
@@ -52,11 +52,11 @@ impl Maintenance {
 }
 
 fn maintain(connections: &Connections) -> Result<(), StoreError> {
-    let database = connections.database();
+    let database = &connections.database;
     let guard = connections.acquire();
     let Opened { file, writer, .. } = guard.opened()?;
     match file.check() {
-        Ok(()) if file.wal_length() > WAL_LIMIT_BYTES => shorten_wal(database)?,
+        Ok(()) if length_of(file.wal_path()) > WAL_LIMIT_BYTES => shorten_wal(database)?,
         Err(StoreError::FileTruncated) => accept_vacuum(database, file),
         // The log was removed and the file was not. The log is still open, and its content must
         // reach the file.
@@ -84,8 +84,7 @@ fn shorten_wal(database: &Database) -> Result<(), StoreError> {
     let Ok(mut connection) = database.connect(OpenMode::ReadWrite) else { return Ok(()) };
     let (frames, moved) = checkpoint(&mut connection, "PASSIVE")?;
     if frames - moved < MAX_PENDING_FRAMES {
-        let timeout = RESTART_TIMEOUT.as_millis();
-        connection.batch_execute(&format!("PRAGMA busy_timeout = {timeout}"))?;
+        set_busy_timeout(&mut connection, RESTART_TIMEOUT)?;
         checkpoint(&mut connection, "TRUNCATE")?;
     }
     Ok(())
