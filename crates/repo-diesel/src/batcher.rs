@@ -35,7 +35,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use crate::reply::{Message, Receiver, Reply, send_all};
+use crate::reply::{Receiver, Reply, send_all};
 
 /// How many requests may wait in one queue. At 10,000 requests a second, less than one second's.
 pub const MAX_QUEUED: usize = 8_192;
@@ -112,7 +112,8 @@ struct Queued<R, T, E> {
 /// The right of a worker to take the next batch of a queue.
 pub struct BatchPermit<'a, R, T, E> {
     queue: &'a Queue<R, T, E>,
-    oldest: Instant,
+    /// When the oldest of the requests that wait was submitted.
+    pub oldest: Instant,
 }
 
 /// Requests that are served together. Dropped without outcomes, it panics in their callers.
@@ -123,12 +124,7 @@ pub struct Batch<'a, R, T, E> {
     replies: Vec<Reply<Result<T, E>>>,
 }
 
-impl<R, T, E> Batcher<R, T, E>
-where
-    R: Send + 'static,
-    T: Send + 'static,
-    E: From<QueueFull> + Send + 'static,
-{
+impl<R, T, E: From<QueueFull>> Batcher<R, T, E> {
     /// Starts a queue with this many threads. `serve` is called once for each batch; it takes the
     /// batch and completes it. The system lists the threads under `name`.
     ///
@@ -142,7 +138,12 @@ where
         concurrency: Concurrency,
         max_queued: usize,
         serve: impl Fn(BatchPermit<'_, R, T, E>) + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Self
+    where
+        R: Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
         let state = State {
             queued: VecDeque::new(),
             dequeued: 0,
@@ -157,7 +158,10 @@ where
             let (queue, serve) = (Arc::clone(&queue), Arc::clone(&serve));
             let is_alive = workers.is_alive.clone();
             let work = move || {
-                queue.work(&*serve);
+                while let Some(permit) = queue.next_permit() {
+                    // The callers of this batch panic as well; later batches must not fail.
+                    let _ = catch_unwind(AssertUnwindSafe(|| serve(permit)));
+                }
                 drop(is_alive);
             };
             thread::Builder::new()
@@ -177,7 +181,7 @@ where
     /// When serving the request panicked.
     pub async fn submit(&self, request: R) -> Result<T, E> {
         let (_, message) = self.enqueue(request)?;
-        message.await.unwrap_or_else(|_| panicked()).into_outcome()
+        message.await.unwrap_or_else(|_| panicked()).outcome
     }
 
     /// Waits for the outcome of a request, but no longer than `limit`. `on_timeout` makes the
@@ -196,7 +200,7 @@ where
     ) -> Result<T, E> {
         let (number, mut message) = self.enqueue(request)?;
         if let Ok(message) = timeout(limit, &mut message).await {
-            return message.unwrap_or_else(|_| panicked()).into_outcome();
+            return message.unwrap_or_else(|_| panicked()).outcome;
         }
         let state = self.queue.state();
         if number >= state.dequeued {
@@ -206,7 +210,7 @@ where
         }
         drop(state);
         // It may have been completed in this moment.
-        message.try_recv().map_or_else(|_| Err(on_timeout(true)), Message::into_outcome)
+        message.try_recv().map_or_else(|_| Err(on_timeout(true)), |message| message.outcome)
     }
 
     /// The number of the request, and where its outcome arrives.
@@ -225,18 +229,16 @@ where
         self.queue.wake_if_admitted(state);
         Ok((number, message))
     }
-}
 
-fn panicked() -> ! {
-    panic!("serving this request panicked; the panic itself is logged before this one")
-}
-
-impl<R, T, E> Batcher<R, T, E> {
     /// How many requests wait at this moment.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queue.state().queued.len()
     }
+}
+
+fn panicked() -> ! {
+    panic!("serving this request panicked; the panic itself is logged before this one")
 }
 
 /// Lets the workers end after the batches in flight. Requests that are still queued never happen.
@@ -278,13 +280,6 @@ impl<R, T, E> Queue<R, T, E> {
             if let Some(worker) = worker {
                 worker.unpark();
             }
-        }
-    }
-
-    fn work(&self, serve: &impl Fn(BatchPermit<'_, R, T, E>)) {
-        while let Some(permit) = self.next_permit() {
-            // The callers of this batch panic as well; later batches must not fail.
-            let _ = catch_unwind(AssertUnwindSafe(|| serve(permit)));
         }
     }
 
@@ -338,12 +333,6 @@ impl<R, T, E> State<R, T, E> {
 }
 
 impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
-    /// When the oldest of the requests that wait was submitted.
-    #[must_use]
-    pub fn oldest(&self) -> Instant {
-        self.oldest
-    }
-
     /// Yields the CPU once, so that runnable callers can submit before the batch is taken. If there
     /// are none, it costs next to nothing. It is of use where a batch costs as much for many
     /// requests as for one, and where the disk has no part.
@@ -374,8 +363,7 @@ impl<'a, R, T, E> BatchPermit<'a, R, T, E> {
     /// Starts no batch. Requests that have waited for `limit` get this failure.
     pub fn fail_queued(self, limit: Duration, failure: &E)
     where
-        T: Send + 'static,
-        E: Clone + Send + 'static,
+        E: Clone,
     {
         let mut state = self.queue.state();
         let mut failed = vec![];
@@ -403,11 +391,7 @@ impl<R, T, E> Drop for BatchPermit<'_, R, T, E> {
     }
 }
 
-impl<R, T, E> Batch<'_, R, T, E>
-where
-    T: Send + 'static,
-    E: Send + 'static,
-{
+impl<R, T, E> Batch<'_, R, T, E> {
     /// The requests of the batch.
     #[must_use]
     pub fn requests(&self) -> &[R] {

@@ -5,7 +5,8 @@ use std::{collections::HashMap, hash::Hash};
 /// The different requests of a batch, and which request equals which. For reads only: of two equal
 /// changes each happens.
 pub struct Deduplicated<R> {
-    unique: Vec<R>,
+    /// The different requests.
+    pub unique: Vec<R>,
     /// For each request, its index in `unique`.
     indexes: Vec<usize>,
 }
@@ -26,12 +27,6 @@ impl<R: Clone + Eq + Hash> Deduplicated<R> {
         Self { unique, indexes }
     }
 
-    /// The different requests.
-    #[must_use]
-    pub fn unique(&self) -> &[R] {
-        &self.unique
-    }
-
     /// Gives each request the outcome of the unique request that it equals.
     #[must_use]
     pub fn fan_out<O: Clone>(self, outcomes: Vec<O>) -> Vec<O> {
@@ -49,10 +44,10 @@ mod tests {
     #[test]
     fn equal_requests_share_an_outcome() {
         let requests = Deduplicated::new(&[4, 3, 4, 8, 3, 4]);
-        assert_eq!(requests.unique(), [4, 3, 8]);
+        assert_eq!(requests.unique, [4, 3, 8]);
         assert_eq!(requests.fan_out(vec!["4", "3", "8"]), ["4", "3", "4", "8", "3", "4"]);
         let requests = Deduplicated::new(&[2, 1]);
-        assert_eq!(requests.unique(), [2, 1]);
+        assert_eq!(requests.unique, [2, 1]);
         assert_eq!(requests.fan_out(vec!["2", "1"]), ["2", "1"]);
     }
 }

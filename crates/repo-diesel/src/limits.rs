@@ -32,12 +32,8 @@ pub fn limit_deep_pages() -> BatchLimit<ListQuery> {
 }
 
 fn at_most<R>(requests: usize) -> BatchLimit<R> {
-    let mut remaining = requests;
-    Box::new(move |_| {
-        let fits = remaining > 0;
-        remaining = remaining.saturating_sub(1);
-        fits
-    })
+    let mut remaining = 0..requests;
+    Box::new(move |_| remaining.next().is_some())
 }
 
 /// Limits lists. One that equals another costs nothing, see

@@ -3,10 +3,7 @@
 //! Waking a task on another thread costs a system call. So the worker wakes only the first of the
 //! callers on one thread. That one wakes the others from its own thread, which is cheap.
 
-use std::{
-    mem::take,
-    thread::{self, ThreadId},
-};
+use std::thread::{self, ThreadId};
 
 use tokio::sync::oneshot;
 
@@ -20,9 +17,12 @@ pub(crate) struct Reply<O> {
 /// The outcome of one request. Dropped, whether it was received or not, it sends the outcomes of
 /// other callers on the same thread.
 pub(crate) struct Message<O> {
-    outcome: Option<O>,
-    others: Vec<(oneshot::Sender<Message<O>>, O)>,
+    pub(crate) outcome: O,
+    _others: Others<O>,
 }
+
+/// Other callers on the same thread, and their outcomes.
+struct Others<O>(Vec<(oneshot::Sender<Message<O>>, O)>);
 
 /// Where a caller receives its message.
 pub(crate) type Receiver<O> = oneshot::Receiver<Message<O>>;
@@ -51,27 +51,24 @@ pub(crate) fn send_all<O>(replies: impl IntoIterator<Item = (Reply<O>, O)>) {
     }
     for (_, mut callers) in threads {
         if let Some((first, outcome)) = callers.pop() {
-            Message::send(first, outcome, callers);
+            send(first, outcome, callers);
         }
     }
 }
 
-impl<O> Message<O> {
-    fn send(caller: oneshot::Sender<Self>, outcome: O, others: Vec<(oneshot::Sender<Self>, O)>) {
-        // A message that cannot be sent because its caller has stopped waiting is dropped here.
-        drop(caller.send(Self { outcome: Some(outcome), others }));
-    }
-
-    /// Takes the outcome, and sends those of the others.
-    pub(crate) fn into_outcome(mut self) -> O {
-        self.outcome.take().expect("a message is read once")
-    }
+fn send<O>(
+    caller: oneshot::Sender<Message<O>>,
+    outcome: O,
+    others: Vec<(oneshot::Sender<Message<O>>, O)>,
+) {
+    // A message that cannot be sent because its caller has stopped waiting is dropped here.
+    drop(caller.send(Message { outcome, _others: Others(others) }));
 }
 
-impl<O> Drop for Message<O> {
+impl<O> Drop for Others<O> {
     fn drop(&mut self) {
-        for (caller, outcome) in take(&mut self.others) {
-            Self::send(caller, outcome, vec![]);
+        for (caller, outcome) in self.0.drain(..) {
+            send(caller, outcome, vec![]);
         }
     }
 }

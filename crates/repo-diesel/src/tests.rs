@@ -305,7 +305,7 @@ async fn requests_that_waited_too_long_fail_and_others_go_on() {
             let outcomes = batch.requests().iter().map(|n| Ok(*n)).collect();
             return batch.complete(outcomes);
         }
-        thread::sleep(limit.saturating_sub(permit.oldest().elapsed()));
+        thread::sleep(limit.saturating_sub(permit.oldest.elapsed()));
         permit.fail_queued(limit, &Failure::Rejected);
     };
     let batcher = Arc::new(Batcher::start(&workers, "test", 1, ONE_BATCH, 100, serve));

@@ -26,12 +26,11 @@ impl SharedWaitBudget {
     /// How long a request that was submitted at this moment may still wait.
     #[must_use]
     pub fn remaining(&self, submitted_at: Instant) -> Duration {
-        let queued_for = if self.last_wait_timed_out.load(Ordering::Relaxed) {
-            submitted_at.elapsed()
+        if self.last_wait_timed_out.load(Ordering::Relaxed) {
+            self.limit.saturating_sub(submitted_at.elapsed())
         } else {
-            Duration::ZERO
-        };
-        self.limit.saturating_sub(queued_for)
+            self.limit
+        }
     }
 
     /// Records after each wait whether it timed out.

@@ -17,8 +17,8 @@ use std::{
 use diesel::{PgConnection, r2d2::Pool};
 use order_domain::PoolStatus;
 use order_repo_diesel::{
-    Batch, BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share,
-    SharedWaitBudget, Workers, fail_all, get_connection, limits::BatchLimit, pool_status,
+    BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share, SharedWaitBudget,
+    Workers, fail_all, get_connection, limits::BatchLimit, pool_status,
 };
 
 use crate::{
@@ -128,7 +128,7 @@ impl Executor {
     {
         let run = move |connection: &mut PgConnection, requests: &[R]| {
             let requests = Deduplicated::new(requests);
-            let outcomes = run(connection, requests.unique()).into_iter();
+            let outcomes = run(connection, &requests.unique).into_iter();
             let outcomes =
                 outcomes.map(|outcome| outcome.map_err(StoreError::without_change)).collect();
             requests.fan_out(outcomes)
@@ -183,11 +183,7 @@ impl Executor {
     }
 }
 
-impl<R, T> Queue<R, T>
-where
-    R: Send + 'static,
-    T: Send + 'static,
-{
+impl<R, T> Queue<R, T> {
     /// Waits for the outcome of a request.
     pub(crate) async fn submit(&self, request: R) -> Result<T, StoreError> {
         let on_timeout = |started| match (started, self.share) {
@@ -204,21 +200,18 @@ where
 }
 
 impl Connections {
-    fn serve<R, T>(
+    fn serve<R: Clone, T>(
         &self,
         permit: BatchPermit<'_, R, T, StoreError>,
         fits: BatchLimit<R>,
         run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
-    ) where
-        R: Clone + Send + 'static,
-        T: Send + 'static,
-    {
-        let oldest = permit.oldest();
+    ) {
+        let oldest = permit.oldest;
         let connection = match self.connection(oldest) {
             Ok(connection) => connection,
             Err(failure) => return permit.fail_queued(CONNECT_TIMEOUT, &failure),
         };
-        let batch: Batch<'_, R, T, StoreError> = permit.take_batch(fits);
+        let batch = permit.take_batch(fits);
         if batch.requests().is_empty() {
             return;
         }

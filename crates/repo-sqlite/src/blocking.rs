@@ -106,7 +106,7 @@ impl Executor {
                 Ok((mut connection, file)) => all_or_each(batch.requests(), |requests| {
                     let requests = Deduplicated::new(requests);
                     let outcomes = connection.transaction(|connection| {
-                        run(&mut Session { connection, file }, requests.unique())
+                        run(&mut Session { connection, file }, &requests.unique)
                     })?;
                     Ok(requests.fan_out(outcomes))
                 }),
@@ -134,7 +134,7 @@ impl Executor {
         let connections = Arc::clone(&self.connections);
         let writing = Arc::clone(&self.writing);
         self.start(kind, move |permit| {
-            let oldest = permit.oldest();
+            let oldest = permit.oldest;
             let begin = |connection: &mut _| {
                 let begun = begin(connection, writing.lock_budget.remaining(oldest));
                 writing.lock_budget.record_wait(matches!(begun, Err(StoreError::Locked(_))));
