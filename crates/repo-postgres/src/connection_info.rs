@@ -82,6 +82,9 @@ const DEFAULTS: &str = "host='' hostaddr='' port='' user='' options='' \
 const SECRETS: [&str; 5] =
     ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
 
+/// The values of `sslmode` with which libpq connects with TLS only.
+const TLS_MODES: [&str; 3] = ["require", "verify-ca", "verify-full"];
+
 /// Parameters that make libpq fail locally after it has checked all others.
 const OFFLINE: &str = "host='/dev/null' hostaddr='' port='' user='-' password='-'";
 
@@ -152,7 +155,7 @@ impl ConnectionInfo {
         } else if has(|name, value| name == "port" && !value.split(',').all(is_port)) {
             Err(InvalidUrl::Port)
         } else if cfg!(not(feature = "tls"))
-            && has(|name, value| name == "sslmode" && requires_tls(value))
+            && has(|name, value| name == "sslmode" && TLS_MODES.contains(&value))
         {
             Err(InvalidUrl::NoTls)
         } else if has(|name, value| is_integer(name) && value.parse::<i32>().is_err()) {
@@ -225,7 +228,7 @@ pub(crate) fn connect(connection_string: &str) -> Result<PgConnection, ConnectEr
         ConnectionError::BadConnection(message) if !is_safe(&message) => {
             ConnectError::new("libpq rejects the connection parameters")
         }
-        other => other.into(),
+        other => ConnectError::new(&other.to_string()),
     })
 }
 
@@ -259,10 +262,6 @@ fn is_port(text: &str) -> bool {
 /// libpq checks these values only on a connection over TCP.
 fn is_integer(name: &str) -> bool {
     name.starts_with("keepalives") || name.ends_with("_timeout")
-}
-
-fn requires_tls(sslmode: &str) -> bool {
-    ["require", "verify-ca", "verify-full"].contains(&sslmode)
 }
 
 /// Splits `h1:5432,[::1],h3` into the hosts and the ports, which libpq expects in separate lists.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use diesel::{
-    ConnectionError,
     r2d2::PoolError,
     result::{DatabaseErrorKind, Error as QueryError},
 };
@@ -53,12 +52,6 @@ impl From<ConnectError> for OpenError {
             ConnectError::SharedSession => Self::SharedSession(error.into()),
             ConnectError::Failed(_) => Self::Connect(error.into()),
         }
-    }
-}
-
-impl From<ConnectionError> for ConnectError {
-    fn from(error: ConnectionError) -> Self {
-        Self::new(&error.to_string())
     }
 }
 

@@ -88,8 +88,8 @@ impl VerifiedConnection {
         self.generation != self.current.number.load(Ordering::Relaxed)
     }
 
-    fn is_expired(&self) -> bool {
-        Instant::now() >= self.expires_at
+    fn is_too_old(&self) -> bool {
+        self.is_invalid() || Instant::now() >= self.expires_at
     }
 
     /// Checks, at intervals, that the session is the same as before.
@@ -151,7 +151,7 @@ impl ManageConnection for Manager {
     /// stops. libpq reads what has arrived: first the server's last message, then the end of the
     /// stream.
     fn is_valid(&self, connection: &mut VerifiedConnection) -> Result<(), ConnectError> {
-        if connection.is_invalid() || connection.is_expired() {
+        if connection.is_too_old() {
             return Err(ConnectError::new("the connection is too old"));
         }
         for _ in 0..2 {
@@ -163,8 +163,7 @@ impl ManageConnection for Manager {
     /// r2d2 closes only idle connections by age. This closes connections that are always in use.
     fn has_broken(&self, connection: &mut VerifiedConnection) -> bool {
         panicking()
-            || connection.is_invalid()
-            || connection.is_expired()
+            || connection.is_too_old()
             || connection.postgres.is_broken()
             || connection.verify_session().is_err()
     }

@@ -71,20 +71,19 @@ const CREATED_DATABASE_INTERVAL: Duration = Duration::from_secs(1);
 /// the server is read.
 fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
     let first = match establish(info) {
-        Ok(connection) => return Ok(connection),
-        Err(shared @ ConnectError::SharedSession) => return Err(shared.into()),
-        Err(first) => OpenError::from(first),
+        Err(failed @ ConnectError::Failed(_)) => OpenError::from(failed),
+        connection => return Ok(connection?),
     };
     let mut server = match establish(&info.with_database("postgres")) {
-        Ok(server) => server,
-        Err(shared @ ConnectError::SharedSession) => return Err(shared.into()),
         Err(ConnectError::Failed(_)) => return Err(first),
+        server => server?,
     };
     let Ok(exists) = has_database(&mut server, info.database()) else { return Err(first) };
+    let create = format!("CREATE DATABASE \"{}\"", info.database().replace('"', "\"\""));
     // If several processes start at once, one creates the database and the others fail to. If the
     // database exists by now, the second attempt to connect shows what else is wrong.
     if !exists
-        && let Err(error) = create_database(&mut server, info.database())
+        && let Err(error) = server.batch_execute(&create)
         && !has_database(&mut server, info.database()).unwrap_or(false)
     {
         return Err(OpenError::Create(ConnectError::from(error).into()));
@@ -104,10 +103,6 @@ fn connect_or_create(info: &ConnectionInfo) -> Result<PgConnection, OpenError> {
 fn has_database(server: &mut PgConnection, name: &str) -> QueryResult<bool> {
     let is_named = sql::<Bool>("EXISTS (SELECT FROM pg_database WHERE datname = ");
     diesel::select(is_named.bind::<Text, _>(name).sql(")")).get_result(server)
-}
-
-fn create_database(server: &mut PgConnection, name: &str) -> QueryResult<()> {
-    server.batch_execute(&format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\"")))
 }
 
 /// The key of the advisory lock that is held during migrations: "orders" in ASCII.
