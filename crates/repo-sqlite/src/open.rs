@@ -10,7 +10,7 @@ use std::{
 use diesel::{
     connection::SimpleConnection,
     dsl::sql,
-    migration::{Migration, MigrationSource, MigrationVersion},
+    migration::{Migration, MigrationSource},
     prelude::*,
     r2d2::{ConnectionManager, CustomizeConnection, Error as ConnectionError, Pool},
     sql_types::{Bool, Text},
@@ -61,7 +61,11 @@ pub(crate) fn migrate(path: &Path) -> Result<Database, OpenError> {
     integrity::check(&database)?;
     let mut connection = database.connect(OpenMode::ReadWriteCreate)?;
     enable_wal(&mut connection).map_err(|error| database.open_error(error))?;
-    run_migrations(&mut connection)
+    // In one transaction, so a migration that fails leaves the tables unchanged. diesel takes no
+    // lock for migrations, so the write lock is held: a process that has waited for it finds
+    // nothing left to do.
+    connection
+        .immediate_transaction(|connection| connection.run_pending_migrations(MIGRATIONS).map(drop))
         .map_err(|source| OpenError::Migrate { path: database.path.clone(), source })?;
     Ok(database)
 }
@@ -132,16 +136,6 @@ fn enable_wal(connection: &mut SqliteConnection) -> Result<(), BoxError> {
     }
 }
 
-/// Runs pending migrations in one transaction, so a migration that fails leaves the tables
-/// unchanged. diesel takes no lock for migrations, so the write lock is held: a process that has
-/// waited for it finds nothing left to do.
-fn run_migrations(connection: &mut SqliteConnection) -> Result<(), BoxError> {
-    connection.immediate_transaction(|connection| {
-        connection.run_pending_migrations(MIGRATIONS)?;
-        Ok(())
-    })
-}
-
 /// Whether all known migrations are applied. diesel would create its table to find out.
 pub(crate) fn is_current(connection: &mut SqliteConnection) -> QueryResult<bool> {
     let has_table = sql::<Bool>(
@@ -154,8 +148,5 @@ pub(crate) fn is_current(connection: &mut SqliteConnection) -> QueryResult<bool>
     let applied: Vec<String> = versions.load(connection)?;
     let migrations: Vec<Box<dyn Migration<Sqlite>>> =
         MIGRATIONS.migrations().expect("the migrations were parsed at compile time");
-    Ok(migrations.iter().all(|migration| {
-        let version = migration.name().version();
-        applied.iter().any(|applied| MigrationVersion::from(applied.as_str()) == version)
-    }))
+    Ok(migrations.iter().all(|migration| applied.contains(&migration.name().version().to_string())))
 }
