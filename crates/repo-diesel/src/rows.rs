@@ -1,14 +1,13 @@
 //! Rows as a database returns them, and their conversion to the values of the domain.
 //!
-//! Each row is a tuple of columns in the order of its fields. The macros list the columns of a
-//! table: [`summary_columns!`](crate::summary_columns) and so on.
+//! Each row is a tuple of columns in the order of its fields.
 
 use std::sync::Arc;
 
 use diesel::Queryable;
 use order_domain::{
-    BoxError, Coordinates, InvalidTimestamp, Metres, Order, OrderId, OrderState, OrderStatus,
-    OrderSummary, PlacedOrder, Route, Timestamp,
+    BoxError, Coordinates, Metres, Order, OrderId, OrderState, OrderStatus, OrderSummary,
+    PlacedOrder, Route, Timestamp,
 };
 
 /// A row that violates a rule of the domain.
@@ -26,39 +25,6 @@ impl CorruptRow {
     }
 }
 
-/// The columns of a [`SummaryRow`].
-#[macro_export]
-macro_rules! summary_columns {
-    ($orders:ident) => {
-        ($orders::id, $orders::distance, $orders::status)
-    };
-}
-
-/// The columns of a [`PlacedRow`].
-#[macro_export]
-macro_rules! placed_columns {
-    ($orders:ident) => {
-        (
-            $orders::id,
-            (
-                $orders::origin_latitude,
-                $orders::origin_longitude,
-                $orders::destination_latitude,
-                $orders::destination_longitude,
-            ),
-            $orders::distance,
-        )
-    };
-}
-
-/// The columns of an [`OrderRow`].
-#[macro_export]
-macro_rules! order_columns {
-    ($orders:ident) => {
-        ($crate::placed_columns!($orders), $orders::status, $orders::created_at, $orders::taken_at)
-    };
-}
-
 /// An order as a list shows it.
 #[derive(Queryable)]
 #[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
@@ -68,22 +34,13 @@ pub struct SummaryRow {
     pub status: String,
 }
 
-/// The origin and the destination of an order, in degrees.
-#[derive(Queryable)]
-#[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
-pub struct RouteRow {
-    pub origin_latitude: f64,
-    pub origin_longitude: f64,
-    pub destination_latitude: f64,
-    pub destination_longitude: f64,
-}
-
-/// An order as it was when it was placed.
+/// An order as it was when it was placed. Points are latitude and longitude, in degrees.
 #[derive(Queryable)]
 #[expect(missing_docs, reason = "the columns; the values of the domain explain them")]
 pub struct PlacedRow {
     pub id: i64,
-    pub route: RouteRow,
+    pub origin: (f64, f64),
+    pub destination: (f64, f64),
     pub distance: i64,
 }
 
@@ -96,17 +53,6 @@ pub struct OrderRow {
     pub status: String,
     pub created_at: i64,
     pub taken_at: Option<i64>,
-}
-
-impl From<Route> for RouteRow {
-    fn from(Route { origin, destination }: Route) -> Self {
-        Self {
-            origin_latitude: origin.latitude.degrees(),
-            origin_longitude: origin.longitude.degrees(),
-            destination_latitude: destination.latitude.degrees(),
-            destination_longitude: destination.longitude.degrees(),
-        }
-    }
 }
 
 impl TryFrom<SummaryRow> for OrderSummary {
@@ -125,17 +71,12 @@ impl TryFrom<PlacedRow> for PlacedOrder {
     type Error = CorruptRow;
 
     fn try_from(row: PlacedRow) -> Result<Self, CorruptRow> {
-        let point = |latitude, longitude| {
+        let point = |(latitude, longitude)| {
             Coordinates::from_degrees(latitude, longitude).map_err(CorruptRow::of(row.id))
         };
-        let RouteRow { origin_latitude, origin_longitude, .. } = row.route;
-        let RouteRow { destination_latitude, destination_longitude, .. } = row.route;
         Ok(Self {
             id: OrderId::try_from(row.id).map_err(CorruptRow::of(row.id))?,
-            route: Route {
-                origin: point(origin_latitude, origin_longitude)?,
-                destination: point(destination_latitude, destination_longitude)?,
-            },
+            route: Route { origin: point(row.origin)?, destination: point(row.destination)? },
             distance: Metres::try_from(row.distance).map_err(CorruptRow::of(row.id))?,
         })
     }
@@ -145,26 +86,19 @@ impl TryFrom<OrderRow> for Order {
     type Error = CorruptRow;
 
     fn try_from(row: OrderRow) -> Result<Self, CorruptRow> {
-        let id = row.placed.id;
-        let placed = PlacedOrder::try_from(row.placed)?;
-        let timestamp = |micros| {
-            Timestamp::from_unix_micros(micros).map_err(CorruptRow::of::<InvalidTimestamp>(id))
-        };
+        let row_id = row.placed.id;
+        let PlacedOrder { id, route, distance } = row.placed.try_into()?;
+        let timestamp =
+            |micros| Timestamp::from_unix_micros(micros).map_err(CorruptRow::of(row_id));
         let created_at = timestamp(row.created_at)?;
         let taken_at = row.taken_at.map(timestamp).transpose()?;
-        let state = match (row.status.parse().map_err(CorruptRow::of(id))?, taken_at) {
+        let state = match (row.status.parse().map_err(CorruptRow::of(row_id))?, taken_at) {
             (OrderStatus::Unassigned, None) => OrderState::Unassigned,
             (OrderStatus::Taken, Some(at)) if at >= created_at => OrderState::Taken { at },
             (OrderStatus::Unassigned | OrderStatus::Taken, _) => {
-                return Err(CorruptRow::of(id)("its status contradicts the time of its take"));
+                return Err(CorruptRow::of(row_id)("its status contradicts the time of its take"));
             }
         };
-        Ok(Self {
-            id: placed.id,
-            route: placed.route,
-            distance: placed.distance,
-            state,
-            created_at,
-        })
+        Ok(Self { id, route, distance, state, created_at })
     }
 }

@@ -91,7 +91,7 @@ statement! {
     } -> (
         BigInt,
         (
-            (BigInt, (Double, Double, Double, Double), BigInt),
+            (BigInt, (Double, Double), (Double, Double), BigInt),
             Text,
             Timestamptz,
             Nullable<Timestamptz>,
@@ -204,7 +204,7 @@ pub(crate) fn find_all(
     let rows = statement.load(connection);
     rows_by_request(requests.len(), rows, |(placed, status, created_at, taken_at): Row| {
         let (created_at, taken_at) = (unix_micros(created_at), taken_at.map(unix_micros));
-        Ok(Order::try_from(OrderRow { placed, status, created_at, taken_at })?)
+        OrderRow { placed, status, created_at, taken_at }.try_into()
     })
 }
 

@@ -4,10 +4,10 @@ use diesel::{
     prelude::*,
     sql_types::{BigInt, Double, Nullable, Text},
 };
-use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder};
+use order_domain::{IdempotencyKey, NewOrder, OrderId, PlaceOutcome, PlacedOrder, Route};
 use order_repo_diesel::{
     fail_all,
-    rows::{CorruptRow, PlacedRow, RouteRow},
+    rows::{CorruptRow, PlacedRow},
 };
 
 use crate::{
@@ -15,25 +15,11 @@ use crate::{
     statement::{key_text, rows_by_request, statement},
 };
 
-/// How long the key of a placement is valid. A macro, because `concat!` accepts no constants.
-macro_rules! key_lifetime {
-    () => {
-        "interval '24 hours'"
-    };
-}
-
-/// How many expired keys a new key deletes: more than one, so that the table shrinks, and few, so
-/// that no request waits for the deletion.
-macro_rules! max_deleted_per_key {
-    () => {
-        4
-    };
-}
-
-/// SQL expression: keys that were stored before this time are expired.
+/// SQL expression: keys that were stored before this time are expired. A macro, because `concat!`
+/// accepts no constants.
 macro_rules! oldest_key {
     () => {
-        concat!("(now() - ", key_lifetime!(), ")")
+        "(now() - interval '24 hours')"
     };
 }
 
@@ -45,8 +31,9 @@ statement! {
     /// that transaction. Keys are inserted in order, which prevents deadlocks between batches. An
     /// expired key is reassigned to its new order.
     ///
-    /// Each key deletes some expired keys, except for those that are in use. The locking subselect
-    /// is a separate CTE, so that it runs once in any plan.
+    /// Each key deletes four expired keys at most, except for those that are in use: more than one,
+    /// so that the table shrinks, and few, so that no request waits for the deletion. The locking
+    /// subselect is a separate CTE, so that it runs once in any plan.
     PlaceOrders {
         origin_latitudes: Double => f64,
         origin_longitudes: Double => f64,
@@ -80,7 +67,7 @@ statement! {
          WHERE created_at < ", oldest_key!(), " \
              AND key NOT IN (SELECT key FROM input WHERE key IS NOT NULL) \
          ORDER BY created_at \
-         LIMIT (SELECT ", max_deleted_per_key!(), " * count(key) FROM input) \
+         LIMIT (SELECT 4 * count(key) FROM input) \
          FOR UPDATE SKIP LOCKED \
      ), deleted AS ( \
          DELETE FROM placement_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM expired)) \
@@ -95,7 +82,7 @@ statement! {
     /// [`TakeOrders`](crate::taking).
     FindPlacements {
         keys: Text => String,
-    } -> (BigInt, (BigInt, (Double, Double, Double, Double), BigInt)),
+    } -> (BigInt, (BigInt, (Double, Double), (Double, Double), BigInt)),
     "SELECT input.n, placed.* FROM unnest(",
     concat!(") WITH ORDINALITY AS input (key, n) \
      CROSS JOIN LATERAL ( \
@@ -169,18 +156,16 @@ pub(crate) fn find_placements(
     }
     let keys = keys.iter().map(|key| key.as_str().to_owned()).collect();
     let statement = FindPlacements { keys };
-    rows_by_request(statement.keys.len(), statement.load(connection), |row: PlacedRow| {
-        Ok(PlacedOrder::try_from(row)?)
-    })
+    rows_by_request(statement.keys.len(), statement.load(connection), PlacedRow::try_into)
 }
 
 fn insert(connection: &mut PgConnection, requests: &[&NewOrder]) -> QueryResult<Vec<Option<i64>>> {
-    let routes = || requests.iter().map(|order| RouteRow::from(order.route));
+    let degrees = |of: fn(&Route) -> f64| requests.iter().map(|order| of(&order.route)).collect();
     let statement = PlaceOrders {
-        origin_latitudes: routes().map(|route| route.origin_latitude).collect(),
-        origin_longitudes: routes().map(|route| route.origin_longitude).collect(),
-        destination_latitudes: routes().map(|route| route.destination_latitude).collect(),
-        destination_longitudes: routes().map(|route| route.destination_longitude).collect(),
+        origin_latitudes: degrees(|route| route.origin.latitude.degrees()),
+        origin_longitudes: degrees(|route| route.origin.longitude.degrees()),
+        destination_latitudes: degrees(|route| route.destination.latitude.degrees()),
+        destination_longitudes: degrees(|route| route.destination.longitude.degrees()),
         distances: requests.iter().map(|order| order.distance.get()).collect(),
         keys: requests.iter().map(|order| key_text(order.key.as_ref())).collect(),
     };

@@ -5,7 +5,7 @@
 
 use diesel::QueryResult;
 use order_domain::IdempotencyKey;
-use order_repo_diesel::fail_all;
+use order_repo_diesel::{fail_all, rows::CorruptRow};
 
 use crate::error::{Outcomes, StoreError};
 
@@ -14,7 +14,7 @@ use crate::error::{Outcomes, StoreError};
 pub(crate) fn rows_by_request<R, T>(
     requests: usize,
     rows: QueryResult<Vec<(i64, R)>>,
-    convert: impl Fn(R) -> Result<T, StoreError>,
+    convert: impl Fn(R) -> Result<T, CorruptRow>,
 ) -> Outcomes<Option<T>> {
     let rows = match rows {
         Ok(rows) => rows,
@@ -22,7 +22,7 @@ pub(crate) fn rows_by_request<R, T>(
     };
     let mut outcomes: Vec<_> = std::iter::repeat_with(|| Ok(None)).take(requests).collect();
     for (n, row) in rows {
-        outcomes[index(n)] = convert(row).map(Some);
+        outcomes[index(n)] = convert(row).map(Some).map_err(StoreError::from);
     }
     outcomes
 }

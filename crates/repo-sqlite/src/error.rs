@@ -69,6 +69,19 @@ pub enum OpenError {
 /// The outcomes of a batch on SQLite.
 pub(crate) type Outcomes<T> = order_repo_diesel::Outcomes<T, StoreError>;
 
+/// Serves each request of a batch. A corrupt row fails the request that reads it, and any other
+/// failure the batch.
+pub(crate) fn serve_each<R, T>(
+    requests: &[R],
+    mut serve: impl FnMut(&R) -> Result<T, StoreError>,
+) -> Result<Outcomes<T>, StoreError> {
+    let serve_one = |request| match serve(request) {
+        outcome @ (Ok(_) | Err(StoreError::Corrupt(_))) => Ok(outcome),
+        Err(failure) => Err(failure),
+    };
+    requests.iter().map(serve_one).collect()
+}
+
 /// Why a request has no outcome. The variants tell how far it came, because that decides whether
 /// something can have changed. The requests of a batch may share an error, so it can be cloned.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -164,8 +177,7 @@ pub(crate) fn is_io_error(error: &QueryError) -> bool {
 /// SQLite does not attempt to commit. On a full disk the last part of the transaction, which marks
 /// it as committed, was not written.
 pub(crate) fn is_rolled_back(error: &QueryError) -> bool {
-    let is_constraint = |kind: &_| matches!(kind, DatabaseErrorKind::ForeignKeyViolation);
-    matches!(error, QueryError::DatabaseError(kind, _) if is_constraint(kind))
+    matches!(error, QueryError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _))
         || has_text(error, &[BUSY, FULL])
 }
 

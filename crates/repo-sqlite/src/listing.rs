@@ -6,15 +6,11 @@ use diesel::{
     sqlite::Sqlite,
 };
 use order_domain::{ListQuery, Order, OrderId, OrderSummary, Window};
-use order_repo_diesel::{
-    order_columns,
-    rows::{OrderRow, SummaryRow},
-    summary_columns,
-};
+use order_repo_diesel::rows::{OrderRow, SummaryRow};
 
 use crate::{
-    error::{Outcomes, StoreError},
-    schema::orders,
+    error::{Outcomes, StoreError, serve_each},
+    schema::{orders, placed_columns},
 };
 
 /// Lists orders, newest first.
@@ -22,12 +18,10 @@ pub(crate) fn list_all(
     connection: &mut SqliteConnection,
     requests: &[ListQuery],
 ) -> Result<Outcomes<Vec<OrderSummary>>, StoreError> {
-    let list = |query| {
+    serve_each(requests, |query| {
         let rows: Vec<SummaryRow> = statement(query).load(connection)?;
-        let orders: Result<_, _> = rows.into_iter().map(OrderSummary::try_from).collect();
-        Ok(orders.map_err(StoreError::from))
-    };
-    requests.iter().map(list).collect()
+        Ok(rows.into_iter().map(OrderSummary::try_from).collect::<Result<_, _>>()?)
+    })
 }
 
 /// Finds single orders.
@@ -35,18 +29,19 @@ pub(crate) fn find_all(
     connection: &mut SqliteConnection,
     requests: &[OrderId],
 ) -> Result<Outcomes<Option<Order>>, StoreError> {
-    let find = |id: &OrderId| {
-        let order = orders::table.find(id.get()).select(order_columns!(orders));
+    serve_each(requests, |id| {
+        let columns = (placed_columns!(), orders::status, orders::created_at, orders::taken_at);
+        let order = orders::table.find(id.get()).select(columns);
         let row: Option<OrderRow> = order.first(connection).optional()?;
-        Ok(row.map(Order::try_from).transpose().map_err(StoreError::from))
-    };
-    requests.iter().map(find).collect()
+        Ok(row.map(Order::try_from).transpose()?)
+    })
 }
 
 /// The four forms of the query. A test below checks the index that each uses.
 fn statement(query: &ListQuery) -> orders::BoxedQuery<'static, Sqlite, (BigInt, BigInt, Text)> {
     let limit = i64::from(query.window.limit().get());
-    let all = orders::table.select(summary_columns!(orders)).order(orders::id.desc()).limit(limit);
+    let columns = (orders::id, orders::distance, orders::status);
+    let all = orders::table.select(columns).order(orders::id.desc()).limit(limit);
     let page = match query.window {
         Window::Page(page) => all.offset(page.offset()).into_boxed(),
         Window::Before(cursor) => all.into_boxed().filter(orders::id.lt(cursor.before.get())),

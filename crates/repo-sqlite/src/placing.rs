@@ -2,14 +2,11 @@
 
 use diesel::{prelude::*, upsert::excluded};
 use order_domain::{IdempotencyKey, NewOrder, OrderId, OrderStatus, PlaceOutcome, PlacedOrder};
-use order_repo_diesel::{
-    placed_columns,
-    rows::{CorruptRow, PlacedRow, RouteRow},
-};
+use order_repo_diesel::rows::{CorruptRow, PlacedRow};
 
 use crate::{
-    error::{Outcomes, StoreError},
-    schema::{now, orders, placement_keys},
+    error::{Outcomes, StoreError, serve_each},
+    schema::{now, orders, placed_columns, placement_keys},
 };
 
 /// How long the key of a placement is valid: 24 hours.
@@ -26,14 +23,10 @@ pub(crate) fn place_all(
     requests: &[NewOrder],
 ) -> Result<Outcomes<PlaceOutcome>, StoreError> {
     let now = now(connection)?;
-    let place = |order: &NewOrder| {
-        let outcome = match &order.key {
-            None => insert(connection, order, now)?.map(PlaceOutcome::Placed),
-            Some(key) => place_once(connection, order, key, now)?,
-        };
-        Ok(outcome.map_err(StoreError::from))
-    };
-    requests.iter().map(place).collect()
+    serve_each(requests, |order| match &order.key {
+        None => Ok(PlaceOutcome::Placed(insert(connection, order, now)?)),
+        Some(key) => place_once(connection, order, key, now),
+    })
 }
 
 /// Finds the orders that were placed with keys that are not expired.
@@ -42,40 +35,36 @@ pub(crate) fn find_placements(
     requests: &[IdempotencyKey],
 ) -> Result<Outcomes<Option<PlacedOrder>>, StoreError> {
     let now = now(connection)?;
-    let find =
-        |key| Ok(find_placement(connection, key, now)?.transpose().map_err(StoreError::from));
-    requests.iter().map(find).collect()
+    serve_each(requests, |key| find_placement(connection, key, now))
 }
-
-type Outcome<T> = QueryResult<Result<T, CorruptRow>>;
 
 fn place_once(
     connection: &mut SqliteConnection,
     order: &NewOrder,
     key: &IdempotencyKey,
     now: i64,
-) -> Outcome<PlaceOutcome> {
+) -> Result<PlaceOutcome, StoreError> {
     if let Some(earlier) = find_placement(connection, key, now)? {
-        return Ok(earlier.map(PlaceOutcome::KeyUsed));
+        return Ok(PlaceOutcome::KeyUsed(earlier));
     }
     delete_expired_keys(connection, now)?;
-    let placed = match insert(connection, order, now)? {
-        Ok(placed) => placed,
-        Err(corrupt) => return Ok(Err(corrupt)),
-    };
+    let placed = insert(connection, order, now)?;
     store_key(connection, key, placed.id, now)?;
-    Ok(Ok(PlaceOutcome::Placed(placed)))
+    Ok(PlaceOutcome::Placed(placed))
 }
 
-fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: i64) -> Outcome<PlacedOrder> {
+fn insert(
+    connection: &mut SqliteConnection,
+    order: &NewOrder,
+    now: i64,
+) -> Result<PlacedOrder, StoreError> {
     let NewOrder { route, distance, .. } = *order;
-    let row = RouteRow::from(route);
     let id: i64 = diesel::insert_into(orders::table)
         .values((
-            orders::origin_latitude.eq(row.origin_latitude),
-            orders::origin_longitude.eq(row.origin_longitude),
-            orders::destination_latitude.eq(row.destination_latitude),
-            orders::destination_longitude.eq(row.destination_longitude),
+            orders::origin_latitude.eq(route.origin.latitude.degrees()),
+            orders::origin_longitude.eq(route.origin.longitude.degrees()),
+            orders::destination_latitude.eq(route.destination.latitude.degrees()),
+            orders::destination_longitude.eq(route.destination.longitude.degrees()),
             orders::distance.eq(distance.get()),
             orders::status.eq(OrderStatus::Unassigned.as_str()),
             orders::created_at.eq(now),
@@ -83,23 +72,23 @@ fn insert(connection: &mut SqliteConnection, order: &NewOrder, now: i64) -> Outc
         ))
         .returning(orders::id)
         .get_result(connection)?;
-    let placed = OrderId::try_from(id).map(|id| PlacedOrder { id, route, distance });
-    Ok(placed.map_err(CorruptRow::of(id)))
+    let id = OrderId::try_from(id).map_err(CorruptRow::of(id))?;
+    Ok(PlacedOrder { id, route, distance })
 }
 
 fn find_placement(
     connection: &mut SqliteConnection,
     key: &IdempotencyKey,
     now: i64,
-) -> QueryResult<Option<Result<PlacedOrder, CorruptRow>>> {
+) -> Result<Option<PlacedOrder>, StoreError> {
     let row: Option<PlacedRow> = placement_keys::table
         .inner_join(orders::table)
         .filter(placement_keys::key.eq(key.as_str()))
         .filter(placement_keys::created_at.ge(now - KEY_LIFETIME_MICROS))
-        .select(placed_columns!(orders))
+        .select(placed_columns!())
         .first(connection)
         .optional()?;
-    Ok(row.map(PlacedOrder::try_from))
+    Ok(row.map(PlacedOrder::try_from).transpose()?)
 }
 
 /// Stores a key. An expired key is reassigned to its new order.
@@ -121,8 +110,8 @@ fn store_key(
             placement_keys::order_id.eq(excluded(placement_keys::order_id)),
             placement_keys::created_at.eq(excluded(placement_keys::created_at)),
         ))
-        .execute(connection)?;
-    Ok(())
+        .execute(connection)
+        .map(drop)
 }
 
 fn delete_expired_keys(connection: &mut SqliteConnection, now: i64) -> QueryResult<()> {
@@ -133,8 +122,8 @@ fn delete_expired_keys(connection: &mut SqliteConnection, now: i64) -> QueryResu
         .limit(MAX_DELETED_PER_KEY)
         .select(old.field(placement_keys::key));
     diesel::delete(placement_keys::table.filter(placement_keys::key.eq_any(oldest)))
-        .execute(connection)?;
-    Ok(())
+        .execute(connection)
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -26,6 +26,19 @@ diesel::table! {
     }
 }
 
+/// The columns of a [`PlacedRow`](order_repo_diesel::rows::PlacedRow).
+macro_rules! placed_columns {
+    () => {
+        (
+            orders::id,
+            (orders::origin_latitude, orders::origin_longitude),
+            (orders::destination_latitude, orders::destination_longitude),
+            orders::distance,
+        )
+    };
+}
+pub(crate) use placed_columns;
+
 // A view with one row: the current time of the database.
 diesel::table! {
     clock (now) {

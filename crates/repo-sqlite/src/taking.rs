@@ -5,7 +5,7 @@ use order_domain::{IdempotencyKey, OrderStatus, Take, TakeOutcome};
 use order_repo_diesel::rows::CorruptRow;
 
 use crate::{
-    error::{Outcomes, StoreError},
+    error::{Outcomes, StoreError, serve_each},
     schema::{later_of, now, orders},
 };
 
@@ -16,14 +16,10 @@ pub(crate) fn take_all(
 ) -> Result<Outcomes<TakeOutcome>, StoreError> {
     let now = now(connection)?;
     // Each request sees the effect of those before it: the first take of an order wins.
-    let take = |take| {
-        Ok(match settled_outcome(connection, take)? {
-            Ok(None) => Ok(mark_taken(connection, take, now)?),
-            Ok(Some(outcome)) => Ok(outcome),
-            Err(corrupt) => Err(corrupt.into()),
-        })
-    };
-    requests.iter().map(take).collect()
+    serve_each(requests, |take| match settled_outcome(connection, take)? {
+        Some(outcome) => Ok(outcome),
+        None => Ok(mark_taken(connection, take, now)?),
+    })
 }
 
 /// The outcomes that no later take can change, because a taken order stays taken and a key stays
@@ -33,14 +29,13 @@ pub(crate) fn settled_outcomes(
     connection: &mut SqliteConnection,
     requests: &[Take],
 ) -> Result<Outcomes<Option<TakeOutcome>>, StoreError> {
-    let settle = |take| Ok(settled_outcome(connection, take)?.map_err(StoreError::from));
-    requests.iter().map(settle).collect()
+    serve_each(requests, |take| settled_outcome(connection, take))
 }
 
 fn settled_outcome(
     connection: &mut SqliteConnection,
     take: &Take,
-) -> QueryResult<Result<Option<TakeOutcome>, CorruptRow>> {
+) -> Result<Option<TakeOutcome>, StoreError> {
     let id = take.id.get();
     if let Some(key) = &take.key {
         let taken: Option<i64> = orders::table
@@ -52,16 +47,15 @@ fn settled_outcome(
             let is_replay = taken == id;
             let outcome =
                 if is_replay { TakeOutcome::Replayed } else { TakeOutcome::KeyUsedElsewhere };
-            return Ok(Ok(Some(outcome)));
+            return Ok(Some(outcome));
         }
     }
     let status: Option<String> =
         orders::table.find(id).select(orders::status).first(connection).optional()?;
-    let Some(status) = status else { return Ok(Ok(Some(TakeOutcome::NotFound))) };
-    Ok(match status.parse() {
-        Ok(OrderStatus::Unassigned) => Ok(None),
-        Ok(OrderStatus::Taken) => Ok(Some(TakeOutcome::AlreadyTaken)),
-        Err(invalid) => Err(CorruptRow::of(id)(invalid)),
+    let Some(status) = status else { return Ok(Some(TakeOutcome::NotFound)) };
+    Ok(match status.parse().map_err(CorruptRow::of(id))? {
+        OrderStatus::Unassigned => None,
+        OrderStatus::Taken => Some(TakeOutcome::AlreadyTaken),
     })
 }
 
