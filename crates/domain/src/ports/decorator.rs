@@ -78,16 +78,6 @@ pub struct OutcomeInfo {
     pub event: Option<OrderEvent>,
 }
 
-impl OutcomeInfo {
-    fn new(name: &'static str, placed: Option<OrderId>) -> Self {
-        Self { name, placed, event: None }
-    }
-
-    fn with_event(self, event: Option<OrderEvent>) -> Self {
-        Self { event, ..self }
-    }
-}
-
 /// What happened to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderEvent {
@@ -99,23 +89,8 @@ pub enum OrderEvent {
     RaceLost,
 }
 
-fn place_event(outcome: &PlaceOutcome) -> Option<OrderEvent> {
-    match outcome {
-        PlaceOutcome::Placed(_) => Some(OrderEvent::Placed),
-        PlaceOutcome::KeyUsed(_) => None,
-    }
-}
-
-fn take_event(outcome: TakeOutcome) -> Option<OrderEvent> {
-    match outcome {
-        TakeOutcome::Taken => Some(OrderEvent::Taken),
-        TakeOutcome::AlreadyTaken | TakeOutcome::Busy => Some(OrderEvent::RaceLost),
-        TakeOutcome::Replayed | TakeOutcome::NotFound | TakeOutcome::KeyUsedElsewhere => None,
-    }
-}
-
-fn found(is_found: bool) -> &'static str {
-    FOUND[usize::from(is_found)]
+fn describe_found<T>(outcome: &Option<T>) -> OutcomeInfo {
+    OutcomeInfo { name: FOUND[usize::from(outcome.is_some())], placed: None, event: None }
 }
 
 #[async_trait]
@@ -123,34 +98,47 @@ impl<D: OrderRepoDecorator> OrderRepo for D {
     async fn place(&self, order: NewOrder) -> Result<PlaceOutcome, RepoError> {
         let call = self.inner().place(order);
         let describe = |it: &PlaceOutcome| {
-            OutcomeInfo::new(it.as_str(), Some(it.order_id())).with_event(place_event(it))
+            let (order, event) = match it {
+                PlaceOutcome::Placed(order) => (order, Some(OrderEvent::Placed)),
+                PlaceOutcome::KeyUsed(order) => (order, None),
+            };
+            OutcomeInfo { name: it.as_str(), placed: Some(order.id), event }
         };
         self.around(RepoOperation::Place, call, describe).await
     }
 
     async fn find_placement(&self, key: &IdempotencyKey) -> Result<Option<PlacedOrder>, RepoError> {
         let call = self.inner().find_placement(key);
-        let describe = |it: &_| {
-            OutcomeInfo::new(found(Option::is_some(it)), it.map(|order: PlacedOrder| order.id))
+        let describe = |it: &Option<PlacedOrder>| {
+            let placed = it.map(|order| order.id);
+            OutcomeInfo { placed, ..describe_found(it) }
         };
         self.around(RepoOperation::FindPlacement, call, describe).await
     }
 
     async fn take(&self, take: Take) -> Result<TakeOutcome, RepoError> {
         let call = self.inner().take(take);
-        let describe =
-            |it: &TakeOutcome| OutcomeInfo::new(it.as_str(), None).with_event(take_event(*it));
+        let describe = |it: &TakeOutcome| {
+            let event = match it {
+                TakeOutcome::Taken => Some(OrderEvent::Taken),
+                TakeOutcome::AlreadyTaken | TakeOutcome::Busy => Some(OrderEvent::RaceLost),
+                TakeOutcome::Replayed | TakeOutcome::NotFound | TakeOutcome::KeyUsedElsewhere => {
+                    None
+                }
+            };
+            OutcomeInfo { name: it.as_str(), placed: None, event }
+        };
         self.around(RepoOperation::Take, call, describe).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<OrderSummary>, RepoError> {
         let call = self.inner().list(query);
-        self.around(RepoOperation::List, call, |_| OutcomeInfo::new(LISTED, None)).await
+        let describe = |_: &_| OutcomeInfo { name: LISTED, placed: None, event: None };
+        self.around(RepoOperation::List, call, describe).await
     }
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
         let call = self.inner().find(id);
-        self.around(RepoOperation::Find, call, |it| OutcomeInfo::new(found(it.is_some()), None))
-            .await
+        self.around(RepoOperation::Find, call, describe_found).await
     }
 }

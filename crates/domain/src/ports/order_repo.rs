@@ -78,13 +78,6 @@ pub enum PlaceOutcome {
     KeyUsed(PlacedOrder),
 }
 
-impl PlaceOutcome {
-    pub(super) fn order_id(&self) -> OrderId {
-        let (Self::Placed(order) | Self::KeyUsed(order)) = self;
-        order.id
-    }
-}
-
 names!(PlaceOutcome {
     Self::Placed(_) => "placed",
     Self::KeyUsed(_) => "key_used",
