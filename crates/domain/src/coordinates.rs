@@ -8,7 +8,8 @@ pub enum InvalidCoordinate {
     /// The text does not have the form `-12.345`.
     #[error(
         "must be a plain decimal number such as -12.345: an optional minus, ASCII digits, \
-         optionally a point and digits, at most {MAX_LENGTH} characters"
+         optionally a point and digits, at most {} characters",
+        Latitude::MAX_LENGTH
     )]
     NotDecimal,
     /// The number is not on the globe.
@@ -19,88 +20,69 @@ pub enum InvalidCoordinate {
     },
 }
 
-/// The longest text of a coordinate, in characters. It exceeds every useful precision: the 15th
-/// digit after the point is below a nanometre.
-const MAX_LENGTH: usize = 32;
+/// Degrees from -`MAX` to `MAX`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Degrees<const MAX: u8>(f64);
 
-fn parse_degrees(text: &str, limit: u8) -> Result<f64, InvalidCoordinate> {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let magnitude = text.strip_prefix('-').unwrap_or(text);
-    let well_formed = match magnitude.split_once('.') {
-        None => digits(magnitude),
-        Some((whole, fraction)) => digits(whole) && digits(fraction),
-    };
-    if !well_formed || text.len() > MAX_LENGTH {
-        return Err(InvalidCoordinate::NotDecimal);
+/// Degrees north of the equator, from -90 to 90, both included.
+pub type Latitude = Degrees<90>;
+
+/// Degrees east of Greenwich, from -180 to 180, both included.
+pub type Longitude = Degrees<180>;
+
+impl<const MAX: u8> Degrees<MAX> {
+    /// The largest magnitude, in degrees.
+    pub const MAX_DEGREES: u8 = MAX;
+
+    /// The longest text that is accepted, in characters. It exceeds every useful precision: the
+    /// 15th digit after the point is below a nanometre.
+    pub const MAX_LENGTH: usize = 32;
+
+    /// Parses a plain decimal number; the value is the nearest double.
+    ///
+    /// # Errors
+    /// When the text is not a plain decimal number or is out of range.
+    pub fn parse(text: &str) -> Result<Self, InvalidCoordinate> {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let magnitude = text.strip_prefix('-').unwrap_or(text);
+        let well_formed = match magnitude.split_once('.') {
+            None => digits(magnitude),
+            Some((whole, fraction)) => digits(whole) && digits(fraction),
+        };
+        if !well_formed || text.len() > Self::MAX_LENGTH {
+            return Err(InvalidCoordinate::NotDecimal);
+        }
+        // `f64::from_str` rounds to the nearest double. It also accepts `inf`, `nan`, `1e3`, `+1`
+        // and `.5`, so the form is checked above.
+        text.parse::<f64>().map_err(|_| InvalidCoordinate::NotDecimal)?.try_into()
     }
-    // `f64::from_str` rounds to the nearest double. It also accepts `inf`, `nan`, `1e3`, `+1` and
-    // `.5`, so the form is checked above.
-    let degrees = text.parse().map_err(|_| InvalidCoordinate::NotDecimal)?;
-    check_degrees(degrees, limit)
-}
 
-/// Checks the range. Negative zero becomes zero, so that equal numbers have equal bits in a
-/// database.
-fn check_degrees(degrees: f64, limit: u8) -> Result<f64, InvalidCoordinate> {
-    if degrees.abs() <= f64::from(limit) {
-        Ok(degrees + 0.0)
-    } else {
-        Err(InvalidCoordinate::OutOfRange { limit })
+    /// The value in degrees.
+    #[must_use]
+    pub fn degrees(self) -> f64 {
+        self.0
     }
 }
 
-macro_rules! degrees {
-    ($(#[$doc:meta])* $name:ident, $limit:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-        pub struct $name(f64);
+impl<const MAX: u8> TryFrom<f64> for Degrees<MAX> {
+    type Error = InvalidCoordinate;
 
-        impl $name {
-            /// The largest magnitude, in degrees.
-            pub const MAX_DEGREES: u8 = $limit;
-
-            /// The longest text that is accepted, in characters.
-            pub const MAX_LENGTH: usize = MAX_LENGTH;
-
-            /// Parses a plain decimal number; the value is the nearest double.
-            ///
-            /// # Errors
-            /// When the text is not a plain decimal number or is out of range.
-            pub fn parse(text: &str) -> Result<Self, InvalidCoordinate> {
-                parse_degrees(text, Self::MAX_DEGREES).map(Self)
-            }
-
-            /// The value in degrees.
-            #[must_use]
-            pub fn degrees(self) -> f64 {
-                self.0
-            }
+    /// Checks the range. Negative zero becomes zero, so that equal numbers have equal bits in a
+    /// database.
+    fn try_from(degrees: f64) -> Result<Self, InvalidCoordinate> {
+        if degrees.abs() <= f64::from(MAX) {
+            Ok(Self(degrees + 0.0))
+        } else {
+            Err(InvalidCoordinate::OutOfRange { limit: MAX })
         }
-
-        impl TryFrom<f64> for $name {
-            type Error = InvalidCoordinate;
-
-            fn try_from(degrees: f64) -> Result<Self, InvalidCoordinate> {
-                check_degrees(degrees, Self::MAX_DEGREES).map(Self)
-            }
-        }
-
-        /// Writes the shortest plain decimal number that parses to the same value.
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    };
+    }
 }
 
-degrees! {
-    /// Degrees north of the equator, from -90 to 90, both included.
-    Latitude, 90
-}
-degrees! {
-    /// Degrees east of Greenwich, from -180 to 180, both included.
-    Longitude, 180
+/// Writes the shortest plain decimal number that parses to the same value.
+impl<const MAX: u8> fmt::Display for Degrees<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// A point on the globe (WGS 84).
@@ -213,7 +195,7 @@ mod tests {
             let text = longitude.to_string();
             prop_assert!(!text.contains(['e', 'E', '+']), "{}", text);
             // Very small magnitudes print more digits than the parser accepts. No text yields them.
-            if text.len() <= MAX_LENGTH {
+            if text.len() <= Longitude::MAX_LENGTH {
                 prop_assert_eq!(Longitude::parse(&text), Ok(longitude));
             }
         }

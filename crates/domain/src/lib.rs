@@ -15,7 +15,7 @@ mod order;
 mod orders;
 mod ports;
 
-pub use coordinates::{Coordinates, InvalidCoordinate, Latitude, Longitude, Route};
+pub use coordinates::{Coordinates, Degrees, InvalidCoordinate, Latitude, Longitude, Route};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use integer::InvalidInteger;
 pub use listing::{Cursor, Limit, ListQuery, Page, PageNumber, Window};
