@@ -34,7 +34,7 @@ pub fn register_connections(
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     };
-    register(registry, metrics, refresh);
+    registry.register(Box::new(Refreshed { metrics, refresh })).expect("registered once");
 }
 
 /// Registers the metric of dropped log lines. `read` is called for each collection.
@@ -49,21 +49,14 @@ pub fn register_dropped_log_lines(
     let lines = IntCounter::new("orders_log_lines_dropped_total", help).expect("a valid name");
     let metrics: Vec<Box<dyn Collector>> = vec![Box::new(lines.clone())];
     // A counter never decreases.
-    register(registry, metrics, move || lines.inc_by(read().saturating_sub(lines.get())));
+    let refresh = move || lines.inc_by(read().saturating_sub(lines.get()));
+    registry.register(Box::new(Refreshed { metrics, refresh })).expect("registered once");
 }
 
 /// Metrics that are refreshed before each collection.
 struct Refreshed<F> {
     metrics: Vec<Box<dyn Collector>>,
     refresh: F,
-}
-
-fn register(
-    registry: &Registry,
-    metrics: Vec<Box<dyn Collector>>,
-    refresh: impl Fn() + Send + Sync + 'static,
-) {
-    registry.register(Box::new(Refreshed { metrics, refresh })).expect("registered once");
 }
 
 impl<F: Fn() + Send + Sync> Collector for Refreshed<F> {
