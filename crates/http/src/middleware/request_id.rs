@@ -18,7 +18,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Adds the id to every log line of the request, and to the response.
 pub(crate) async fn request_id(request: ServiceRequest, next: Next<BoxBody>) -> MiddlewareResult {
-    let RequestId(id) = RequestId::of(request.headers());
+    let id = id_of(request.headers());
     // The span has the level error, so that no filter disables it.
     let span = tracing::error_span!("request", request.id = id.to_str().unwrap_or_default());
     let result = async { next.call(request).await }.instrument(span).await;
@@ -28,31 +28,26 @@ pub(crate) async fn request_id(request: ServiceRequest, next: Next<BoxBody>) -> 
     })
 }
 
-/// The value of `X-Request-Id`: 1 to 128 visible ASCII characters, so it cannot break a log line.
-#[derive(Clone, Debug)]
-struct RequestId(HeaderValue);
-
-impl RequestId {
-    /// The id of the client if it is valid, else a generated one.
-    fn of(headers: &HeaderMap) -> Self {
-        let mut sent = headers.get_all(&X_REQUEST_ID);
-        match (sent.next(), sent.next()) {
-            (Some(id), None) if is_valid(id.as_bytes()) => Self(id.clone()),
-            _ => Self::generate(SystemTime::now()),
-        }
-    }
-
-    /// A unique id. An id of a later millisecond sorts behind it.
-    fn generate(now: SystemTime) -> Self {
-        // A clock before 1970 counts as 1970, for which the library would panic.
-        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let timestamp =
-            Timestamp::from_unix(NoContext, since_1970.as_secs(), since_1970.subsec_nanos());
-        let id = Uuid::new_v7(timestamp).to_string();
-        Self(HeaderValue::try_from(id).expect("a UUID is visible ASCII"))
+/// The id of the client if it is valid, else a generated one.
+fn id_of(headers: &HeaderMap) -> HeaderValue {
+    let mut sent = headers.get_all(&X_REQUEST_ID);
+    match (sent.next(), sent.next()) {
+        (Some(id), None) if is_valid(id.as_bytes()) => id.clone(),
+        _ => generate_id(SystemTime::now()),
     }
 }
 
+/// Generates a unique id. An id of a later millisecond sorts behind it.
+fn generate_id(now: SystemTime) -> HeaderValue {
+    // A clock before 1970 counts as 1970, for which the library would panic.
+    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let timestamp =
+        Timestamp::from_unix(NoContext, since_1970.as_secs(), since_1970.subsec_nanos());
+    let id = Uuid::new_v7(timestamp).to_string();
+    HeaderValue::try_from(id).expect("a UUID is visible ASCII")
+}
+
+/// Whether an id has 1 to 128 visible ASCII characters, so that it cannot break a log line.
 fn is_valid(id: &[u8]) -> bool {
     (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
@@ -66,8 +61,8 @@ mod tests {
 
     use super::*;
 
-    fn text(id: &RequestId) -> &str {
-        id.0.to_str().unwrap()
+    fn text(id: &HeaderValue) -> &str {
+        id.to_str().unwrap()
     }
 
     fn id_for(sent: &[&str]) -> String {
@@ -76,7 +71,7 @@ mod tests {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             request = request.append_header((X_REQUEST_ID, value));
         }
-        text(&RequestId::of(request.to_srv_request().headers())).to_owned()
+        text(&id_of(request.to_srv_request().headers())).to_owned()
     }
 
     #[rstest]
@@ -113,8 +108,8 @@ mod tests {
         }
         assert!(times.len() > 5);
         for time in times {
-            let id = RequestId::generate(time);
-            assert_ne!(text(&id), text(&RequestId::generate(time)), "{time:?}");
+            let id = generate_id(time);
+            assert_ne!(text(&id), text(&generate_id(time)), "{time:?}");
             assert!(Uuid::parse_str(text(&id)).is_ok(), "{time:?}: {id:?}");
         }
     }
@@ -122,8 +117,7 @@ mod tests {
     #[test]
     fn later_ids_sort_behind_earlier_ones() {
         let now = SystemTime::now();
-        let ids =
-            [0, 1, 1000].map(|millis| RequestId::generate(now + Duration::from_millis(millis)));
+        let ids = [0, 1, 1000].map(|millis| generate_id(now + Duration::from_millis(millis)));
         assert!(ids.is_sorted_by(|a, b| text(a) < text(b)), "{ids:?}");
     }
 }
