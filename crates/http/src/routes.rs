@@ -19,7 +19,9 @@ use crate::{
     endpoints::{docs, find_order, health, list_orders, metrics, openapi, place_order, take_order},
     errors::{ErrorCode, Problem},
     middleware::{
-        access_log, catch_panic, common_headers, compression, deadline, error_format, request_id,
+        access_log::access_log, catch_panic::catch_panic, common_headers::common_headers,
+        compression::compression, deadline::deadline, error_format::error_format,
+        request_id::request_id,
     },
     openapi::complete,
     state::AppState,
