@@ -24,7 +24,7 @@ pub(crate) struct KeyedCalls(Mutex<HashMap<IdempotencyKey, Weak<KeyedCall>>>);
 pub(crate) struct KeyedCall {
     calls: Arc<KeyedCalls>,
     key: IdempotencyKey,
-    route: Route,
+    pub(crate) route: Route,
     /// Locked while the provider is called.
     result: AsyncMutex<Option<DistanceResult>>,
     /// Locked until the last request has left.
@@ -59,10 +59,6 @@ impl KeyedCalls {
 }
 
 impl KeyedCall {
-    pub(crate) fn is_for(&self, route: &Route) -> bool {
-        self.route == *route
-    }
-
     /// Returns the result of the provider. The first request calls it; the others wait.
     ///
     /// If the calling request is dropped, one of the waiting requests calls again. A call without a

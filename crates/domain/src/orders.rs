@@ -87,7 +87,7 @@ impl Orders {
                 call.close();
                 return Ok(PlaceOrderOutcome::from_earlier(earlier, &route));
             }
-            if call.is_for(&route) {
+            if call.route == route {
                 break call;
             }
             call.leave_and_wait().await;
