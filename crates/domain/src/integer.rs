@@ -12,12 +12,9 @@ pub struct InvalidInteger {
 
 /// Parses ASCII digits. `str::parse` alone would also accept a leading `+`.
 pub(crate) fn parse(text: &str, min: i64, max: i64) -> Result<i64, InvalidInteger> {
-    let invalid = InvalidInteger { min, max };
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(invalid);
-    }
-    let value = text.parse().map_err(|_| invalid)?;
-    check(value, min, max)
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = text.parse().ok().filter(|_| is_decimal);
+    check(value.ok_or(InvalidInteger { min, max })?, min, max)
 }
 
 pub(crate) fn check(value: i64, min: i64, max: i64) -> Result<i64, InvalidInteger> {

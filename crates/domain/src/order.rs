@@ -74,11 +74,8 @@ impl TryFrom<i64> for Metres {
     type Error = InvalidMetres;
 
     fn try_from(metres: i64) -> Result<Self, InvalidMetres> {
-        if (0..=Self::MAX).contains(&metres) {
-            Ok(Self(metres))
-        } else {
-            Err(InvalidMetres(metres))
-        }
+        let range = 0..=Self::MAX;
+        if range.contains(&metres) { Ok(Self(metres)) } else { Err(InvalidMetres(metres)) }
     }
 }
 
@@ -105,11 +102,8 @@ impl Timestamp {
     /// # Errors
     /// When it is outside the years 0000 to 9999.
     pub fn from_unix_micros(micros: i64) -> Result<Self, InvalidTimestamp> {
-        if (Self::MIN_UNIX_MICROS..=Self::MAX_UNIX_MICROS).contains(&micros) {
-            Ok(Self(micros))
-        } else {
-            Err(InvalidTimestamp(micros))
-        }
+        let range = Self::MIN_UNIX_MICROS..=Self::MAX_UNIX_MICROS;
+        if range.contains(&micros) { Ok(Self(micros)) } else { Err(InvalidTimestamp(micros)) }
     }
 
     /// The number of microseconds since the epoch.
