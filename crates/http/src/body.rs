@@ -136,9 +136,8 @@ impl JsonObject {
 
     /// Adds a violation for each member that has not been taken.
     pub(crate) fn reject_unknown(self, violations: &mut Violations) {
-        for (name, _) in self.members {
-            violations.add(unexpected_member(&name, "is not a known member"));
-        }
+        let names = self.members.iter().map(|(name, _)| name);
+        violations.extend(names.map(|name| unexpected_member(name, "is not a known member")));
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct HttpMetrics {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
-    errors: IntCounterVec,
+    pub(crate) errors: IntCounterVec,
     pub(crate) in_flight: IntGauge,
     pub(crate) connections: ConnectionMetrics,
     pub(crate) ready: IntGauge,
@@ -88,10 +88,6 @@ impl HttpMetrics {
         let method = method_name(method);
         self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         self.durations.with_label_values(&[method, route]).observe(seconds);
-    }
-
-    pub(crate) fn error(&self, code: ErrorCode) {
-        self.errors.with_label_values(&[code.as_str()]).inc();
     }
 
     /// All metrics of the registry in Prometheus' text format.

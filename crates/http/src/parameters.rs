@@ -2,26 +2,23 @@
 
 use actix_web::HttpRequest;
 use order_domain::{IdempotencyKey, OrderId};
-use utoipa::{
-    IntoParams,
-    openapi::path::{Parameter, ParameterIn},
-};
+use utoipa::IntoParams;
 
 use crate::{
     errors::{Location, Violation},
     headers::IDEMPOTENCY_KEY,
-    openapi::{parameter, schemas},
+    openapi::schemas,
     request_context,
 };
 
 /// The id of an order in the path, as the OpenAPI document describes it.
-pub(crate) struct IdParameter;
-
-impl IntoParams for IdParameter {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let id = schemas::positive_integer(i64::MAX);
-        vec![parameter(ParameterIn::Path, "id", id, "The id of the order.").build()]
-    }
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "documents the parameter, which the router matches")]
+pub(crate) struct IdParameter {
+    /// The id of the order.
+    #[param(value_type = schemas::PositiveInteger, inline)]
+    id: (),
 }
 
 /// Parses the id in the path.
@@ -32,15 +29,14 @@ pub(crate) fn parse_order_id(request: &HttpRequest) -> Result<OrderId, Violation
 }
 
 /// The idempotency key, as the OpenAPI document describes it.
-pub(crate) struct KeyParameter;
-
-impl IntoParams for KeyParameter {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let description = "Makes retries of the request safe. The client generates a key for each \
-                           order that it places or takes, and sends it again with each retry.";
-        let key = schemas::idempotency_key();
-        vec![parameter(ParameterIn::Header, IDEMPOTENCY_KEY, key, description).build()]
-    }
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "documents the header, which is read by its name")]
+pub(crate) struct KeyParameter {
+    #[doc = "Makes retries of the request safe. The client generates a key for each order that it \
+             places or takes, and sends it again with each retry."]
+    #[param(rename = "Idempotency-Key", value_type = schemas::Key, inline, required = false)]
+    key: (),
 }
 
 /// Parses the idempotency key, if the request has one.

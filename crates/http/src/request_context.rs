@@ -15,7 +15,8 @@ tokio::task_local! {
 #[derive(Debug, Default)]
 pub(crate) struct RequestContext {
     stage: Cell<Stage>,
-    order_id: Cell<Option<OrderId>>,
+    /// The order that the request concerns, if it is known.
+    pub(crate) order_id: Cell<Option<OrderId>>,
 }
 
 /// What a request waits for.
@@ -32,11 +33,6 @@ pub(crate) enum Stage {
 }
 
 impl RequestContext {
-    /// The order that the request concerns, if it is known.
-    pub(crate) fn order_id(&self) -> Option<OrderId> {
-        self.order_id.get()
-    }
-
     /// Runs `work` with this context as the current one.
     pub(crate) async fn scope<T>(self: &Rc<Self>, work: impl Future<Output = T>) -> T {
         CURRENT.scope(Rc::clone(self), work).await

@@ -3,18 +3,9 @@
 use actix_web::HttpResponse;
 use order_domain::{Coordinates, OrderStatus, OrderSummary, PlacedOrder};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
-use crate::{
-    errors::{ErrorCode, Location, Problem, Violation},
-    headers::IDEMPOTENCY_REPLAYED,
-    openapi::{Responses, error_responses, schemas},
-};
-
-/// A response with status 200 and a JSON body.
-pub(crate) fn ok(body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().json(body)
-}
+use crate::{headers::IDEMPOTENCY_REPLAYED, openapi::schemas};
 
 /// The first response again, marked as a replay.
 pub(crate) fn replayed(body: &impl Serialize) -> HttpResponse {
@@ -24,19 +15,6 @@ pub(crate) fn replayed(body: &impl Serialize) -> HttpResponse {
 /// A point as the API writes it: latitude, then longitude.
 pub(crate) fn pair(point: Coordinates) -> [String; 2] {
     [point.latitude.to_string(), point.longitude.to_string()]
-}
-
-/// The errors of a request that reads one order.
-pub(crate) struct FindOrderErrors;
-
-impl IntoResponses for FindOrderErrors {
-    fn responses() -> Responses {
-        let detail = "id must be an integer from 1 to 9223372036854775807";
-        error_responses(
-            &[&ErrorCode::OF_READS[..], &[ErrorCode::OrderNotFound]].concat(),
-            &[Problem::invalid(vec![Violation::in_parameter(Location::Path, "id", detail)])],
-        )
-    }
 }
 
 /// An order in a list or after its placement.

@@ -7,10 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    errors::{ErrorCode, Problem},
-    openapi::schemas::{self, Point},
+    errors::{ErrorCode, Location, Problem, Violation},
+    openapi::{
+        operation_errors,
+        schemas::{self, Point},
+    },
     parameters::{IdParameter, parse_order_id},
-    responses::{FindOrderErrors, ok, pair},
+    responses::pair,
     state::AppState,
 };
 
@@ -37,7 +40,16 @@ pub(crate) async fn find_order(
 ) -> Result<HttpResponse, Problem> {
     let id = parse_order_id(&request).map_err(|violation| Problem::invalid(vec![violation]))?;
     let order = state.orders.find(id).await?.ok_or(ErrorCode::OrderNotFound)?;
-    Ok(ok(&OrderDetailsResponse::from(order)))
+    Ok(HttpResponse::Ok().json(OrderDetailsResponse::from(order)))
+}
+
+operation_errors! {
+    FindOrderErrors: [ErrorCode::OF_READS, &[ErrorCode::OrderNotFound]],
+    [Problem::invalid(vec![Violation::in_parameter(
+        Location::Path,
+        "id",
+        "id must be an integer from 1 to 9223372036854775807",
+    )])]
 }
 
 /// An order with all its data.

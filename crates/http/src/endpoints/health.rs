@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::header, web::Data};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{readiness::NotReady, responses::ok, state::AppState};
+use crate::{readiness::NotReady, state::AppState};
 
 /// Check that the process is alive
 ///
@@ -14,7 +14,7 @@ use crate::{readiness::NotReady, responses::ok, state::AppState};
         example = json!({"data": "hello world."})))
 )]
 pub(crate) async fn healthcheck() -> HttpResponse {
-    ok(&HealthResponse { data: Greeting::Hello })
+    HttpResponse::Ok().json(HealthResponse { data: Greeting::Hello })
 }
 
 /// The response of the health check.
@@ -40,7 +40,7 @@ enum Greeting {
         example = json!({"status": "live"})))
 )]
 pub(crate) async fn livez() -> HttpResponse {
-    ok(&LiveResponse { status: Live::Live })
+    HttpResponse::Ok().json(LiveResponse { status: Live::Live })
 }
 
 /// The response of the liveness check.
@@ -72,7 +72,7 @@ enum Live {
 )]
 pub(crate) async fn readyz(state: Data<AppState>) -> HttpResponse {
     match state.check_readiness().await {
-        Ok(()) => ok(&ReadyResponse { status: Ready::Ready }),
+        Ok(()) => HttpResponse::Ok().json(ReadyResponse { status: Ready::Ready }),
         Err(error) => HttpResponse::ServiceUnavailable()
             // As every error, though this one is the same in both formats.
             .insert_header((header::VARY, "Accept"))

@@ -4,20 +4,13 @@ use std::{collections::HashSet, fmt::Display};
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
 use order_domain::{Cursor, Limit, ListQuery, OrderId, Page, PageNumber, Window};
-use serde_json::json;
-use utoipa::{
-    IntoParams, IntoResponses,
-    openapi::{
-        Required,
-        path::{Parameter, ParameterIn},
-    },
-};
+use utoipa::IntoParams;
 use validator::Validate;
 
 use crate::{
     errors::{ErrorCode, Location, Problem, Violation, Violations, display_name, shorten},
     links,
-    openapi::{Responses, error_responses, parameter, schemas},
+    openapi::{operation_errors, schemas},
     responses::OrderResponse,
     state::AppState,
 };
@@ -50,43 +43,28 @@ pub(crate) async fn list_orders(
     Ok(HttpResponse::Ok().insert_header((header::LINK, link)).json(orders))
 }
 
-struct ListOrdersErrors;
-
-impl IntoResponses for ListOrdersErrors {
-    fn responses() -> Responses {
-        let limit = in_query("limit", "limit must be an integer from 1 to 1000");
-        error_responses(&ErrorCode::OF_READS, &[Problem::invalid(vec![limit])])
-    }
+operation_errors! {
+    ListOrdersErrors: [ErrorCode::OF_READS],
+    [Problem::invalid(vec![in_query("limit", "limit must be an integer from 1 to 1000")])]
 }
 
 /// The query parameters.
-#[derive(Default, Validate)]
+#[derive(Default, IntoParams, Validate)]
+#[into_params(parameter_in = Query)]
 struct ListParameters {
+    /// The maximum number of orders.
     #[validate(required(message = "limit is missing, for example /orders?page=1&limit=20"))]
+    #[param(value_type = schemas::ListLimit, inline, example = 20)]
     limit: Option<String>,
+    /// The number of the page, from 1. Exactly one of `page` and `before` is required.
+    #[param(value_type = Option<schemas::PositiveInteger>, inline, example = 1)]
     page: Option<String>,
+    /// Selects the newest orders with smaller ids. The `next` links use this form.
+    #[param(value_type = Option<schemas::PositiveInteger>, inline)]
     before: Option<String>,
+    /// The status of the listed orders; without it, orders of each status.
+    #[param(value_type = Option<schemas::Status>, inline)]
     status: Option<String>,
-}
-
-impl IntoParams for ListParameters {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let query =
-            |name, schema, description| parameter(ParameterIn::Query, name, schema, description);
-        let limit = schemas::positive_integer(Limit::MAX.into());
-        let limit = query("limit", limit, "The maximum number of orders.");
-        let any = schemas::positive_integer(i64::MAX);
-        let page =
-            "The number of the page, from 1. Exactly one of `page` and `before` is required.";
-        let before = "Selects the newest orders with smaller ids. The `next` links use this form.";
-        let status = "The status of the listed orders; without it, orders of each status.";
-        vec![
-            limit.required(Required::True).example(Some(json!(20))).build(),
-            query("page", any.clone(), page).example(Some(json!(1))).build(),
-            query("before", any, before).build(),
-            query("status", schemas::status(), status).build(),
-        ]
-    }
 }
 
 fn parse(query: &str) -> Result<ListQuery, Problem> {
@@ -99,13 +77,12 @@ fn parse(query: &str) -> Result<ListQuery, Problem> {
     }
     match (&sent.page, &sent.before) {
         (Some(_), None) | (None, Some(_)) => {}
-        (None, None) => violations.add(in_query(
+        (None, None) => violations.extend([in_query(
             "page",
             "page (or before) is missing, for example /orders?page=1&limit=20",
-        )),
-        (Some(_), Some(_)) => {
-            violations.add(in_query("before", "before and page exclude each other; send only one"));
-        }
+        )]),
+        (Some(_), Some(_)) => violations
+            .extend([in_query("before", "before and page exclude each other; send only one")]),
     }
     let limit = parse_value("limit", sent.limit, Limit::parse, &mut violations);
     let page = parse_value("page", sent.page, PageNumber::parse, &mut violations);
@@ -115,7 +92,7 @@ fn parse(query: &str) -> Result<ListQuery, Problem> {
         let page = page.map(|number| Window::Page(Page { number, limit }));
         page.or(before.map(|before| Window::Before(Cursor { before, limit })))
     });
-    Ok(violations.into_result(window.map(|window| ListQuery { window, status }))?)
+    violations.into_result(window.map(|window| ListQuery { window, status }))
 }
 
 impl ListParameters {
@@ -142,7 +119,7 @@ impl ListParameters {
             };
             if rejected.insert(name.clone()) {
                 let name = shorten(&name);
-                violations.add(in_query(&name, format!("{} {fault}", display_name(&name))));
+                violations.extend([in_query(&name, format!("{} {fault}", display_name(&name)))]);
             }
         }
         parameters

@@ -8,17 +8,17 @@ use order_domain::{
     Coordinates, IdempotencyKey, InvalidCoordinate, Latitude, Longitude, PlaceOrderOutcome, Route,
 };
 use serde_json::value::RawValue;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
     body::{self, JsonObject},
     errors::{ErrorCode, Problem, Violation, Violations},
     openapi::{
-        Responses, error_responses,
+        operation_errors,
         schemas::{Point, Replayed},
     },
     parameters::{KeyParameter, parse_idempotency_key},
-    responses::{OrderResponse, ok, replayed},
+    responses::{OrderResponse, replayed},
     state::AppState,
 };
 
@@ -49,28 +49,23 @@ pub(crate) async fn place_order(
 ) -> Result<HttpResponse, Problem> {
     let (route, key) = parse(&request, payload).await?;
     match state.orders.place(route, key).await? {
-        PlaceOrderOutcome::Placed(order) => Ok(ok(&OrderResponse::from(order))),
+        PlaceOrderOutcome::Placed(order) => Ok(HttpResponse::Ok().json(OrderResponse::from(order))),
         PlaceOrderOutcome::Replayed(order) => Ok(replayed(&OrderResponse::from(order))),
         PlaceOrderOutcome::KeyConflict => Err(ErrorCode::IdempotencyConflict.into()),
         PlaceOrderOutcome::NoRoute => Err(ErrorCode::RouteNotFound.into()),
     }
 }
 
-struct PlaceOrderErrors;
-
-impl IntoResponses for PlaceOrderErrors {
-    fn responses() -> Responses {
-        let latitude = "origin[0], the latitude, must lie between -90 and 90 degrees";
-        error_responses(
-            &[
-                &ErrorCode::OF_READS[..],
-                &ErrorCode::OF_CHANGES,
-                &[ErrorCode::RouteNotFound, ErrorCode::DistanceUnavailable],
-            ]
-            .concat(),
-            &[Problem::invalid(vec![Violation::in_body("/origin/0", latitude)])],
-        )
-    }
+operation_errors! {
+    PlaceOrderErrors: [
+        ErrorCode::OF_READS,
+        ErrorCode::OF_CHANGES,
+        &[ErrorCode::RouteNotFound, ErrorCode::DistanceUnavailable],
+    ],
+    [Problem::invalid(vec![Violation::in_body(
+        "/origin/0",
+        "origin[0], the latitude, must lie between -90 and 90 degrees",
+    )])]
 }
 
 /// The points of pickup and delivery. They may be equal.
@@ -93,7 +88,7 @@ async fn parse(
     let key = violations.check(parse_idempotency_key(request));
     let object = body::read_object(request, payload, &mut violations).await?;
     let route = object.and_then(|object| parse_route(object, &mut violations));
-    Ok(violations.into_result(route.zip(key))?)
+    violations.into_result(route.zip(key))
 }
 
 fn parse_route(mut object: JsonObject, violations: &mut Violations) -> Option<Route> {
@@ -122,14 +117,14 @@ fn parse_pair(member: &str, value: Option<&RawValue>, violations: &mut Violation
                 Some(_) => "must be an array of exactly two strings",
             };
             let detail = format!("{member} {fault}, latitude and longitude");
-            violations.add(Violation::in_body(format!("/{member}"), detail));
+            violations.extend([Violation::in_body(format!("/{member}"), detail)]);
             return None;
         }
     };
     for (index, _) in pair.iter().enumerate().filter(|(_, element)| element.is_none()) {
         let fault = "must be a string with a decimal number, such as \"50.456399\"";
         let detail = format!("{member}[{index}] {fault}");
-        violations.add(Violation::in_body(format!("/{member}/{index}"), detail));
+        violations.extend([Violation::in_body(format!("/{member}/{index}"), detail)]);
     }
     Some(pair)
 }

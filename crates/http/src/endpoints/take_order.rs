@@ -6,17 +6,17 @@ use actix_web::{
 };
 use order_domain::{OrderStatus, Take, TakeOutcome};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
     body::{self, JsonObject},
     errors::{ErrorCode, Problem, Violation, Violations},
     openapi::{
-        Responses, error_responses,
+        operation_errors,
         schemas::{self, Replayed},
     },
     parameters::{IdParameter, KeyParameter, parse_idempotency_key, parse_order_id},
-    responses::{ok, replayed},
+    responses::replayed,
     state::AppState,
 };
 
@@ -41,7 +41,7 @@ pub(crate) async fn take_order(
 ) -> Result<HttpResponse, Problem> {
     let response = TakeOrderResponse { status: TakeOrderStatus::Success };
     match state.orders.take(parse(&request, payload).await?).await? {
-        TakeOutcome::Taken => Ok(ok(&response)),
+        TakeOutcome::Taken => Ok(HttpResponse::Ok().json(response)),
         TakeOutcome::Replayed => Ok(replayed(&response)),
         TakeOutcome::AlreadyTaken => Err(ErrorCode::OrderAlreadyTaken.into()),
         TakeOutcome::Busy => Err(ErrorCode::OrderBusy.into()),
@@ -50,21 +50,16 @@ pub(crate) async fn take_order(
     }
 }
 
-struct TakeOrderErrors;
-
-impl IntoResponses for TakeOrderErrors {
-    fn responses() -> Responses {
-        let status = Violation::in_body("/status", "status must be exactly \"TAKEN\"");
-        error_responses(
-            &[
-                &ErrorCode::OF_READS[..],
-                &ErrorCode::OF_CHANGES,
-                &[ErrorCode::OrderNotFound, ErrorCode::OrderAlreadyTaken, ErrorCode::OrderBusy],
-            ]
-            .concat(),
-            &[Problem::invalid(vec![status]), Problem::key_used_for_other_order()],
-        )
-    }
+operation_errors! {
+    TakeOrderErrors: [
+        ErrorCode::OF_READS,
+        ErrorCode::OF_CHANGES,
+        &[ErrorCode::OrderNotFound, ErrorCode::OrderAlreadyTaken, ErrorCode::OrderBusy],
+    ],
+    [
+        Problem::invalid(vec![Violation::in_body("/status", "status must be exactly \"TAKEN\"")]),
+        Problem::key_used_for_other_order(),
+    ]
 }
 
 /// Exactly `{"status":"TAKEN"}`.
@@ -84,7 +79,7 @@ async fn parse(request: &HttpRequest, payload: Payload) -> Result<Take, Problem>
     if let Some(object) = body::read_object(request, payload, &mut violations).await? {
         check_status(object, &mut violations);
     }
-    Ok(violations.into_result(id.zip(key).map(|(id, key)| Take { id, key }))?)
+    violations.into_result(id.zip(key).map(|(id, key)| Take { id, key }))
 }
 
 fn check_status(mut object: JsonObject, violations: &mut Violations) {

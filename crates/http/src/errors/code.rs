@@ -119,11 +119,11 @@ codes! {
 
 impl ErrorCode {
     /// The errors of every operation that reads orders.
-    pub(crate) const OF_READS: [Self; 4] =
-        [Self::InvalidRequest, Self::StorageUnavailable, Self::DeadlineExceeded, Self::Overloaded];
+    pub(crate) const OF_READS: &[Self] =
+        &[Self::InvalidRequest, Self::StorageUnavailable, Self::DeadlineExceeded, Self::Overloaded];
 
     /// The errors that every operation which changes orders has in addition.
-    pub(crate) const OF_CHANGES: [Self; 5] = [
+    pub(crate) const OF_CHANGES: &[Self] = &[
         Self::IdempotencyConflict,
         Self::OutcomeUnknown,
         Self::RequestTimeout,

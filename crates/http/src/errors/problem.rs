@@ -135,9 +135,13 @@ impl From<ErrorCode> for Problem {
     }
 }
 
-impl From<Violations> for Problem {
-    fn from(violations: Violations) -> Self {
-        Self::invalid(violations.0)
+impl Violations {
+    /// Returns the parsed request if there is no violation.
+    pub(crate) fn into_result<T>(self, parsed: Option<T>) -> Result<T, Problem> {
+        match parsed {
+            Some(parsed) if self.0.is_empty() => Ok(parsed),
+            _ => Err(Problem::invalid(self.0)),
+        }
     }
 }
 

@@ -78,25 +78,13 @@ impl Violation {
 pub(crate) struct Violations(pub(super) Vec<Violation>);
 
 impl Violations {
-    pub(crate) fn add(&mut self, violation: Violation) {
-        self.0.push(violation);
-    }
-
     pub(crate) fn extend(&mut self, violations: impl IntoIterator<Item = Violation>) {
         self.0.extend(violations);
     }
 
     /// Returns the value, or adds the violation.
     pub(crate) fn check<T>(&mut self, result: Result<T, Violation>) -> Option<T> {
-        result.map_err(|violation| self.add(violation)).ok()
-    }
-
-    /// Returns the parsed request if there is no violation.
-    pub(crate) fn into_result<T>(self, parsed: Option<T>) -> Result<T, Self> {
-        match parsed {
-            Some(parsed) if self.0.is_empty() => Ok(parsed),
-            _ => Err(self),
-        }
+        result.map_err(|violation| self.0.push(violation)).ok()
     }
 }
 

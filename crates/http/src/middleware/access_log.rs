@@ -98,7 +98,7 @@ impl Drop for AccessLog {
         }
         metrics.request(&self.method, &self.route, self.status, duration.as_secs_f64());
         if let Some(code) = self.code {
-            metrics.error(code);
+            metrics.errors.with_label_values(&[code.as_str()]).inc();
         }
         let is_disconnected = self.status == CLIENT_CLOSED_REQUEST;
         let message = if is_disconnected { "the client disconnected" } else { "request completed" };
@@ -111,7 +111,7 @@ impl Drop for AccessLog {
                 "error.type" = self.code.map(ErrorCode::as_str),
                 duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                 http.response.body.size = self.body_bytes,
-                order.id = self.context.order_id().map(OrderId::get),
+                order.id = self.context.order_id.get().map(OrderId::get),
             },
             "{message}"
         );

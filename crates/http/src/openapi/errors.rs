@@ -17,6 +17,20 @@ use crate::errors::{ErrorCode, ErrorResponse, PROBLEM_JSON, Problem, ProblemResp
 /// The responses of an operation, by status.
 pub(crate) type Responses = BTreeMap<String, RefOr<Response>>;
 
+/// Declares a type for the annotation of an operation: the responses for its codes.
+macro_rules! operation_errors {
+    ($name:ident: $codes:expr, $examples:expr) => {
+        struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> crate::openapi::Responses {
+                crate::openapi::error_responses(&$codes.concat(), &$examples)
+            }
+        }
+    };
+}
+pub(crate) use operation_errors;
+
 /// The responses for these codes, by status. A code without an example has the one of its message.
 pub(crate) fn error_responses(codes: &[ErrorCode], examples: &[Problem]) -> Responses {
     let mut statuses = BTreeMap::<u16, Status>::new();

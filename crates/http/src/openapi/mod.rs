@@ -4,14 +4,13 @@
 mod errors;
 pub(crate) mod schemas;
 
-pub(crate) use errors::{Responses, error_responses};
+pub(crate) use errors::{Responses, error_responses, operation_errors};
 
 use utoipa::{
     OpenApi,
     openapi::{
-        Header, HeaderBuilder, LicenseBuilder, Object, OpenApi as Document, Ref, RefOr, Required,
-        Type,
-        path::{Operation, ParameterBuilder, ParameterIn},
+        Header, HeaderBuilder, LicenseBuilder, Object, OpenApi as Document, Ref, RefOr, Type,
+        path::Operation,
     },
 };
 
@@ -102,20 +101,4 @@ fn complete_operation(operation: &mut Operation, path: &str, is_large: bool) {
         response.headers.extend((is_error || may_be_large).then(|| reference(VARY)));
         response.headers.extend(may_be_large.then(|| reference(CONTENT_ENCODING)));
     }
-}
-
-/// A parameter, which is optional unless it is in the path.
-pub(crate) fn parameter(
-    location: ParameterIn,
-    name: &str,
-    schema: Object,
-    description: &str,
-) -> ParameterBuilder {
-    ParameterBuilder::new()
-        .name(name)
-        // The location precedes `required`, because a path parameter overrides it.
-        .parameter_in(location)
-        .required(Required::False)
-        .schema(Some(schema))
-        .description(Some(description))
 }

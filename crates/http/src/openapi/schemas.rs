@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use order_domain::{IdempotencyKey, Latitude, Longitude, Metres, OrderId, OrderStatus};
+use order_domain::{IdempotencyKey, Latitude, Limit, Longitude, Metres, OrderId, OrderStatus};
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -57,15 +57,27 @@ impl PartialSchema for Point {
     }
 }
 
-/// The value of `Idempotency-Replayed`.
-pub(crate) struct Replayed;
+/// Declares types for the schemas of parameters and headers.
+macro_rules! schemas {
+    ($($name:ident => $schema:expr,)+) => {$(
+        pub(crate) struct $name;
 
-impl ToSchema for Replayed {}
+        impl ToSchema for $name {}
 
-impl PartialSchema for Replayed {
-    fn schema() -> RefOr<Schema> {
-        only("true").into()
-    }
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+    )+};
+}
+
+schemas! {
+    Key => visible_ascii(IdempotencyKey::MAX_LENGTH),
+    ListLimit => integer(1, Limit::MAX.into()),
+    PositiveInteger => integer(1, i64::MAX),
+    Replayed => only("true"),
+    Status => status(),
 }
 
 pub(crate) fn order_id() -> Object {
@@ -99,15 +111,6 @@ pub(crate) fn taken_at() -> Object {
     let description = "The time of the take; null until then.";
     let or_null = SchemaType::from_iter([Type::String, Type::Null]);
     timestamp(or_null).description(Some(description)).build()
-}
-
-/// An integer from 1.
-pub(crate) fn positive_integer(maximum: i64) -> Object {
-    integer(1, maximum).build()
-}
-
-pub(crate) fn idempotency_key() -> Object {
-    visible_ascii(IdempotencyKey::MAX_LENGTH).build()
 }
 
 pub(super) fn visible_ascii(max_length: usize) -> ObjectBuilder {
