@@ -89,8 +89,8 @@ pub enum OrderEvent {
     RaceLost,
 }
 
-fn describe_found<T>(outcome: &Option<T>) -> OutcomeInfo {
-    OutcomeInfo { name: FOUND[usize::from(outcome.is_some())], placed: None, event: None }
+fn describe_found(is_found: bool) -> OutcomeInfo {
+    OutcomeInfo { name: FOUND[usize::from(is_found)], placed: None, event: None }
 }
 
 #[async_trait]
@@ -111,7 +111,7 @@ impl<D: OrderRepoDecorator> OrderRepo for D {
         let call = self.inner().find_placement(key);
         let describe = |it: &Option<PlacedOrder>| {
             let placed = it.map(|order| order.id);
-            OutcomeInfo { placed, ..describe_found(it) }
+            OutcomeInfo { placed, ..describe_found(it.is_some()) }
         };
         self.around(RepoOperation::FindPlacement, call, describe).await
     }
@@ -139,6 +139,6 @@ impl<D: OrderRepoDecorator> OrderRepo for D {
 
     async fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
         let call = self.inner().find(id);
-        self.around(RepoOperation::Find, call, describe_found).await
+        self.around(RepoOperation::Find, call, |it| describe_found(it.is_some())).await
     }
 }
