@@ -87,7 +87,7 @@ impl Application {
 /// An open repository by the ports that it implements.
 type OpenRepo = (Arc<dyn OrderRepo>, Arc<dyn Readiness>);
 
-/// Registers metrics of the repository's connections.
+/// Registers metrics of the repository's connections. Returns the repository by its ports.
 fn register_repo<R: OrderRepo + Readiness + 'static>(
     repo: R,
     pool_status: fn(&R) -> PoolStatus,

@@ -1,7 +1,7 @@
 //! A circuit breaker. The caller decides which calls count, and passes the time.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -25,12 +25,13 @@ struct ConsecutiveCalls {
 
 impl Circuit {
     pub(crate) fn is_open(&self, now: Instant) -> bool {
-        self.lock().open_until.is_some_and(|until| now < until)
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.open_until.is_some_and(|until| now < until)
     }
 
     /// Records the result of a call that was sent.
     pub(crate) fn record(&self, over_limit: bool, now: Instant) {
-        let mut calls = self.lock();
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !over_limit {
             *calls = ConsecutiveCalls::default();
             return;
@@ -39,10 +40,6 @@ impl Circuit {
         if calls.length >= OPEN_AFTER_CALLS {
             calls.open_until = Some(now + OPEN_FOR);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ConsecutiveCalls> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -49,8 +49,6 @@ pub struct LogGuard {
     pub(crate) files: LogFiles,
 }
 
-type Sink = Box<dyn Layer<Registry> + Send + Sync>;
-
 /// Starts to log to standard output, and to files if `LOG_DIR` is set.
 ///
 /// # Errors
@@ -85,7 +83,7 @@ impl LogGuard {
         is_json: bool,
         level: LevelFilter,
         writer: impl io::Write + Send + 'static,
-    ) -> Sink {
+    ) -> Box<dyn Layer<Registry> + Send + Sync> {
         let (writer, worker) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUE_LINES)
             .lossy(true)

@@ -12,7 +12,7 @@ use super::{InvalidSetting, invalid, source::Source};
 /// What is logged, in which format, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogSettings {
-    /// Whether a line is a JSON object, not text for people.
+    /// Whether a line is a JSON object; otherwise it is text for people.
     pub(crate) is_json: bool,
     /// A level or a filter of `tracing-subscriber`.
     pub(crate) filter: String,
