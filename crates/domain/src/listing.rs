@@ -95,10 +95,8 @@ impl Window {
     /// The maximum number of orders.
     #[must_use]
     pub fn limit(&self) -> Limit {
-        match self {
-            Self::Page(page) => page.limit,
-            Self::Before(cursor) => cursor.limit,
-        }
+        let (Self::Page(Page { limit, .. }) | Self::Before(Cursor { limit, .. })) = self;
+        *limit
     }
 }
 
