@@ -2,10 +2,8 @@
 //! it.
 
 use actix_web::http::StatusCode;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type},
-};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What the table says about a code.
 pub(crate) struct ErrorSpec {
@@ -23,13 +21,14 @@ pub(crate) struct ErrorSpec {
     pub(crate) message: &'static str,
 }
 
+// `$name` is a token tree, because utoipa does not recognize a `literal` fragment as a name.
 macro_rules! codes {
-    ($($code:ident: $name:literal, $title:literal, $legacy_status:ident => $status:ident,
+    ($($code:ident: $name:tt, $title:literal, $legacy_status:ident => $status:ident,
         $when:literal, $message:literal;)*) => {
-        /// A stable error code.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        /// The stable error code. New codes may be added: treat an unknown code by its status.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
         pub(crate) enum ErrorCode {
-            $(#[doc = $when] $code,)*
+            $(#[doc = $when] #[serde(rename = $name)] $code,)*
         }
 
         impl ErrorCode {
@@ -130,18 +129,4 @@ impl ErrorCode {
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
     ];
-}
-
-impl ToSchema for ErrorCode {}
-
-impl PartialSchema for ErrorCode {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
-            .description(Some(
-                "The stable error code. New codes may be added: treat an unknown code by its status.",
-            ))
-            .into()
-    }
 }

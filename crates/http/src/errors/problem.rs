@@ -178,8 +178,7 @@ pub(crate) struct ProblemResponse<'a> {
     /// A message that says what is wrong and, where that helps, what to do.
     #[schema(min_length = 1)]
     detail: &'a str,
-    #[schema(value_type = ErrorCode)]
-    code: &'a str,
+    code: ErrorCode,
     /// The violations, only with `invalid_request`. At most 20 are listed; `detail` says how many
     /// are omitted.
     #[schema(value_type = Vec<Violation>, required = false, min_items = 1, max_items = 20)]
@@ -195,7 +194,7 @@ impl<'a> From<&'a Problem> for ProblemResponse<'a> {
             title: spec.title,
             status: spec.status.as_u16(),
             detail: &problem.detail,
-            code: spec.name,
+            code: problem.code,
             errors: (problem.code == ErrorCode::InvalidRequest).then_some(&problem.errors),
         }
     }
