@@ -108,18 +108,15 @@ type Pair = [Option<String>; 2];
 
 /// Checks the type of a point. All types are checked before the first value.
 fn parse_pair(member: &str, value: Option<&RawValue>, violations: &mut Violations) -> Option<Pair> {
-    let pair: Pair = match value.map(|value| body::strings(value).and_then(|it| it.try_into().ok()))
-    {
-        Some(Some(pair)) => pair,
-        missing_or_other => {
-            let fault = match missing_or_other {
-                None => "is missing; it must be an array of two strings",
-                Some(_) => "must be an array of exactly two strings",
-            };
-            let detail = format!("{member} {fault}, latitude and longitude");
-            violations.extend([Violation::in_body(format!("/{member}"), detail)]);
-            return None;
-        }
+    let pair: Option<Pair> = value.and_then(|value| body::strings(value)?.try_into().ok());
+    let Some(pair) = pair else {
+        let fault = match value {
+            None => "is missing; it must be an array of two strings",
+            Some(_) => "must be an array of exactly two strings",
+        };
+        let detail = format!("{member} {fault}, latitude and longitude");
+        violations.extend([Violation::in_body(format!("/{member}"), detail)]);
+        return None;
     };
     for (index, _) in pair.iter().enumerate().filter(|(_, element)| element.is_none()) {
         let fault = "must be a string with a decimal number, such as \"50.456399\"";
