@@ -3,9 +3,8 @@
 use actix_web::http::Method;
 use order_http_server::{CloseReason, ConnectionMetrics};
 use prometheus::{
-    HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder,
-    register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
-    register_int_gauge_with_registry,
+    HistogramVec, IntCounterVec, IntGauge, Registry, register_histogram_vec_with_registry,
+    register_int_counter_vec_with_registry, register_int_gauge_with_registry,
 };
 
 use crate::errors::ErrorCode;
@@ -18,7 +17,7 @@ const BUCKETS: [f64; 16] = [
 
 /// The HTTP metrics.
 pub(crate) struct HttpMetrics {
-    registry: Registry,
+    pub(crate) registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
     pub(crate) errors: IntCounterVec,
@@ -88,11 +87,6 @@ impl HttpMetrics {
         let method = method_name(method);
         self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         self.durations.with_label_values(&[method, route]).observe(seconds);
-    }
-
-    /// All metrics of the registry in Prometheus' text format.
-    pub(crate) fn text(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 

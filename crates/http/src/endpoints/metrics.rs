@@ -4,6 +4,7 @@ use actix_web::{
     HttpResponse,
     web::{Data, block},
 };
+use prometheus::{TEXT_FORMAT, TextEncoder};
 
 use crate::{errors::Problem, state::AppState};
 
@@ -16,7 +17,7 @@ pub(crate) async fn metrics(state: Data<AppState>) -> Result<HttpResponse, Probl
     // Updates the readiness metric; the status itself is not needed here.
     let _ = state.check_readiness().await;
     // On a blocking thread, because the process metrics are read from files.
-    let text = block(move || state.metrics.text()).await.map_err(Problem::unexpected)?;
-    let text = text.map_err(Problem::unexpected)?;
-    Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text))
+    let encode = move || TextEncoder::new().encode_to_string(&state.metrics.registry.gather());
+    let text = block(encode).await.map_err(Problem::unexpected)?.map_err(Problem::unexpected)?;
+    Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(text))
 }
