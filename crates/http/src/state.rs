@@ -46,12 +46,11 @@ impl AppState {
     /// When the registry has HTTP metrics already.
     #[must_use]
     pub fn new(ports: Ports, registry: Registry, request_timeout: Duration) -> Arc<Self> {
-        let Ports { repo, distances, readiness } = ports;
         Arc::new(Self {
-            orders: Orders::new(Arc::new(ProgressTrackingOrderRepo(repo)), distances),
+            orders: Orders::new(Arc::new(ProgressTrackingOrderRepo(ports.repo)), ports.distances),
             metrics: HttpMetrics::new(registry),
             request_timeout,
-            readiness: ReadinessCache::new(readiness),
+            readiness: ReadinessCache::new(ports.readiness),
             is_stopping: AtomicBool::new(false),
         })
     }

@@ -40,8 +40,8 @@ pub(crate) fn error_responses(codes: &[ErrorCode], examples: &[Problem]) -> Resp
         statuses.entry(spec.legacy_status.as_u16()).or_default().legacy.push(code);
         statuses.entry(spec.status.as_u16()).or_default().problem.push(code);
     }
-    let responses = statuses.into_iter();
-    responses
+    statuses
+        .into_iter()
         .map(|(status, codes)| (status.to_string(), response(&codes, examples).into()))
         .collect()
 }
