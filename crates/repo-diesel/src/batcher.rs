@@ -89,7 +89,7 @@ struct State<R, T, E> {
     /// How many requests were taken out of the queue. Requests are numbered from 0, in their order.
     dequeued: u64,
     assignment: Assignment,
-    /// The parked workers. The last one is woken first: its memory is in the caches.
+    /// The parked workers. The last one is woken first: its stack is likely to be in the caches.
     idle: Vec<Thread>,
     /// When each batch in flight started.
     in_flight: Vec<Instant>,
@@ -209,7 +209,7 @@ impl<R, T, E: From<QueueFull>> Batcher<R, T, E> {
             return Err(on_timeout(false));
         }
         drop(state);
-        // It may have been completed in this moment.
+        // The request may have been completed since.
         message.try_recv().map_or_else(|_| Err(on_timeout(true)), |message| message.outcome)
     }
 

@@ -262,8 +262,8 @@ fn execute<R, T>(
         }
     }
     if outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::ReadOnly(_)))) {
-        // So are the other connections, most likely: the server is a leader no more, or was made
-        // read-only.
+        // Most likely all other connections are read-only as well: the server is no longer the
+        // primary, or was made read-only.
         connection.invalidate_generation();
     }
     outcomes
