@@ -10,8 +10,8 @@ WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
-	test-live test-api test-docs test-monitoring test-deploy test-load test-load-server \
-	test-load-check bench bench-compare bench-check test-deps has-database openapi lint deny fmt \
+	test-live test-api test-docs test-monitoring test-deploy test-failover test-load \
+	test-load-server test-load-check bench bench-compare bench-check test-deps has-database openapi lint deny fmt \
 	doc clean
 .DEFAULT_GOAL := help
 
@@ -69,6 +69,10 @@ test-monitoring: ## Check the files for Prometheus and Grafana against a running
 test-deploy: has-database ## Test the deployment, PARTS="files nginx containers cost"; the third needs Docker
 	$(CARGO) build --locked --bin order-api --bin with-postgres
 	tests/deploy/run.sh $(PARTS)
+
+test-failover: has-database ## Fail over a PostgreSQL cluster under load, SCENARIOS="kill switchover"
+	$(if $(BINARY),,$(CARGO) build --locked --bin order-api)
+	tests/failover/run.sh $(SCENARIOS)
 
 test-docs: ## Test the documentation page in Chromium
 	tests/docs/run.sh

@@ -7,6 +7,7 @@
 #   build      a C compiler and make
 #   database   PostgreSQL's server and PgBouncer; with `build` all that `make test` needs
 #   python     Python with its venv module
+#   failover   the same for Debian's Python, which any user can run
 #   deploy     openssl, the shell of SQLite, systemd-analyze
 #   browser    Chromium and its driver
 #   bench      wrk
@@ -25,7 +26,7 @@ need() {
   packages="$packages $*"
 }
 
-[ $# != 0 ] || set -- build database python deploy browser bench
+[ $# != 0 ] || set -- build database python failover deploy browser bench
 for part; do
   case $part in
     build)
@@ -39,6 +40,9 @@ for part; do
     python)
       python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
       ;;
+    failover)
+      /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
+      ;;
     deploy)
       need openssl openssl
       need sqlite3 sqlite3
@@ -50,7 +54,7 @@ for part; do
       ;;
     bench) need wrk wrk ;;
     *)
-      echo "test-deps: unknown part $part: expected build, database, python, deploy, browser or bench" >&2
+      echo "test-deps: unknown part $part: expected build, database, python, failover, deploy, browser or bench" >&2
       exit 2
       ;;
   esac
