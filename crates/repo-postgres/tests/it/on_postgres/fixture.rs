@@ -1,6 +1,10 @@
 //! A new database, and sessions in it that bypass the repository.
 
-use std::{fmt::Debug, num::NonZero, sync::Arc};
+use std::{
+    fmt::Debug,
+    num::NonZero,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
@@ -12,8 +16,14 @@ use order_domain::{NewOrder, OrderRepo, PlaceOutcome, PlacedOrder};
 use order_repo_postgres::{ConnectionInfo, OpenError, PgOrderRepo};
 use order_test_postgres::{Session, TestDb};
 
+use super::cells::restrict_ids;
+
 pub(crate) struct Fixture {
     pub(crate) database: TestDb,
+    /// The first id of the cell to which the database belongs, if it belongs to one.
+    first_id: Option<i64>,
+    /// Held during migrations, so that the ids are restricted once.
+    migrating: Mutex<()>,
 }
 
 pub(crate) async fn fixture() -> Fixture {
@@ -22,7 +32,12 @@ pub(crate) async fn fixture() -> Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        Self { database: TestDb::new() }
+        Self { database: TestDb::new(), first_id: None, migrating: Mutex::default() }
+    }
+
+    /// A database of the cell whose first id this is.
+    pub(crate) fn of_cell(first_id: i64) -> Self {
+        Self { first_id: Some(first_id), ..Self::new() }
     }
 
     pub(crate) fn info(&self) -> ConnectionInfo {
@@ -42,13 +57,16 @@ impl Fixture {
 #[async_trait]
 impl RepoFixture for Fixture {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
+        if self.first_id.is_some() {
+            self.migrate().unwrap();
+        }
         Arc::new(self.open())
     }
 }
 
 impl SqlFixture for Fixture {
     fn another(&self) -> Box<dyn SqlFixture> {
-        Box::new(Self::new())
+        Box::new(Self { first_id: self.first_id, ..Self::new() })
     }
 
     fn create(&self) {
@@ -56,7 +74,12 @@ impl SqlFixture for Fixture {
     }
 
     fn migrate(&self) -> Result<(), Box<dyn Debug>> {
-        PgOrderRepo::migrate(&self.info()).map_err(|error| Box::new(error) as _)
+        let _migrating = self.migrating.lock().unwrap();
+        PgOrderRepo::migrate(&self.info()).map_err(|error| Box::new(error) as Box<_>)?;
+        if let Some(first) = self.first_id {
+            restrict_ids(&mut self.raw(), first);
+        }
+        Ok(())
     }
 
     fn revert_migrations(&self) {

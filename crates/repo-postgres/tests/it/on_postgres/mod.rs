@@ -1,4 +1,5 @@
 mod batches;
+mod cells;
 mod corruption;
 mod faults;
 mod fixture;
