@@ -27,6 +27,7 @@ pub fn register_connections(
         let gauges = [
             (opened.with_label_values(&["idle"]), status.idle),
             (opened.with_label_values(&["busy"]), status.busy),
+            (opened.with_label_values(&["abandoned"]), status.abandoned),
             (limit.clone(), status.max),
             (waiting.clone(), status.queued),
         ];

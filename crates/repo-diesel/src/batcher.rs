@@ -27,8 +27,10 @@
 
 use std::{
     collections::VecDeque,
+    io,
+    ops::RangeInclusive,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
     thread::{self, Thread},
     time::{Duration, Instant},
 };
@@ -41,7 +43,8 @@ use crate::reply::{Receiver, Reply, send_all};
 pub const MAX_QUEUED: usize = 8_192;
 
 /// A batch in flight for longer is stalled, most likely by something of its own: a dead connection,
-/// a lock. It no longer counts as in flight, so that other requests do not wait for it.
+/// a lock. It no longer counts as in flight, so that other requests do not wait for it, and another
+/// worker replaces its worker.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a repository waits for its workers to end. A worker that is blocked for
@@ -80,6 +83,10 @@ pub struct Workers {
 
 struct Queue<R, T, E> {
     state: Mutex<State<R, T, E>>,
+    /// How many workers there are while no batch is stalled, and at most.
+    threads: RangeInclusive<usize>,
+    /// Starts the worker with this number.
+    start_worker: Box<dyn Fn(usize) -> io::Result<()> + Send + Sync>,
     concurrency: Concurrency,
     max_queued: usize,
 }
@@ -89,6 +96,7 @@ struct State<R, T, E> {
     /// How many requests were taken out of the queue. Requests are numbered from 0, in their order.
     dequeued: u64,
     assignment: Assignment,
+    workers: usize,
     /// The parked workers. The last one is woken first: its stack is likely to be in the caches.
     idle: Vec<Thread>,
     /// When each batch in flight started.
@@ -125,8 +133,9 @@ pub struct Batch<'a, R, T, E> {
 }
 
 impl<R, T, E: From<QueueFull>> Batcher<R, T, E> {
-    /// Starts a queue with this many threads. `serve` is called once for each batch; it takes the
-    /// batch and completes it. The system lists the threads under `name`.
+    /// Starts a queue with the smaller number of threads. As many are added for stalled batches, up
+    /// to the larger number. `serve` is called once for each batch; it takes the batch and completes
+    /// it. The system lists the threads under `name`.
     ///
     /// # Panics
     /// When the system cannot start another thread.
@@ -134,7 +143,7 @@ impl<R, T, E: From<QueueFull>> Batcher<R, T, E> {
     pub fn start(
         workers: &Workers,
         name: &str,
-        threads: usize,
+        threads: RangeInclusive<usize>,
         concurrency: Concurrency,
         max_queued: usize,
         serve: impl Fn(BatchPermit<'_, R, T, E>) + Send + Sync + 'static,
@@ -148,26 +157,37 @@ impl<R, T, E: From<QueueFull>> Batcher<R, T, E> {
             queued: VecDeque::new(),
             dequeued: 0,
             assignment: Assignment::Unassigned,
+            workers: *threads.start(),
             idle: vec![],
             in_flight: vec![],
             is_closed: false,
         };
-        let queue = Arc::new(Queue { state: Mutex::new(state), concurrency, max_queued });
+        let (name, is_alive) = (name.to_owned(), workers.is_alive.clone());
         let serve = Arc::new(serve);
-        for n in 0..threads {
-            let (queue, serve) = (Arc::clone(&queue), Arc::clone(&serve));
-            let is_alive = workers.is_alive.clone();
-            let work = move || {
-                while let Some(permit) = queue.next_permit() {
-                    // The callers of this batch panic as well; later batches must not fail.
-                    let _ = catch_unwind(AssertUnwindSafe(|| serve(permit)));
-                }
-                drop(is_alive);
+        let queue = Arc::new_cyclic(|queue: &Weak<Queue<R, T, E>>| {
+            let queue = Weak::clone(queue);
+            let start_worker = move |n| {
+                let (queue, serve) = (Weak::upgrade(&queue), Arc::clone(&serve));
+                let is_alive = is_alive.clone();
+                let work = move || {
+                    while let Some(permit) = queue.as_ref().and_then(|queue| queue.next_permit()) {
+                        // The callers of this batch panic as well; later batches must not fail.
+                        let _ = catch_unwind(AssertUnwindSafe(|| serve(permit)));
+                    }
+                    drop(is_alive);
+                };
+                thread::Builder::new().name(format!("{name}-{n}")).spawn(work).map(drop)
             };
-            thread::Builder::new()
-                .name(format!("{name}-{n}"))
-                .spawn(work)
-                .expect("the system has threads for the connections");
+            Queue {
+                state: Mutex::new(state),
+                threads: threads.clone(),
+                start_worker: Box::new(start_worker),
+                concurrency,
+                max_queued,
+            }
+        });
+        for n in 0..*threads.start() {
+            (queue.start_worker)(n).expect("the system has threads for the connections");
         }
         Self { queue }
     }
@@ -274,13 +294,23 @@ impl<R, T, E> Queue<R, T, E> {
     fn wake_if_admitted(&self, mut state: MutexGuard<'_, State<R, T, E>>) {
         if state.assignment == Assignment::Unassigned && state.admits(self.concurrency) {
             state.assignment = Assignment::Woken;
-            let worker = state.idle.pop();
-            drop(state);
-            // If none is idle, the next worker that completes a batch is assigned.
-            if let Some(worker) = worker {
+            if let Some(worker) = state.idle.pop() {
+                drop(state);
                 worker.unpark();
+            } else if state.workers < self.max_workers(&state) {
+                state.workers += 1;
+                let n = state.workers - 1;
+                drop(state);
+                if (self.start_worker)(n).is_err() {
+                    self.state().workers -= 1;
+                }
             }
+            // Otherwise the next worker that completes a batch is assigned.
         }
+    }
+
+    fn max_workers(&self, state: &State<R, T, E>) -> usize {
+        (self.threads.start() + state.stalled()).min(*self.threads.end())
     }
 
     /// Waits until a batch may start. `None` when the queue is closed.
@@ -315,10 +345,13 @@ impl<R, T, E> Queue<R, T, E> {
 impl<R, T, E> State<R, T, E> {
     /// Whether requests wait, and may be served beside the batches in flight.
     fn admits(&self, concurrency: Concurrency) -> bool {
-        let in_flight =
-            self.in_flight.iter().filter(|started| started.elapsed() < STALLED_AFTER).count();
+        let in_flight = self.in_flight.len() - self.stalled();
         let min_queued = if in_flight == 0 { 1 } else { concurrency.min_queued };
         in_flight < concurrency.max_in_flight && self.queued.len() >= min_queued
+    }
+
+    fn stalled(&self) -> usize {
+        self.in_flight.iter().filter(|started| started.elapsed() >= STALLED_AFTER).count()
     }
 
     /// Takes the oldest request out of the queue, if the condition holds for it.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use diesel::r2d2::{ManageConnection, Pool, PoolError, PooledConnection};
 use order_domain::PoolStatus;
 
-/// How long each further wait for a connection lasts while connections are open.
+/// How long each further wait for a connection lasts after connections were open.
 const BUSY_POOL_RETRY: Duration = Duration::from_secs(1);
 
 /// Gets a connection from a pool that may have fewer connections than workers. Waits for `limit`,
@@ -17,15 +17,18 @@ pub fn get_connection<M: ManageConnection>(
     pool: &Pool<M>,
     mut limit: Duration,
 ) -> Result<PooledConnection<M>, Arc<PoolError>> {
+    let mut were_open = false;
     loop {
         let connection = pool.get_timeout(limit);
         let state = pool.state();
         // One may have been returned in this moment.
         let are_open = state.connections == pool.max_size() || state.idle_connections > 0;
         match connection {
-            Err(_) if are_open => limit = BUSY_POOL_RETRY,
+            // If they were closed meanwhile, others may be about to open.
+            Err(_) if are_open || were_open => limit = BUSY_POOL_RETRY,
             connection => return connection.map_err(Arc::new),
         }
+        were_open = are_open;
     }
 }
 

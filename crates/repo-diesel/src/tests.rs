@@ -1,6 +1,7 @@
 //! The batcher without a database: which requests share a batch, and what happens to callers.
 
 use std::{
+    ops::RangeInclusive,
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -36,10 +37,15 @@ struct Doubler {
 const ONE_BATCH: Concurrency = Concurrency { max_in_flight: 1, min_queued: 1 };
 
 fn doubler(threads: usize, max_queued: usize) -> Doubler {
-    doubler_with(threads, Concurrency { max_in_flight: threads, min_queued: 1 }, max_queued)
+    let concurrency = Concurrency { max_in_flight: threads, min_queued: 1 };
+    doubler_with(threads..=threads, concurrency, max_queued)
 }
 
-fn doubler_with(threads: usize, concurrency: Concurrency, max_queued: usize) -> Doubler {
+fn doubler_with(
+    threads: RangeInclusive<usize>,
+    concurrency: Concurrency,
+    max_queued: usize,
+) -> Doubler {
     let batches = Arc::<Mutex<Vec<Vec<i32>>>>::default();
     let (stall, stalled) = mpsc::channel();
     let (release, released) = mpsc::channel();
@@ -236,7 +242,7 @@ async fn panic_reaches_the_callers_of_its_batch_and_no_others() {
 async fn panic_before_a_batch_is_taken_reaches_queued_callers() {
     let workers = Workers::default();
     let serve = |_: BatchPermit<'_, i32, i32, Failure>| panic!("not ready");
-    let batcher = Arc::new(Batcher::start(&workers, "test", 1, ONE_BATCH, 100, serve));
+    let batcher = Arc::new(Batcher::start(&workers, "test", 1..=1, ONE_BATCH, 100, serve));
     for _ in 0..3 {
         let batcher = Arc::clone(&batcher);
         let call = tokio::spawn(async move { batcher.submit(1).await });
@@ -246,7 +252,7 @@ async fn panic_before_a_batch_is_taken_reaches_queued_callers() {
 
 #[tokio::test]
 async fn batches_in_flight_are_limited() {
-    let doubler = doubler_with(4, Concurrency { max_in_flight: 2, min_queued: 1 }, 100);
+    let doubler = doubler_with(4..=4, Concurrency { max_in_flight: 2, min_queued: 1 }, 100);
     let stalled = [doubler.stall().await, doubler.stall().await];
     let third = doubler.submit(3);
     sleep(Duration::from_millis(50)).await;
@@ -262,7 +268,7 @@ async fn batches_in_flight_are_limited() {
 /// It may stall for long: on a connection that is dead and not closed.
 #[tokio::test]
 async fn stalled_batch_keeps_no_other_request_waiting() {
-    let doubler = doubler_with(4, Concurrency { max_in_flight: 1, min_queued: 99 }, 100);
+    let doubler = doubler_with(1..=2, Concurrency { max_in_flight: 1, min_queued: 99 }, 100);
     let stalled = doubler.stall().await;
     let waiting = doubler.submit(1);
     sleep(Duration::from_millis(1_100)).await;
@@ -275,10 +281,30 @@ async fn stalled_batch_keeps_no_other_request_waiting() {
     assert_eq!(doubler.submit(3).await.unwrap(), Ok(6));
 }
 
+#[tokio::test]
+async fn workers_of_stalled_batches_are_replaced_up_to_a_limit() {
+    let doubler = doubler_with(1..=3, Concurrency { max_in_flight: 1, min_queued: 1 }, 100);
+    let mut stalled = vec![];
+    for _ in 0..3 {
+        stalled.push(doubler.stall().await);
+        sleep(Duration::from_millis(1_100)).await;
+    }
+    let waiting = doubler.submit(1);
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(doubler.batches(), [vec![0], vec![0], vec![0]], "three threads are the limit");
+    for _ in 0..3 {
+        doubler.release();
+    }
+    for call in stalled {
+        assert_eq!(call.await.unwrap(), Ok(0));
+    }
+    assert_eq!(waiting.await.unwrap(), Ok(2));
+}
+
 /// While few requests wait, one batch after the other does the same for less.
 #[tokio::test]
 async fn second_batch_starts_only_for_enough_requests() {
-    let doubler = doubler_with(4, Concurrency { max_in_flight: 2, min_queued: 3 }, 100);
+    let doubler = doubler_with(4..=4, Concurrency { max_in_flight: 2, min_queued: 3 }, 100);
     let stalled = doubler.stall().await;
     let mut waiting = vec![doubler.submit(1), doubler.submit(2)];
     doubler.wait_for_queued(2).await;
@@ -308,7 +334,7 @@ async fn requests_that_waited_too_long_fail_and_others_go_on() {
         thread::sleep(limit.saturating_sub(permit.oldest.elapsed()));
         permit.fail_queued(limit, &Failure::Rejected);
     };
-    let batcher = Arc::new(Batcher::start(&workers, "test", 1, ONE_BATCH, 100, serve));
+    let batcher = Arc::new(Batcher::start(&workers, "test", 1..=1, ONE_BATCH, 100, serve));
     let submit = |n| {
         let batcher = Arc::clone(&batcher);
         tokio::spawn(async move { batcher.submit(n).await })

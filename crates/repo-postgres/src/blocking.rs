@@ -14,22 +14,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::{PgConnection, r2d2::Pool};
+use diesel::PgConnection;
 use order_domain::PoolStatus;
 use order_repo_diesel::{
-    BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share, SharedWaitBudget,
-    Workers, fail_all, get_connection, limits::BatchLimit, pool_status,
+    BatchPermit, Batcher, Concurrency, Deduplicated, Kind, MAX_QUEUED, Share, Workers, fail_all,
+    limits::BatchLimit, pool_status,
 };
 
 use crate::{
+    connections::{Connections, Lease, MAX_ABANDONED},
     error::{Outcomes, StoreError},
     manager::Manager,
-    open::{CONNECT_TIMEOUT, pool},
+    monitor,
+    open::CONNECT_TIMEOUT,
+    servers::Servers,
 };
 
 /// How long a request may take in all. More than the wait for a connection, 3 s, and the server's
 /// limit for a statement, 5 s, together: it is for a server that keeps its connections and does not
-/// respond. The worker of such a request stays with its connection until that ends.
+/// respond.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A batch that took longer to fail is not served again, one by one: the server is the likely
@@ -51,22 +54,15 @@ pub(crate) struct Executor {
     reads: Arc<Connections>,
     /// The same as `reads` where one connection has to serve both.
     writes: Arc<Connections>,
+    kinds: &'static [Kind],
+    servers: Arc<Servers>,
     workers: Workers,
 }
-
-struct Connections {
-    pool: Pool<Manager>,
-    /// Runs out while the server cannot be reached.
-    wait_budget: SharedWaitBudget,
-    /// How often the batches of all kinds fit into the pool.
-    scale: usize,
-}
-
-type Connection = diesel::r2d2::PooledConnection<Manager>;
 
 /// The queue of one kind of request.
 pub(crate) struct Queue<R, T> {
     batcher: Batcher<R, T, StoreError>,
+    servers: Arc<Servers>,
     share: Share,
     is_change: bool,
 }
@@ -93,26 +89,22 @@ fn batches_of(share: Share, kinds: &[Kind]) -> usize {
 
 impl Executor {
     /// The connections for these kinds of requests.
-    pub(crate) fn new(manager: &Manager, pool_size: NonZero<u32>, kinds: &[Kind]) -> Self {
-        let connections = |share, size: NonZero<u32>| {
-            Arc::new(Connections {
-                pool: pool(manager.clone(), size),
-                wait_budget: SharedWaitBudget::new(CONNECT_TIMEOUT),
-                scale: (size.get() as usize / batches_of(share, kinds)).max(1),
-            })
-        };
+    pub(crate) fn new(manager: &Manager, pool_size: NonZero<u32>, kinds: &'static [Kind]) -> Self {
+        let connections = |size| Arc::new(Connections::new(manager.clone(), size));
         let (reads, writes) = divide(pool_size, kinds);
-        let reads = connections(Share::Reads, reads);
-        let writes =
-            writes.map_or_else(|| Arc::clone(&reads), |size| connections(Share::Writes, size));
-        Self { reads, writes, workers: Workers::default() }
+        let reads = connections(reads);
+        let writes = writes.map_or_else(|| Arc::clone(&reads), connections);
+        let servers = Arc::clone(&manager.servers);
+        monitor::start(Arc::clone(&servers), [&reads, &writes]);
+        Self { reads, writes, kinds, servers, workers: Workers::default() }
     }
 
     /// How the connections are used at this moment, while this many requests wait.
     pub(crate) fn status(&self, queued: usize) -> PoolStatus {
-        let reads = &self.reads.pool;
-        let writes = (!Arc::ptr_eq(&self.reads, &self.writes)).then_some(&self.writes.pool);
-        pool_status([reads].into_iter().chain(writes), queued)
+        let writes = (!Arc::ptr_eq(&self.reads, &self.writes)).then_some(&self.writes);
+        let pools = || [&self.reads].into_iter().chain(writes);
+        let abandoned = pools().map(|pool| pool.abandoned()).sum();
+        PoolStatus { abandoned, ..pool_status(pools().map(|pool| &pool.pool), queued) }
     }
 
     /// Starts the queue of requests that change nothing. Equal ones share an outcome.
@@ -165,30 +157,39 @@ impl Executor {
             Share::Reads => Arc::clone(&self.reads),
             Share::Writes => Arc::clone(&self.writes),
         };
+        let size = connections.pool.max_size() as usize;
+        // How often the batches of all kinds fit into the pool.
+        let scale = (size / batches_of(kind.share, self.kinds)).max(1);
         let concurrency = Concurrency {
-            max_in_flight: connections.scale * kind.in_flight,
+            max_in_flight: scale * kind.in_flight,
             min_queued: if is_change { MIN_QUEUED_FOR_SECOND_BATCH } else { 1 },
         };
-        // One for each connection: some may block while others run.
-        let threads = connections.pool.max_size() as usize;
+        // One for each connection: some may block while others run. Also those that are abandoned.
+        let threads = size..=size * (1 + MAX_ABANDONED);
         let serve = move |permit: BatchPermit<'_, R, T, StoreError>| {
             if !is_change {
                 permit.yield_to_callers();
             }
-            connections.serve(permit, limit(), &run);
+            serve_batch(&connections, permit, limit(), &run);
         };
         let batcher =
             Batcher::start(&self.workers, kind.name, threads, concurrency, MAX_QUEUED, serve);
-        Queue { batcher, share: kind.share, is_change }
+        Queue { batcher, servers: Arc::clone(&self.servers), share: kind.share, is_change }
     }
 }
 
 impl<R, T> Queue<R, T> {
     /// Waits for the outcome of a request.
     pub(crate) async fn submit(&self, request: R) -> Result<T, StoreError> {
-        let on_timeout = |started| match (started, self.share) {
-            (false, Share::Writes) => StoreError::WritesStalled,
-            _ => StoreError::TimedOut { sent: started && self.is_change },
+        let generation = self.servers.generation();
+        let on_timeout = |started| {
+            if started {
+                self.servers.invalidate(generation);
+            }
+            match (started, self.share) {
+                (false, Share::Writes) => StoreError::WritesStalled,
+                _ => StoreError::TimedOut { sent: started && self.is_change },
+            }
         };
         self.batcher.submit_with_timeout(REQUEST_TIMEOUT, request, on_timeout).await
     }
@@ -199,64 +200,56 @@ impl<R, T> Queue<R, T> {
     }
 }
 
-impl Connections {
-    fn serve<R: Clone, T>(
-        &self,
-        permit: BatchPermit<'_, R, T, StoreError>,
-        fits: BatchLimit<R>,
-        run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
-    ) {
-        let oldest = permit.oldest;
-        let connection = match self.connection(oldest) {
-            Ok(connection) => connection,
-            Err(failure) => return permit.fail_queued(CONNECT_TIMEOUT, &failure),
+fn serve_batch<R: Clone, T>(
+    connections: &Connections,
+    permit: BatchPermit<'_, R, T, StoreError>,
+    fits: BatchLimit<R>,
+    run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
+) {
+    let oldest = permit.oldest;
+    let connection = match connections.get(oldest) {
+        Ok(connection) => connection,
+        Err(failure) => return permit.fail_queued(CONNECT_TIMEOUT, &failure),
+    };
+    let batch = permit.take_batch(fits);
+    if batch.requests().is_empty() {
+        return;
+    }
+    let mut outcomes = execute(connection, batch.requests(), run);
+    // Nothing has happened to these, and another connection may succeed.
+    let failed: Vec<_> = (0..outcomes.len())
+        .filter(|&n| {
+            outcomes[n].as_ref().is_err_and(StoreError::is_retryable_on_another_connection)
+        })
+        .collect();
+    if !failed.is_empty() {
+        let requests: Vec<_> = failed.iter().map(|&n| batch.requests()[n].clone()).collect();
+        let retried = match connections.get(oldest) {
+            Ok(connection) => execute(connection, &requests, run),
+            Err(failure) => fail_all(requests.len(), &failure),
         };
-        let batch = permit.take_batch(fits);
-        if batch.requests().is_empty() {
-            return;
+        for (n, outcome) in zip(failed, retried) {
+            outcomes[n] = outcome;
         }
-        let mut outcomes = execute(connection, batch.requests(), run);
-        // Nothing has happened to these, and another connection may succeed.
-        let failed: Vec<_> = (0..outcomes.len())
-            .filter(|&n| {
-                outcomes[n].as_ref().is_err_and(StoreError::is_retryable_on_another_connection)
-            })
-            .collect();
-        if !failed.is_empty() {
-            let requests: Vec<_> = failed.iter().map(|&n| batch.requests()[n].clone()).collect();
-            let retried = match self.connection(oldest) {
-                Ok(connection) => execute(connection, &requests, run),
-                Err(failure) => fail_all(requests.len(), &failure),
-            };
-            for (n, outcome) in zip(failed, retried) {
-                outcomes[n] = outcome;
-            }
-        }
-        batch.complete(outcomes);
     }
-
-    fn connection(&self, oldest: Instant) -> Result<Connection, StoreError> {
-        let connection = get_connection(&self.pool, self.wait_budget.remaining(oldest));
-        self.wait_budget.record_wait(connection.is_err());
-        Ok(connection?)
-    }
+    batch.complete(outcomes);
 }
 
 /// Serves a batch, and its requests one by one where that may help.
 fn execute<R, T>(
-    mut connection: Connection,
+    mut lease: Lease<'_>,
     requests: &[R],
     run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
 ) -> Outcomes<T> {
     let started = Instant::now();
-    let mut outcomes = run(&mut connection.postgres, requests);
+    let mut outcomes = run(lease.connection(), requests);
     // Each statement is a transaction: where one fails, nothing has happened to its requests.
     let mut slow = if started.elapsed() < MAX_BATCH_TIME { 0 } else { MAX_SLOW_RETRIES };
     if requests.len() > 1 {
         for (request, outcome) in zip(requests, &mut outcomes) {
             if matches!(outcome, Err(StoreError::Query(_))) && slow < MAX_SLOW_RETRIES {
                 let started = Instant::now();
-                *outcome = run(&mut connection.postgres, slice::from_ref(request)).remove(0);
+                *outcome = run(lease.connection(), slice::from_ref(request)).remove(0);
                 slow += usize::from(outcome.is_err() && started.elapsed() >= SLOW_RETRY);
             }
         }
@@ -264,7 +257,7 @@ fn execute<R, T>(
     if outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::ReadOnly(_)))) {
         // Most likely all other connections are read-only as well: the server is no longer the
         // primary, or was made read-only.
-        connection.invalidate_generation();
+        lease.invalidate_generation();
     }
     outcomes
 }

@@ -4,7 +4,7 @@
 //! password. So an address is split into parameters here, and libpq receives those as a connection
 //! string, `name='value'`. libpq alone decides which parameters and values it knows.
 
-use std::fmt;
+use std::{fmt, iter::zip};
 
 use diesel::{Connection, ConnectionError, PgConnection};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -46,6 +46,8 @@ pub enum InvalidUrl {
     WhiteSpace,
     #[error("must have ports from 1 to 65535")]
     Port,
+    #[error("must have one port, or as many ports (and as many values of hostaddr) as hosts")]
+    HostCount,
     #[error("must name a database: postgres://HOST/DATABASE")]
     NoDatabase,
     #[error("must have only parameters and values that libpq knows, such as ?sslmode=require")]
@@ -74,10 +76,15 @@ const MAX_NAME_BYTES: usize = 63;
 /// authenticate a connection (`PGSSLROOTCERT`, `PGPASSFILE`, …) are left to the environment.
 ///
 /// The timeouts detect a server that does not respond: each host has 2 s to accept a connection.
+/// After a failover both are needed: the first for a server that is gone, the second for a
+/// connection to it.
 const DEFAULTS: &str = "host='' hostaddr='' port='' user='' options='' \
     target_session_attrs='any' load_balance_hosts='disable' client_encoding='UTF8' \
     connect_timeout='2' keepalives_idle='10' keepalives_interval='5' keepalives_count='3' \
     tcp_user_timeout='10000' application_name='order-api'";
+
+/// The parameter that tells which servers of several are used.
+const SESSION_ATTRIBUTES: &str = "target_session_attrs";
 
 const SECRETS: [&str; 5] =
     ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
@@ -154,6 +161,8 @@ impl ConnectionInfo {
             Err(InvalidUrl::WhiteSpace)
         } else if has(|name, value| name == "port" && !value.split(',').all(is_port)) {
             Err(InvalidUrl::Port)
+        } else if self.hosts().is_none() {
+            Err(InvalidUrl::HostCount)
         } else if cfg!(not(feature = "tls"))
             && has(|name, value| name == "sslmode" && TLS_MODES.contains(&value))
         {
@@ -212,8 +221,40 @@ impl ConnectionInfo {
         self.clone().with("dbname", database)
     }
 
+    /// A connection string for each host. Contains the password.
+    ///
+    /// Only one of several hosts can be the primary. Unless the address says otherwise, the others
+    /// are not used.
+    pub(crate) fn connection_strings(&self) -> Vec<String> {
+        let mut hosts = self.hosts().expect("checked when the address was made");
+        if hosts.len() > 1 && self.get(SESSION_ATTRIBUTES).is_none() {
+            let read_write = |host: Self| host.with(SESSION_ATTRIBUTES, "read-write");
+            hosts = hosts.into_iter().map(read_write).collect();
+        }
+        hosts.iter().map(Self::to_connection_string).collect()
+    }
+
+    /// The address of each host. `None` if there are not as many ports as hosts.
+    fn hosts(&self) -> Option<Vec<Self>> {
+        let split = |name| self.get(name).unwrap_or_default().split(',').collect::<Vec<_>>();
+        let lists = ["host", "hostaddr", "port"].map(|name| (name, split(name)));
+        let count = lists[0].1.len().max(lists[1].1.len());
+        let mut hosts = vec![self.clone(); count];
+        for (name, values) in lists {
+            // One port applies to all hosts.
+            let is_for_all = values.len() == 1 && (name == "port" || values[0].is_empty());
+            if values.len() != count && !is_for_all {
+                return None;
+            }
+            for (host, value) in zip(&mut hosts, values.into_iter().cycle()) {
+                host.parameters.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        Some(hosts)
+    }
+
     /// The connection string for libpq. Contains the password.
-    pub(crate) fn to_connection_string(&self) -> String {
+    fn to_connection_string(&self) -> String {
         self.parameters.iter().fold(DEFAULTS.to_owned(), |text, (name, value)| {
             let value = value.replace('\\', r"\\").replace('\'', r"\'");
             format!("{text} {name}='{value}'")

@@ -1,9 +1,9 @@
-//! Makes connections for the pools, and invalidates them.
+//! Makes connections for the pools, and decides which of them are still valid.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
     },
     thread::panicking,
     time::{Duration, Instant},
@@ -18,8 +18,10 @@ use diesel::{
 use crate::{
     connection_info::ConnectionInfo,
     error::ConnectError,
+    servers::{ServerState, Servers},
     session::{self, SessionMarker},
     statement::PLANNER_SETTINGS,
+    timeout::with_timeout,
 };
 
 /// The settings of every session that serves requests.
@@ -46,52 +48,24 @@ pub(crate) const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
 /// the same time: their lifetimes differ by up to a quarter.
 const LIFETIME_STEPS: u32 = 8;
 
-/// The minimum time between two invalidations. A younger connection that is read-only, too, shows
-/// that the server is, and reads can still use it.
-const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
-
 /// How often a connection in use is checked for still having its own session. A pooler can be
 /// changed to transaction mode while it has connections.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a connection may take to open in all. libpq bounds only the first part of it. More than
+/// a pooler may take, see `session`.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A connection that shares its session with no other.
 pub(crate) struct VerifiedConnection {
     pub(crate) postgres: PgConnection,
-    generation: u64,
-    current: Arc<Generation>,
+    pub(crate) generation: u64,
     expires_at: Instant,
     marker: SessionMarker,
     checked_at: Instant,
 }
 
-/// The current generation of connections. Those of earlier generations are invalid.
-#[derive(Default)]
-struct Generation {
-    number: AtomicU64,
-    since: Mutex<Option<Instant>>,
-}
-
 impl VerifiedConnection {
-    /// Invalidates this connection and all that are as old. To be called when the server reports a
-    /// state that another server, or the same one later, may not have.
-    pub(crate) fn invalidate_generation(&self) {
-        let mut since = self.current.since.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = since.is_some_and(|since| since.elapsed() < MIN_INVALIDATION_INTERVAL);
-        // If another caller has done so already, newer connections may be valid.
-        if !is_recent && !self.is_invalid() {
-            self.current.number.fetch_add(1, Ordering::Relaxed);
-            *since = Some(Instant::now());
-        }
-    }
-
-    fn is_invalid(&self) -> bool {
-        self.generation != self.current.number.load(Ordering::Relaxed)
-    }
-
-    fn is_too_old(&self) -> bool {
-        self.is_invalid() || Instant::now() >= self.expires_at
-    }
-
     /// Checks, at intervals, that the session is the same as before.
     fn verify_session(&mut self) -> Result<(), ConnectError> {
         if self.checked_at.elapsed() >= SESSION_CHECK_INTERVAL {
@@ -102,13 +76,11 @@ impl VerifiedConnection {
     }
 }
 
-/// Makes connections. Clones share the generation: a server that became read-only invalidates the
-/// connections of all pools.
+/// Makes the connections of all pools.
 #[derive(Clone)]
 pub(crate) struct Manager {
-    connection_string: String,
+    pub(crate) servers: Arc<Servers>,
     lifetime: Duration,
-    current: Arc<Generation>,
     opened: Arc<AtomicU32>,
     verifying: Arc<Mutex<()>>,
 }
@@ -116,9 +88,8 @@ pub(crate) struct Manager {
 impl Manager {
     pub(crate) fn new(info: &ConnectionInfo) -> Self {
         Self {
-            connection_string: info.to_connection_string(),
+            servers: Arc::new(Servers::new(info)),
             lifetime: CONNECTION_LIFETIME,
-            current: Arc::default(),
             opened: Arc::default(),
             verifying: Arc::default(),
         }
@@ -129,31 +100,44 @@ impl Manager {
         let step = self.opened.fetch_add(1, Ordering::Relaxed) % LIFETIME_STEPS;
         self.lifetime * (4 * LIFETIME_STEPS - step) / (4 * LIFETIME_STEPS)
     }
+
+    fn is_too_old(&self, connection: &VerifiedConnection) -> bool {
+        connection.generation != self.servers.generation()
+            || Instant::now() >= connection.expires_at
+    }
+
+    fn open(&self) -> Result<VerifiedConnection, ConnectError> {
+        let expires_at = Instant::now() + self.next_lifetime();
+        let ((postgres, marker), generation) = self.servers.connect(|connection_string| {
+            let (mut postgres, marker) = session::open(connection_string, &self.verifying)?;
+            postgres.batch_execute(SESSION_SETTINGS)?;
+            postgres.batch_execute(PLANNER_SETTINGS)?;
+            let server = ServerState::read(&mut postgres);
+            Ok(((postgres, marker), server))
+        })?;
+        let checked_at = Instant::now();
+        Ok(VerifiedConnection { postgres, generation, expires_at, marker, checked_at })
+    }
 }
 
 impl ManageConnection for Manager {
-    type Connection = VerifiedConnection;
+    /// Empty while a request uses the connection, see `connections`.
+    type Connection = Option<VerifiedConnection>;
     type Error = ConnectError;
 
-    fn connect(&self) -> Result<VerifiedConnection, ConnectError> {
-        // Read first: a connection that is invalidated while it is made must not count as new.
-        let generation = self.current.number.load(Ordering::Relaxed);
-        let expires_at = Instant::now() + self.next_lifetime();
-        let (mut postgres, marker) = session::open(&self.connection_string, &self.verifying)?;
-        postgres.batch_execute(SESSION_SETTINGS)?;
-        postgres.batch_execute(PLANNER_SETTINGS)?;
-        let current = Arc::clone(&self.current);
-        let checked_at = Instant::now();
-        Ok(VerifiedConnection { postgres, generation, current, expires_at, marker, checked_at })
+    fn connect(&self) -> Result<Self::Connection, ConnectError> {
+        let manager = self.clone();
+        with_timeout("order-pg-open", OPEN_TIMEOUT, move || manager.open())?.map(Some)
     }
 
     /// Detects without a round trip that the server has closed the connection, as it does when it
     /// stops. libpq reads what has arrived: first the server's last message, then the end of the
     /// stream.
-    fn is_valid(&self, connection: &mut VerifiedConnection) -> Result<(), ConnectError> {
-        if connection.is_too_old() {
+    fn is_valid(&self, connection: &mut Self::Connection) -> Result<(), ConnectError> {
+        let usable = connection.as_mut().filter(|connection| !self.is_too_old(connection));
+        let Some(connection) = usable else {
             return Err(ConnectError::new("the connection is too old"));
-        }
+        };
         for _ in 0..2 {
             connection.postgres.notifications_iter().next().transpose()?;
         }
@@ -161,11 +145,13 @@ impl ManageConnection for Manager {
     }
 
     /// r2d2 closes only idle connections by age. This closes connections that are always in use.
-    fn has_broken(&self, connection: &mut VerifiedConnection) -> bool {
+    fn has_broken(&self, connection: &mut Self::Connection) -> bool {
         panicking()
-            || connection.is_too_old()
-            || connection.postgres.is_broken()
-            || connection.verify_session().is_err()
+            || connection.as_mut().is_none_or(|connection| {
+                self.is_too_old(connection)
+                    || connection.postgres.is_broken()
+                    || connection.verify_session().is_err()
+            })
     }
 }
 
@@ -179,6 +165,8 @@ mod tests {
 
         use crate::{manager::*, open::pool};
 
+        const TIMEOUT: Duration = Duration::from_mins(1);
+
         fn manager(lifetime: Duration) -> (TestDb, Manager) {
             let database = TestDb::new();
             database.create();
@@ -186,10 +174,14 @@ mod tests {
             (database, Manager { lifetime, ..Manager::new(&info) })
         }
 
-        fn backend(connection: &mut VerifiedConnection) -> i32 {
+        fn backend(connection: &mut Option<VerifiedConnection>) -> i32 {
             diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"))
-                .get_result(&mut connection.postgres)
+                .get_result(postgres(connection))
                 .unwrap()
+        }
+
+        fn postgres(connection: &mut Option<VerifiedConnection>) -> &mut PgConnection {
+            &mut connection.as_mut().unwrap().postgres
         }
 
         fn single(manager: Manager) -> Pool<Manager> {
@@ -203,8 +195,8 @@ mod tests {
             let began = Instant::now();
             let mut backends = BTreeSet::new();
             while backends.len() < 3 {
-                assert!(began.elapsed() < Duration::from_mins(1), "{backends:?}");
-                backends.insert(backend(&mut pool.get().unwrap()));
+                assert!(began.elapsed() < TIMEOUT, "{backends:?}");
+                backends.insert(backend(&mut pool.get_timeout(TIMEOUT).unwrap()));
             }
         }
 
@@ -212,9 +204,9 @@ mod tests {
         fn idle_connection_is_replaced_at_the_end_of_its_lifetime() {
             let (_database, manager) = manager(Duration::from_millis(500));
             let pool = single(manager);
-            let before = backend(&mut pool.get().unwrap());
+            let before = backend(&mut pool.get_timeout(TIMEOUT).unwrap());
             thread::sleep(Duration::from_millis(600));
-            assert_ne!(backend(&mut pool.get().unwrap()), before);
+            assert_ne!(backend(&mut pool.get_timeout(TIMEOUT).unwrap()), before);
             assert!(pool.max_lifetime().is_some_and(|limit| limit <= Duration::from_mins(5)));
         }
 
@@ -235,7 +227,7 @@ mod tests {
             let mut connection = manager.connect().unwrap();
             thread::sleep(SESSION_CHECK_INTERVAL);
             assert!(!manager.has_broken(&mut connection));
-            connection.postgres.batch_execute("SET order_api.session = 'another'").unwrap();
+            postgres(&mut connection).batch_execute("SET order_api.session = 'another'").unwrap();
             assert!(!manager.has_broken(&mut connection), "it was checked a moment ago");
             thread::sleep(SESSION_CHECK_INTERVAL);
             assert!(manager.has_broken(&mut connection));

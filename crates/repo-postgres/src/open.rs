@@ -23,6 +23,7 @@ use crate::{
     connection_info::ConnectionInfo,
     error::{ConnectError, OpenError},
     manager::{CONNECTION_LIFETIME, Manager},
+    servers::Servers,
     session,
 };
 
@@ -33,6 +34,9 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migra
 /// How long a request waits for a connection while the server cannot be reached. Longer than libpq
 /// waits for the first of several hosts, so that the second has a chance.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The pause between two attempts to connect. It adds to each recovery.
+const CONNECT_BACKOFF: Duration = Duration::from_millis(200);
 
 /// Creates the database if it is missing, and runs pending migrations.
 pub(crate) fn prepare(info: &ConnectionInfo) -> Result<(), OpenError> {
@@ -48,7 +52,8 @@ pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
         .min_idle(Some(1))
         // This needs no round trip, see `Manager`.
         .test_on_check_out(true)
-        .connection_timeout(CONNECT_TIMEOUT)
+        // Only this follows from it: r2d2 pauses for half of it after an attempt that failed.
+        .connection_timeout(2 * CONNECT_BACKOFF)
         // For idle connections; `Manager` limits the lifetime of the others.
         .max_lifetime(Some(CONNECTION_LIFETIME))
         // The error is reported by the calls that receive no connection.
@@ -57,8 +62,11 @@ pub(crate) fn pool(manager: Manager, size: NonZero<u32>) -> Pool<Manager> {
 }
 
 fn establish(info: &ConnectionInfo) -> Result<PgConnection, ConnectError> {
-    let (connection, _) = session::open(&info.to_connection_string(), &Mutex::default())?;
-    Ok(connection)
+    let open = |connection_string: &str| {
+        let (connection, _) = session::open(connection_string, &Mutex::default())?;
+        Ok((connection, None))
+    };
+    Ok(Servers::new(info).connect(open)?.0)
 }
 
 /// How long a new database may be unreachable. For 15 s `PgBouncer` rejects connections to a

@@ -12,7 +12,7 @@
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hasher},
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +23,7 @@ use diesel::{
     result::{DatabaseErrorKind as Kind, Error as QueryError},
 };
 
-use crate::{connection_info, error::ConnectError};
+use crate::{connection_info, error::ConnectError, timeout::with_timeout};
 
 /// The channel of the notifications that verify sessions.
 const CHANNEL: &str = "order_api_session";
@@ -99,21 +99,13 @@ pub(crate) fn open(
     Ok((connection, marker))
 }
 
-/// Sends a notification from another connection, on a thread, because a pooler that has reached its
-/// limit may make it wait for minutes. Returns `false` if the server is a standby, or currently
+/// Sends a notification from another connection, within a limit, because a pooler that has reached
+/// its own may make it wait for minutes. Returns `false` if the server is a standby, or currently
 /// accepts no notifications.
 fn send(connection_string: &str, marker: &SessionMarker) -> Result<bool, ConnectError> {
     let (connection_string, payload) = (connection_string.to_owned(), marker.0.clone());
-    let (sender, receiver) = mpsc::sync_channel(1);
-    thread::Builder::new()
-        .name("order-pg-verify".to_owned())
-        .spawn(move || {
-            // The receiver may have timed out.
-            let _ = sender.send(connect_and_send(&connection_string, &payload));
-        })
-        .map_err(|error| ConnectError::new(&error.to_string()))?;
-    receiver
-        .recv_timeout(SEND_TIMEOUT)
+    let send = move || connect_and_send(&connection_string, &payload);
+    with_timeout("order-pg-verify", SEND_TIMEOUT, send)
         .unwrap_or_else(|_| Err(ConnectError::new(NO_SECOND_CONNECTION)))
 }
 

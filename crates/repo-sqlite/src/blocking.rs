@@ -186,7 +186,7 @@ impl Executor {
             Share::Writes => 1,
         };
         let concurrency = Concurrency { max_in_flight: kind.in_flight, min_queued: 1 };
-        Batcher::start(&self.workers, kind.name, threads, concurrency, MAX_QUEUED, serve)
+        Batcher::start(&self.workers, kind.name, threads..=threads, concurrency, MAX_QUEUED, serve)
     }
 }
 

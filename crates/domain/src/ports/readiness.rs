@@ -36,7 +36,9 @@ pub struct PoolStatus {
     pub idle: usize,
     /// Open connections that a request uses.
     pub busy: usize,
-    /// The most connections that may be open.
+    /// Connections on which a server does not respond. They are not counted as busy.
+    pub abandoned: usize,
+    /// The most connections that may be idle or busy.
     pub max: usize,
     /// Requests that wait to be served.
     pub queued: usize,

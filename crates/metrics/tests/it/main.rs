@@ -146,7 +146,13 @@ fn collectors_read_current_values() {
 
     static DROPPED: AtomicU64 = AtomicU64::new(0);
     let registry = order_metrics::registry("1.2.3");
-    register_connections(&registry, || PoolStatus { idle: 1, busy: 2, max: 10, queued: 4 });
+    register_connections(&registry, || PoolStatus {
+        idle: 1,
+        busy: 2,
+        abandoned: 3,
+        max: 10,
+        queued: 4,
+    });
     register_dropped_log_lines(&registry, || DROPPED.load(Ordering::Relaxed));
     assert_eq!(count(&registry, "orders_log_lines_dropped_total"), "0");
     DROPPED.store(5, Ordering::Relaxed);
@@ -155,6 +161,7 @@ fn collectors_read_current_values() {
         ("orders_log_lines_dropped_total", "5"),
         ("orders_db_connections{state=\"idle\"}", "1"),
         ("orders_db_connections{state=\"busy\"}", "2"),
+        ("orders_db_connections{state=\"abandoned\"}", "3"),
         ("orders_db_connections_limit", "10"),
         ("orders_db_waiting_calls", "4"),
         ("orders_build_info{version=\"1.2.3\"}", "1"),

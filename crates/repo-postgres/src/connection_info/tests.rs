@@ -32,6 +32,37 @@ fn address_is_parsed_as_libpq_parses_it(#[case] url: &str, #[case] expected: &st
 }
 
 #[rstest]
+#[case("postgres://h/d", &["host='h' hostaddr='' port=''"])]
+#[case("postgres:///d", &["host='' hostaddr='' port=''"])]
+#[case(
+    "postgres://h1:1,h2,[::1]:3/d",
+    &["host='h1' hostaddr='' port='1' target_session_attrs='read-write'",
+      "host='h2' hostaddr='' port='' target_session_attrs='read-write'",
+      "host='::1' hostaddr='' port='3' target_session_attrs='read-write'"]
+)]
+#[case(
+    "postgres:///d?host=a,b&port=1,2",
+    &["host='a' hostaddr='' port='1' target_session_attrs='read-write'",
+      "host='b' hostaddr='' port='2' target_session_attrs='read-write'"]
+)]
+#[case(
+    "postgres:///d?hostaddr=127.0.0.1,::1&port=5433",
+    &["host='' hostaddr='127.0.0.1' port='5433' target_session_attrs='read-write'",
+      "host='' hostaddr='::1' port='5433' target_session_attrs='read-write'"]
+)]
+#[case(
+    "postgres://a,b/d?target_session_attrs=any",
+    &["host='a' hostaddr='' port=''", "host='b' hostaddr='' port=''"]
+)]
+fn each_host_has_its_connection_string(#[case] url: &str, #[case] expected: &[&str]) {
+    let strings = ConnectionInfo::parse(url).unwrap().connection_strings();
+    assert_eq!(strings.len(), expected.len());
+    for (string, expected) in strings.iter().zip(expected) {
+        assert!(string.ends_with(expected), "{string}");
+    }
+}
+
+#[rstest]
 #[case("", InvalidUrl::Form)]
 #[case("mysql://secret@h/d", InvalidUrl::Form)]
 #[case("postgres:secret", InvalidUrl::Form)]
@@ -70,6 +101,9 @@ fn address_is_parsed_as_libpq_parses_it(#[case] url: &str, #[case] expected: &st
 #[case("postgres://h/d?connect_timeout=secret", InvalidUrl::Parameter)]
 #[case("postgres://h/d?tcp_user_timeout=secret", InvalidUrl::Parameter)]
 #[case("postgres://h/d?port=1,secret", InvalidUrl::Port)]
+#[case("postgres://secret,b/d?port=1,2,3", InvalidUrl::HostCount)]
+#[case("postgres://secret/d?port=1,2", InvalidUrl::HostCount)]
+#[case("postgres://secret,b/d?hostaddr=127.0.0.1", InvalidUrl::HostCount)]
 #[case("postgres://h/d?target_session_attrs=secret", InvalidUrl::Parameter)]
 #[case("postgres://u:secret@h/d\n", InvalidUrl::Control)]
 #[case("postgres://u:sec ret@h/d", InvalidUrl::Encoding)]
