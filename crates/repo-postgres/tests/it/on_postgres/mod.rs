@@ -1,6 +1,7 @@
 mod batches;
 mod cells;
 mod corruption;
+mod failover;
 mod faults;
 mod fixture;
 mod locks;
