@@ -22,9 +22,10 @@ CLIENTS = 8
 # A fresh request in this many seconds shows whether a service is available, whatever the clients
 # wait for.
 SAMPLE_INTERVAL = 0.25
-# How long a client waits for a response, as with curl's --max-time in docs/api.md, and at most
-# between two attempts.
-TIMEOUT, LONGEST_PAUSE = 20, 1
+# How long a client waits for a response, as with curl's --max-time in docs/api.md.
+TIMEOUT = 20
+# The longest pause between two attempts: of its own, and if the service asks for one.
+LONGEST_PAUSE, LONGEST_RETRY_AFTER = 1, 5
 # How long a client repeats a request. All outages of the scenarios are shorter.
 RETRY_TIMEOUT = 90
 LIST_LIMIT = 20
@@ -163,7 +164,7 @@ class Load:
                 return
             # The other service may be available, and knows the key.
             n += 1
-            await asyncio.sleep(min(attempt.retry_after or pause, LONGEST_PAUSE))
+            await asyncio.sleep(min(attempt.retry_after, LONGEST_RETRY_AFTER) if attempt.retry_after else pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def attempt(self, name: str, service: Service, action: Action) -> Attempt:

@@ -20,7 +20,7 @@ from processes import UNPRIVILEGED, free_port, in_folder, is_root, kill, resume,
 # a pause of the disk demotes the leader. TTL must be at least LOOP_WAIT + 2 * RETRY_TIMEOUT.
 TTL, LOOP_WAIT, RETRY_TIMEOUT = 20, 1, 5
 
-SYNCHRONOUS = {"synchronous_mode": True, "synchronous_mode_strict": False}
+SYNCHRONOUS = {"synchronous_mode": True, "synchronous_mode_strict": False, "synchronous_node_count": 1}
 ROLE = "orders"
 
 
@@ -218,9 +218,9 @@ class Cluster:
         leader = self.leader()
         return [node for node in self.nodes if node is not leader]
 
-    def synchronous_standby(self) -> Node:
-        [name] = [member["name"] for member in self.members() if member["role"] == "sync_standby"]
-        return next(node for node in self.nodes if node.name == name)
+    def synchronous_standbys(self) -> list[Node]:
+        names = [member["name"] for member in self.members() if member["role"] == "sync_standby"]
+        return [node for node in self.nodes if node.name in names]
 
     def is_complete(self, synchronous: bool) -> bool:
         members = self.members()
@@ -254,11 +254,21 @@ class Cluster:
         if not any(node.call("PATCH", "config", settings) for node in self.nodes):
             raise RuntimeError(f"no node accepts the settings {settings}")
 
-    def switch_over(self):
-        leader, candidate = self.leader(), self.synchronous_standby()
+    def switch_over(self, candidate: Node):
+        """Makes a synchronous standby the leader."""
+        leader = self.leader()
         # Patroni answers when the switchover is complete.
         if not leader.call("POST", "switchover", {"leader": leader.name, "candidate": candidate.name}):
             raise RuntimeError("Patroni rejects the switchover")
+
+    def make_leader(self, node: Node):
+        """Switches over to any node."""
+        if self.leader() is not node:
+            self.configure(synchronous_node_count=2)
+            wait_for(lambda: node in self.synchronous_standbys(), f"{node.name} is a synchronous standby")
+            self.switch_over(node)
+            self.configure(**SYNCHRONOUS)
+            self.wait_until_complete()
 
 
 def make_folder(folder: Path):

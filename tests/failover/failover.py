@@ -60,19 +60,18 @@ def run(scenarios: list[Scenario], folder: Path, history: list[Attempt]) -> bool
     for service in services:
         service.start()
     results = []
-    for scenario in scenarios:
-        report(f"{scenario.name}: {scenario.description}")
-        began = time.monotonic()
-        # Changes that are lost on purpose have a database and a history of their own.
-        own: list[Attempt] = []
-        database = "mutation" if scenario.is_mutation else "orders"
-        result = play(scenario, cluster, services, own if scenario.is_mutation else history)
-        if not scenario.is_mutation:
-            own = history
-        judge(result, check(own, *read_rows(cluster, database)))
-        results.append(result)
-        report(f"{scenario.name}: {verdict(result)}, after {time.monotonic() - began:.0f} s")
-    print_table(results)
+    try:
+        for scenario in scenarios:
+            report(f"{scenario.name}: {scenario.description}")
+            began = time.monotonic()
+            # Changes that are lost on purpose have a database and a history of their own.
+            own, database = ([], "mutation") if scenario.is_mutation else (history, "orders")
+            result = play(scenario, cluster, services, own)
+            judge(result, check(own, *read_rows(cluster, database)))
+            results.append(result)
+            report(f"{scenario.name}: {verdict(result)}, after {time.monotonic() - began:.0f} s")
+    finally:
+        print_table(results)
     return not any(result.missed for result in results)
 
 

@@ -76,6 +76,8 @@ class Scenario:
     writes_within: float | None
     # The goal for reads, if they do not need a new leader.
     reads_within: float | None = None
+    # Which node is the leader at the beginning, if that matters: one of the order in the addresses.
+    leader: int | None = None
     # Whether the services connect through proxies that drop packets.
     is_proxied: bool = False
     # Whether acknowledged changes are lost on purpose, which the checker must report.
@@ -107,8 +109,9 @@ def kill_postmaster(setup: Setup):
 
 
 def switch_over(setup: Setup):
+    [standby] = setup.cluster.synchronous_standbys()
     setup.mark_fault()
-    setup.cluster.switch_over()
+    setup.cluster.switch_over(standby)
 
 
 def freeze_busy_node(setup: Setup):
@@ -139,8 +142,8 @@ def freeze_patroni(setup: Setup):
     setup.mark_fault()
     node.freeze_patroni()
     setup.wait_for_leader_other_than(node)
-    time.sleep(5)
-    # Until then two nodes are writable, and only one of them can commit.
+    # Now two nodes are writable, and only one of them can commit.
+    time.sleep(12)
     setup.mark_end_of_fault()
     node.thaw()
 
@@ -212,12 +215,17 @@ def lose_changes(setup: Setup):
 
 SCENARIOS = [
     Scenario("kill", "the leader's node is killed", kill_node, AFTER_NODE),
-    Scenario("drop", "the leader's node is killed, packets are dropped", drop_packets, AFTER_NODE, is_proxied=True),
+    Scenario(
+        "drop", "the leader's node is killed, packets are dropped", drop_packets, AFTER_NODE, leader=0, is_proxied=True
+    ),
     Scenario("postmaster", "the leader's postmaster is killed", kill_postmaster, AFTER_POSTMASTER),
     Scenario("switchover", "another node becomes the leader", switch_over, AFTER_POSTMASTER),
-    Scenario("freeze", "the leader's node is frozen, all connections are busy", freeze_busy_node, AFTER_NODE),
-    Scenario("freeze-idle", "the leader's node is frozen, all connections are idle", freeze_idle_node, AFTER_NODE),
-    Scenario("patroni", "the leader's Patroni is frozen", freeze_patroni, AFTER_POSTMASTER),
+    Scenario("freeze", "the leader's node is frozen, all connections are busy", freeze_busy_node, AFTER_NODE, leader=0),
+    Scenario(
+        "freeze-idle", "the leader's node is frozen, all connections are idle", freeze_idle_node, AFTER_NODE, leader=0
+    ),
+    Scenario("patroni", "the Patroni of the first host is frozen", freeze_patroni, AFTER_POSTMASTER, leader=0),
+    Scenario("patroni-last", "the Patroni of the last host is frozen", freeze_patroni, AFTER_POSTMASTER, leader=2),
     Scenario("strict", "both standbys are lost in strict mode", lose_standbys_in_strict_mode, None, READS),
     Scenario("standbys", "both standbys are lost", lose_standbys, AFTER_NODE, READS),
     Scenario("etcd", "etcd is lost", lose_etcd, AFTER_POSTMASTER),
@@ -241,6 +249,8 @@ class Result:
 
 def play(scenario: Scenario, cluster: Cluster, services: list[Service], history: list[Attempt]) -> Result:
     """Plays a scenario, repairs the cluster, and compares what was measured with the goals."""
+    if scenario.leader is not None:
+        cluster.make_leader(cluster.nodes[scenario.leader])
     with ExitStack() as stack:
         proxies, ports = [], cluster.ports
         if scenario.is_proxied:
