@@ -108,8 +108,15 @@ class Node:
                     "postgresql": {
                         "use_pg_rewind": True,
                         "use_slots": True,
-                        # The kernel keeps what a killed process has written, flushed or not.
-                        "parameters": {"fsync": "off", "shared_buffers": "32MB", "wal_keep_size": "512MB"},
+                        "parameters": {
+                            # The kernel keeps what a killed process has written, flushed or not.
+                            "fsync": "off",
+                            "shared_buffers": "32MB",
+                            "wal_keep_size": "512MB",
+                            # By default a standby connects 5 s after a restart of the leader, and
+                            # changes wait for it.
+                            "wal_retrieve_retry_interval": "500ms",
+                        },
                     },
                 },
                 "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}],

@@ -16,8 +16,8 @@ from processes import wait_for
 from proxy import Proxy
 from services import Service, make_services
 
-# Goals in seconds: until writes are back after a node was lost or frozen; after a postmaster was
-# lost, a switchover, or the repair of what the cluster lacks; and later than with libpq alone.
+# Goals in seconds: until writes are back after a node was lost or frozen, and after any other fault
+# or its end; after a postmaster was lost, and after a switchover; and later than with libpq alone.
 AFTER_NODE, AFTER_POSTMASTER, AFTER_LIBPQ = TTL + 10, 5, 3
 # How long reads may be away while commits wait.
 READS = 2
@@ -72,8 +72,8 @@ class Scenario:
     name: str
     description: str
     run: Callable[[Setup], None]
-    # The goal for writes, counted from the end of the fault.
-    writes_within: float | None
+    # The goal for writes, counted from the fault, or from its end if the scenario ends it.
+    writes_within: float
     # The goal for reads, if they do not need a new leader.
     reads_within: float | None = None
     # Which node is the leader at the beginning, if that matters: one of the order in the addresses.
@@ -224,14 +224,14 @@ SCENARIOS = [
     Scenario(
         "freeze-idle", "the leader's node is frozen, all connections are idle", freeze_idle_node, AFTER_NODE, leader=0
     ),
-    Scenario("patroni", "the Patroni of the first host is frozen", freeze_patroni, AFTER_POSTMASTER, leader=0),
-    Scenario("patroni-last", "the Patroni of the last host is frozen", freeze_patroni, AFTER_POSTMASTER, leader=2),
-    Scenario("strict", "both standbys are lost in strict mode", lose_standbys_in_strict_mode, None, READS),
+    Scenario("patroni", "the Patroni of the first host is frozen", freeze_patroni, AFTER_NODE, leader=0),
+    Scenario("patroni-last", "the Patroni of the last host is frozen", freeze_patroni, AFTER_NODE, leader=2),
+    Scenario("strict", "both standbys are lost in strict mode", lose_standbys_in_strict_mode, AFTER_NODE, READS),
     Scenario("standbys", "both standbys are lost", lose_standbys, AFTER_NODE, READS),
-    Scenario("etcd", "etcd is lost", lose_etcd, AFTER_POSTMASTER),
-    Scenario("all", "all nodes are killed", kill_all_nodes, AFTER_POSTMASTER),
+    Scenario("etcd", "etcd is lost", lose_etcd, AFTER_NODE),
+    Scenario("all", "all nodes are killed", kill_all_nodes, AFTER_NODE),
     Scenario("service", "the leader's node is killed, then a service", kill_service, AFTER_NODE),
-    Scenario("mutation", "synchronous mode is off, a standby lags", lose_changes, None, is_mutation=True),
+    Scenario("mutation", "synchronous mode is off, a standby lags", lose_changes, AFTER_NODE, is_mutation=True),
 ]
 
 
@@ -282,17 +282,15 @@ def measure(scenario: Scenario, setup: Setup, until: float) -> Result:
     names = [service.name for service in setup.services]
     writes = [outage(successes(history, name, is_write=True), fault_at, until) for name in names]
     reads = [outage(successes(history, name, is_write=False), fault_at, until) for name in names]
-    failed = [
-        attempt
-        for attempt in history
-        if libpq.end < attempt.begin < until and attempt.is_failed and attempt.service != setup.killed_service
-    ]
+    # A service that was killed is there when the fault has ended.
+    since = {name: setup.count_from if name == setup.killed_service else libpq.end for name in names}
+    failed = [a for a in history if a.is_failed and since.get(a.service, until) < a.begin < until]
     result = Result(scenario, [w.length for w in writes], libpq.length, [r.length for r in reads], failed)
     if scenario.is_mutation:
         return result
     for name, write, read in zip(names, writes, reads):
         late = write.end - setup.count_from
-        if scenario.writes_within is not None and late > scenario.writes_within:
+        if late > scenario.writes_within:
             result.missed.append(f"service {name}: writes back after {late:.1f} s, not {scenario.writes_within} s")
         if write.end > libpq.end + AFTER_LIBPQ:
             behind = write.end - libpq.end
