@@ -102,6 +102,8 @@ class Node:
                     "ttl": TTL,
                     "loop_wait": LOOP_WAIT,
                     "retry_timeout": RETRY_TIMEOUT,
+                    # If the postmaster is lost, a standby is promoted instead of a restart.
+                    "primary_start_timeout": 0,
                     # No lag excludes a standby: whether changes are lost is for the checker to find.
                     "maximum_lag_on_failover": 2**40,
                     **SYNCHRONOUS,
