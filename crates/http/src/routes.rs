@@ -7,10 +7,11 @@ use std::{
 
 use actix_web::{
     App, Error, HttpResponse, Resource, Route,
+    body::BoxBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     http::{Method, header::HeaderValue},
-    middleware::from_fn,
+    middleware::{Next, from_fn},
     web::{self, Data},
 };
 use utoipa::OpenApi;
@@ -18,11 +19,7 @@ use utoipa::OpenApi;
 use crate::{
     endpoints::{docs, find_order, health, list_orders, metrics, openapi, place_order, take_order},
     errors::{ErrorCode, Problem},
-    middleware::{
-        access_log::access_log, catch_panic::catch_panic, common_headers::common_headers,
-        compression::compression, deadline::deadline, error_format::error_format,
-        request_id::request_id,
-    },
+    middleware::middleware,
     openapi::complete,
     state::AppState,
 };
@@ -71,9 +68,10 @@ pub fn app(
         InitError = (),
     > + use<>,
 > {
+    let state = Arc::clone(state);
     let unknown_path = || ready(Err::<HttpResponse, _>(Problem::from(ErrorCode::UnknownPath)));
     App::new()
-        .app_data(Data::from(Arc::clone(state)))
+        .app_data(Data::from(Arc::clone(&state)))
         .app_data(Data::new(openapi::OpenApiText(openapi_document())))
         .configure(|config| {
             for resource in resources() {
@@ -83,17 +81,10 @@ pub fn app(
         // Without the slash the browser would look for the files of the page in the wrong folder.
         .service(web::redirect("/docs", "/docs/").permanent())
         .default_service(web::to(unknown_path))
-        // The first is the innermost.
-        .wrap(from_fn(catch_panic))
-        .wrap(from_fn(deadline))
-        .wrap(from_fn(error_format))
-        .wrap(from_fn(compression))
-        .wrap(from_fn(access_log))
-        .wrap(from_fn(request_id))
-        // These two are there again for a panic in the middleware above.
-        .wrap(from_fn(catch_panic))
-        .wrap(from_fn(error_format))
-        .wrap(from_fn(common_headers))
+        .wrap(from_fn(move |request, next: Next<BoxBody>| {
+            let state = Arc::clone(&state);
+            async move { middleware(&state, request, next).await }
+        }))
 }
 
 /// The OpenAPI document as formatted JSON.

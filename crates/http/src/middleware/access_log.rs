@@ -4,11 +4,9 @@ use std::{rc::Rc, thread, time::Instant};
 
 use actix_web::{
     HttpResponse,
-    body::{BodySize, BoxBody, MessageBody},
+    body::{BodySize, MessageBody},
     dev::ServiceRequest,
     http::{Method, StatusCode},
-    middleware::Next,
-    web::Data,
 };
 use order_domain::OrderId;
 
@@ -21,14 +19,14 @@ use crate::{
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// Writes one log line for each request, and updates the metrics.
-pub(crate) async fn access_log(
-    state: Data<AppState>,
+pub(super) async fn access_log(
+    state: &AppState,
     request: ServiceRequest,
-    next: Next<BoxBody>,
+    next: impl AsyncFnOnce(ServiceRequest) -> MiddlewareResult,
 ) -> MiddlewareResult {
     let log = AccessLog::start(state, &request);
     let context = Rc::clone(&log.context);
-    let result = context.scope(async { next.call(request).await }).await;
+    let result = context.scope(next(request)).await;
     map_response(result, |response| {
         log.finish(&response);
         response
@@ -36,8 +34,8 @@ pub(crate) async fn access_log(
 }
 
 /// A request that is logged when this value is dropped, so a dropped request is logged, too.
-struct AccessLog {
-    state: Data<AppState>,
+struct AccessLog<'a> {
+    state: &'a AppState,
     started_at: Instant,
     method: Method,
     route: String,
@@ -47,8 +45,8 @@ struct AccessLog {
     body_bytes: u64,
 }
 
-impl AccessLog {
-    fn start(state: Data<AppState>, request: &ServiceRequest) -> Self {
+impl<'a> AccessLog<'a> {
+    fn start(state: &'a AppState, request: &ServiceRequest) -> Self {
         state.metrics.in_flight.inc();
         Self {
             state,
@@ -86,7 +84,7 @@ fn route_template(request: &ServiceRequest) -> String {
     }
 }
 
-impl Drop for AccessLog {
+impl Drop for AccessLog<'_> {
     fn drop(&mut self) {
         let metrics = &self.state.metrics;
         metrics.in_flight.dec();

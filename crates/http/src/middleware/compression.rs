@@ -12,7 +12,6 @@ use actix_web::{
     http::header::{
         self, ContentEncoding, Encoding, HeaderMap, HeaderValue, Preference, Quality, QualityItem,
     },
-    middleware::Next,
     web::Bytes,
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -24,9 +23,12 @@ use crate::headers;
 const MIN_BODY_BYTES: usize = 1024;
 
 /// Compresses the body if the client accepts gzip.
-pub(crate) async fn compression(request: ServiceRequest, next: Next<BoxBody>) -> MiddlewareResult {
+pub(super) async fn compression(
+    request: ServiceRequest,
+    next: impl AsyncFnOnce(ServiceRequest) -> MiddlewareResult,
+) -> MiddlewareResult {
     let accepts_gzip = accepts_gzip(request.headers());
-    map_response(next.call(request).await, |response| compress(response, accepts_gzip))
+    map_response(next(request).await, |response| compress(response, accepts_gzip))
 }
 
 /// Compresses a large body, or decompresses a file that is stored compressed.

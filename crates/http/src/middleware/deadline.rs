@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::{body::BoxBody, dev::ServiceRequest, middleware::Next, web::Data};
+use actix_web::dev::ServiceRequest;
 use tokio::time::timeout;
 
 use super::response::MiddlewareResult;
@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// Drops a request that takes longer than `REQUEST_TIMEOUT`.
-pub(crate) async fn deadline(
-    state: Data<AppState>,
+pub(super) async fn deadline(
+    state: &AppState,
     request: ServiceRequest,
-    next: Next<BoxBody>,
+    next: impl AsyncFnOnce(ServiceRequest) -> MiddlewareResult,
 ) -> MiddlewareResult {
     let limit = state.request_timeout;
-    let result = timeout(limit, next.call(request)).await;
+    let result = timeout(limit, next(request)).await;
     result.unwrap_or_else(|_| Err(timeout_problem(limit).into()))
 }
 

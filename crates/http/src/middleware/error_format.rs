@@ -1,14 +1,22 @@
-//! Renders errors in the format that the client accepts.
+//! Renders errors and panics in the format that the client accepts.
 
-use actix_web::{Error, HttpResponse, body::BoxBody, dev::ServiceRequest, middleware::Next};
+use std::panic::AssertUnwindSafe;
+
+use actix_web::{Error, HttpResponse, dev::ServiceRequest};
+use futures_util::FutureExt;
 
 use super::response::{MiddlewareResult, dropped_request_error};
-use crate::errors::{ErrorFormat, Problem};
+use crate::errors::{ErrorCode, ErrorFormat, Problem};
 
-/// Renders the error of a handler or of a middleware.
-pub(crate) async fn error_format(request: ServiceRequest, next: Next<BoxBody>) -> MiddlewareResult {
-    let format = ErrorFormat::of(request.request());
-    match next.call(request).await {
+/// Renders the error of a handler or of a middleware. A panic becomes `internal_error`; the panic
+/// hook logs the cause.
+pub(super) async fn error_format(
+    format: ErrorFormat,
+    request: ServiceRequest,
+    next: impl AsyncFnOnce(ServiceRequest) -> MiddlewareResult,
+) -> MiddlewareResult {
+    let result = AssertUnwindSafe(next(request)).catch_unwind().await;
+    match result.unwrap_or_else(|_| Err(Problem::from(ErrorCode::InternalError).into())) {
         Ok(response) => Ok(match response.response().error() {
             None => response,
             Some(error) => {

@@ -3,10 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::{
-    body::BoxBody,
     dev::ServiceRequest,
     http::header::{HeaderMap, HeaderName, HeaderValue},
-    middleware::Next,
 };
 use tracing::Instrument;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -17,11 +15,14 @@ use crate::headers::MAX_REQUEST_ID_LENGTH;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Adds the id to every log line of the request, and to the response.
-pub(crate) async fn request_id(request: ServiceRequest, next: Next<BoxBody>) -> MiddlewareResult {
+pub(super) async fn request_id(
+    request: ServiceRequest,
+    next: impl AsyncFnOnce(ServiceRequest) -> MiddlewareResult,
+) -> MiddlewareResult {
     let id = id_of(request.headers());
     // The span has the level error, so that no filter disables it.
     let span = tracing::error_span!("request", request.id = id.to_str().unwrap_or_default());
-    let result = async { next.call(request).await }.instrument(span).await;
+    let result = next(request).instrument(span).await;
     map_response(result, |mut response| {
         response.headers_mut().insert(X_REQUEST_ID, id);
         response
