@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use actix_web::{
     HttpResponse,
     body::{BoxBody, MessageBody},
-    dev::ServiceRequest,
+    dev::{ServiceRequest, ServiceResponse},
     http::header::{
         self, ContentEncoding, Encoding, HeaderMap, HeaderValue, Preference, Quality, QualityItem,
     },
@@ -16,7 +16,7 @@ use actix_web::{
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
-use super::response::{MiddlewareResult, map_response};
+use super::response::MiddlewareResult;
 use crate::headers;
 
 /// The size of the smallest body that is compressed. Smaller bodies fit into one packet.
@@ -27,12 +27,14 @@ pub(super) async fn compression(
     request: ServiceRequest,
     next: impl AsyncFnOnce(ServiceRequest) -> MiddlewareResult,
 ) -> MiddlewareResult {
-    let accepts_gzip = accepts_gzip(request.headers());
-    map_response(next(request).await, |response| compress(response, accepts_gzip))
+    // The response to a dropped request is an error, which is small.
+    let (request, response) = next(request).await?.into_parts();
+    let response = compress(response, request.headers());
+    Ok(ServiceResponse::new(request, response))
 }
 
 /// Compresses a large body, or decompresses a file that is stored compressed.
-fn compress(response: HttpResponse, accepts_gzip: bool) -> HttpResponse {
+fn compress(response: HttpResponse, request_headers: &HeaderMap) -> HttpResponse {
     let (mut response, body) = response.into_parts();
     let body = match body.try_into_bytes() {
         Ok(bytes) => bytes,
@@ -44,7 +46,7 @@ fn compress(response: HttpResponse, accepts_gzip: bool) -> HttpResponse {
     }
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    let body = match (is_compressed, accepts_gzip) {
+    let body = match (is_compressed, accepts_gzip(request_headers)) {
         (true, true) | (false, false) => body,
         (false, true) => {
             headers.insert(header::CONTENT_ENCODING, ContentEncoding::Gzip.to_header_value());
