@@ -10,6 +10,8 @@
 //! no other protocol, so it overwrites these words with words of the same length and without a
 //! meaning.
 
+use std::mem::MaybeUninit;
+
 use actix_web::{
     http::header::{self, HeaderName},
     web::BytesMut,
@@ -136,9 +138,9 @@ fn read_chunk_size(bytes: &[u8]) -> Option<(usize, Part)> {
 
 /// Reads a head, and overwrites the words that request another protocol.
 fn read_head(bytes: &mut [u8]) -> Option<(usize, Part)> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    let length = match request.parse(bytes) {
+    let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD_BYTES => return None,
         Ok(httparse::Status::Partial) | Err(_) => return Some((bytes.len(), Part::Malformed)),
