@@ -6,19 +6,17 @@
 use std::{
     error::Error,
     fmt::{self, Write},
+    time::SystemTime,
 };
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serializer, ser::SerializeMap};
 use tracing::{Event, Subscriber, field::Visit};
 use tracing_log::NormalizeEvent;
 use tracing_serde::SerdeMapVisitor;
 use tracing_subscriber::{
     field::RecordFields,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields, FormattedFields,
-        format::Writer,
-        time::{FormatTime, SystemTime},
-    },
+    fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
     registry::LookupSpan,
 };
 
@@ -38,8 +36,8 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut time = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let time = DateTime::<Utc>::from(SystemTime::now());
+        let time = time.to_rfc3339_opts(SecondsFormat::Micros, true);
         // Events of the crate `log` have their level and target in fields.
         let metadata = event.normalized_metadata();
         let metadata = metadata.as_ref().unwrap_or_else(|| event.metadata());

@@ -158,6 +158,7 @@ const RULES: &[CrateRules] = &[
         ],
         external: &[
             "anyhow",
+            "chrono",
             "clap",
             "rlimit",
             "secrecy",
