@@ -10,13 +10,13 @@ WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
-	test-live test-api test-docs test-monitoring test-deploy test-failover test-load \
-	test-load-server test-load-check bench bench-compare bench-check test-deps has-database openapi lint deny fmt \
-	doc clean
+	test-postgres-versions test-live test-api test-docs test-monitoring test-deploy test-failover \
+	test-load test-load-server test-load-check bench bench-compare bench-check test-deps \
+	has-database openapi lint deny fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: ## Build and run the service on 127.0.0.1:8080, with its orders in data/orders.db
 	$(CARGO) run --locked --bin order-api
@@ -53,6 +53,9 @@ test-crash: has-database ## Kill the service and the database 20 times each, res
 	$(WITH_POSTGRES) env CRASH_ROUNDS=$(or $(CRASH_ROUNDS),20) \
 		RESTART_ROUNDS=$(or $(RESTART_ROUNDS),100) \
 		$(CARGO) $(RUNNER) --locked --workspace -- running::crash:: running::restarts::
+
+test-postgres-versions: has-database ## Run the tests that depend on PostgreSQL on VERSIONS="15 16 17 18"
+	CARGO="$(CARGO)" RUNNER="$(RUNNER)" tests/postgres/run.sh $(VERSIONS)
 
 test-live: ## Send one request to Google's API; needs GMAP_TOKEN
 	@test -n "$$GMAP_TOKEN" || { echo "GMAP_TOKEN is not set: set it to a Google Maps API key" >&2; exit 1; }
