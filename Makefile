@@ -11,7 +11,7 @@ BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
 	test-postgres-versions test-live test-api test-docs test-monitoring test-deploy test-failover \
-	test-load test-load-server test-load-check bench bench-compare bench-check test-deps \
+	test-load test-load-server test-load-check storage bench bench-compare bench-check test-deps \
 	has-database openapi lint deny fmt doc clean
 .DEFAULT_GOAL := help
 
@@ -103,6 +103,9 @@ bench-compare: has-database ## Compare the release build with the binary BASE, i
 bench-check: has-database ## Check that the benchmark works
 	$(CARGO) build --locked --bin order-api --bin with-postgres
 	OUTPUT=$$(mktemp -d) PROFILE=debug ROUNDS=1 SECONDS_EACH=1 tests/bench/run.sh
+
+storage: has-database ## Print what an order costs PostgreSQL, in bytes of storage and of its log
+	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable tests/storage/run.sh
 
 test-deps: ## Install what the tests need, as root on Debian or Ubuntu; PARTS selects some of it
 	tests/install-deps.sh $(PARTS)
