@@ -4,7 +4,7 @@
 #
 #   cargo run --bin with-postgres -- --durable tests/storage/run.sh
 #
-# ORDERS (10000) is the number of orders.
+# ORDERS (10000) is the number of orders. With fewer, the figures are less exact.
 set -euo pipefail
 
 name=storage
