@@ -22,8 +22,8 @@ pub(crate) struct Fixture {
     pub(crate) database: TestDb,
     /// The first id of the cell to which the database belongs, if it belongs to one.
     first_id: Option<i64>,
-    /// Held during migrations, so that the ids are restricted once.
-    migrating: Mutex<()>,
+    /// Held while the ids are restricted, so that they are restricted once.
+    restricting: Mutex<()>,
 }
 
 pub(crate) async fn fixture() -> Fixture {
@@ -32,7 +32,7 @@ pub(crate) async fn fixture() -> Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        Self { database: TestDb::new(), first_id: None, migrating: Mutex::default() }
+        Self { database: TestDb::new(), first_id: None, restricting: Mutex::default() }
     }
 
     /// A database of the cell whose first id this is.
@@ -48,6 +48,14 @@ impl Fixture {
         open(&self.database.url(), 8)
     }
 
+    /// Restricts the ids to those of the cell, if the database belongs to one.
+    fn restrict_ids(&self) {
+        if let Some(first) = self.first_id {
+            let _restricting = self.restricting.lock().unwrap();
+            restrict_ids(&mut self.raw(), first);
+        }
+    }
+
     /// A session of another program.
     pub(crate) fn raw(&self) -> Session {
         self.database.session()
@@ -57,10 +65,9 @@ impl Fixture {
 #[async_trait]
 impl RepoFixture for Fixture {
     async fn repo(&self) -> Arc<dyn OrderRepo> {
-        if self.first_id.is_some() {
-            self.migrate().unwrap();
-        }
-        Arc::new(self.open())
+        let repo = self.open();
+        self.restrict_ids();
+        Arc::new(repo)
     }
 }
 
@@ -74,11 +81,8 @@ impl SqlFixture for Fixture {
     }
 
     fn migrate(&self) -> Result<(), Box<dyn Debug>> {
-        let _migrating = self.migrating.lock().unwrap();
         PgOrderRepo::migrate(&self.info()).map_err(|error| Box::new(error) as Box<_>)?;
-        if let Some(first) = self.first_id {
-            restrict_ids(&mut self.raw(), first);
-        }
+        self.restrict_ids();
         Ok(())
     }
 
