@@ -1,6 +1,6 @@
 """The jobs that are measured, each as a script of `pgbench` and as requests to the service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Template
 
 # The size of the table for reads, and of the table for the cursor.
@@ -121,3 +121,59 @@ end
     contested=True,
 )
 CONSTANT = Job("health check, a constant body", None, GET.substitute(path="/healthcheck"))
+
+# Keys are random, as those of clients are. The third argument of the script is a new seed.
+KEYS_LUA = """
+local threads = 0
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+function init(args)
+  math.randomseed(tonumber(args[3]) + number)
+  id, step = tonumber(args[1]) + number, tonumber(args[2])
+end
+function headers()
+  local function random() return math.random(0, 2^32 - 1) end
+  local key = string.format("%08x%08x%08x%08x", random(), random(), random(), random())
+  return {["Content-Type"] = "application/json", ["Idempotency-Key"] = key}
+end
+"""
+PLACE_WITH_KEY = Job(
+    "place, with a key",
+    None,
+    f"{KEYS_LUA}{PLACE_LUA}function request() return wrk.format(nil, nil, headers()) end\n",
+)
+TAKE_WITH_KEY = Job(
+    "take, with a key",
+    None,
+    f"""{KEYS_LUA}
+function request()
+  id = id + step
+  return wrk.format("PATCH", "/orders/" .. id, headers(), '{{"status":"TAKEN"}}')
+end
+""",
+    orders_a_second=TAKE.orders_a_second,
+)
+
+# The job that is expected to take longer the more orders there are.
+LAST_PAGE = "last page"
+
+
+def last_page(orders: int) -> str:
+    """Returns the path of the last page of a table of this size."""
+    return f"/orders?page={orders // 10}&limit=10"
+
+
+def growth_jobs(orders: int) -> list[Job]:
+    """Returns the jobs for a table of this size, first those that do not change it."""
+    return [
+        replace(LIST, name="list"),
+        Job("list of unassigned orders", None, GET.substitute(path="/orders?status=UNASSIGNED&page=1&limit=10")),
+        Job("cursor", None, random_lua(1, orders, "/orders?before=%d&limit=10")),
+        Job("one order by id", None, random_lua(1, orders, "/orders/%d")),
+        PLACE,
+        PLACE_WITH_KEY,
+        replace(TAKE, name="take"),
+        TAKE_WITH_KEY,
+    ]

@@ -1,7 +1,11 @@
 """The two sides: pgbench on the database, and wrk on the service."""
 
+import contextlib
+import http.client
 import re
 import subprocess
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +38,56 @@ def parse_wrk(output: str, contested: bool) -> Result:
     return Result(float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]), quantiles["50"], quantiles["99"])
 
 
-def wrk(address: str, job: Job, folder: Path, seconds: int, connections: int = 64, base: int = 0) -> Result:
-    """Runs wrk once. A take begins at the order `base`."""
+# Divides the threads of wrk among services.
+SERVICES_LUA = """
+local setup_job, services, threads = setup, {%s}, 0
+function setup(thread)
+  if setup_job then setup_job(thread) end
+  thread.addr = wrk.lookup(unpack(services[threads %% #services + 1]))[1]
+  threads = threads + 1
+end
+"""
+
+
+def wrk(
+    address: str,
+    job: Job,
+    folder: Path,
+    seconds: int,
+    connections: int = 64,
+    base: int = 0,
+    threads: int = 2,
+    others: Sequence[str] = (),
+) -> Result:
+    """Runs wrk once. A take begins at the order `base`. `others` are more services that it loads."""
     script = folder / "requests.lua"
-    script.write_text(job.lua)
-    threads = min(2, connections)
+    services = (other.split(":") for other in (address, *others))
+    pairs = ", ".join(f'{{"{host}", "{port}"}}' for host, port in services)
+    script.write_text(job.lua + (SERVICES_LUA % pairs if others else ""))
+    threads = min(threads, connections)
     command = ["wrk", "--latency", "--threads", str(threads), "--connections", str(connections)]
     command += ["--duration", f"{seconds}s", "--script", str(script), f"http://{address}"]
-    output = subprocess.run([*command, "--", str(base), str(threads)], capture_output=True, text=True, check=True)
+    # The last argument is the seed of random keys.
+    command += ["--", str(base), str(threads), str(time.time_ns() % 2**50)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
     return parse_wrk(output.stdout, job.contested)
+
+
+def repeat(address: str, path: str, seconds: float) -> float:
+    """Requests a path again and again, once at least. Returns the requests per second.
+
+    Unlike wrk it completes the last request, so a request may take longer than the run.
+    """
+    start, requests = time.monotonic(), 0
+    with contextlib.closing(http.client.HTTPConnection(address)) as connection:
+        while requests == 0 or time.monotonic() < start + seconds:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+            if response.status != 200:
+                raise RuntimeError(f"{path}: {response.status} {body.decode()}")
+            requests += 1
+    return requests / (time.monotonic() - start)
 
 
 @dataclass(frozen=True)
