@@ -11,8 +11,8 @@ BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
 	test-postgres-versions test-live test-api test-docs test-monitoring test-deploy test-failover \
-	test-load test-load-server test-load-check storage bench bench-compare bench-check test-deps \
-	has-database openapi lint deny fmt doc clean
+	test-load test-load-server test-load-check storage bench bench-compare bench-growth bench-check \
+	test-deps has-database openapi lint deny fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -99,10 +99,16 @@ bench-compare: has-database ## Compare the release build with the binary BASE, i
 	$(CARGO) build --release --locked --bin order-api --bin with-postgres
 	BASE="$(BASE)" tests/bench/run.sh
 
+bench-growth: has-database ## Measure with up to 10 million orders, 1,000 connections, 4 services, 25 minutes
+	$(CARGO) build --release --locked --bin order-api --bin with-postgres
+	GROWTH=1 tests/bench/run.sh
+
 # The results of debug builds are meaningless and not kept.
 bench-check: has-database ## Check that the benchmark works
 	$(CARGO) build --locked --bin order-api --bin with-postgres
 	OUTPUT=$$(mktemp -d) PROFILE=debug ROUNDS=1 SECONDS_EACH=1 tests/bench/run.sh
+	folder=$$(mktemp -d) && OUTPUT=$$folder RESULTS=$$folder PROFILE=debug ROUNDS=1 SECONDS_EACH=1 \
+		ORDERS=1000 CHECK=1 GROWTH=1 tests/bench/run.sh
 
 storage: has-database ## Print what an order costs PostgreSQL, in bytes of storage and of its log
 	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable tests/storage/run.sh

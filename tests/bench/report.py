@@ -11,6 +11,9 @@ from pathlib import Path
 from jobs import MANY_ORDERS, ORDERS
 from service import psql
 
+# The heading of the last section, which `make bench-growth` writes.
+GROWTH = "\n## Growth\n"
+
 MARKDOWN = """\
 # Benchmarks
 
@@ -183,6 +186,13 @@ def chart(lines: list[JobResult]) -> str:
     return "\n".join(parts) + "\n"
 
 
+def sections(folder: Path) -> tuple[str, str]:
+    """Returns the page without the section on growth, and that section."""
+    file = folder / "benchmarks.md"
+    page, heading, growth = (file.read_text() if file.exists() else "").partition(GROWTH)
+    return page, heading + growth
+
+
 def write(folder: Path, lines: list[JobResult], figures: list[Figure], rounds: int, seconds: int) -> str:
     """Writes the page and the chart. Returns the tables."""
     (folder / "benchmarks.svg").write_text(chart(lines))
@@ -196,5 +206,6 @@ def write(folder: Path, lines: list[JobResult], figures: list[Figure], rounds: i
         seconds=seconds,
         orders=f"{ORDERS:,} (the cursor: {MANY_ORDERS:,})",
     )
-    (folder / "benchmarks.md").write_text(page)
+    _, growth = sections(folder)
+    (folder / "benchmarks.md").write_text(page + growth)
     return f"{table(lines)}\n\n{figure_table(figures)}"

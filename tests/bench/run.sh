@@ -7,6 +7,11 @@
 #   cargo build --release --bin order-api --bin with-postgres
 # With PROFILE=debug it uses debug builds, to test the benchmark itself; the results are meaningless.
 # With BASE=BINARY it compares the service with another build instead, and writes no file.
+#
+# With GROWTH=1 it measures the growth instead, 5 rounds of 1 s. PARTS selects some of its parts, which
+# tests/bench/growth.py lists; the results of the others are those of the last run. ORDERS ("10000
+# 1000000 10000000") are the numbers of orders; the largest needs 5 GB of disk. With CHECK=1 it only tests
+# itself, within seconds.
 set -euo pipefail
 
 # shellcheck disable=SC2034 # for tests/lib.sh
@@ -20,13 +25,24 @@ for program in order-api with-postgres; do
 done
 command -v wrk >/dev/null || die "wrk is missing: sudo make test-deps"
 command -v python3 >/dev/null || die "python3 is missing: sudo make test-deps"
-# nginx replaces Google.
-need_nginx
 
 # An existing server may be less durable and may have other load.
 with_postgres=(env -u TEST_DATABASE_URL "$binaries/with-postgres" --durable python3)
+output=${OUTPUT:-$repo/docs}
+if [ -n "${GROWTH:-}" ]; then
+  # wrk opens a file for each connection.
+  ulimit -Sn 4096
+  arguments=(--binary "$binaries/order-api" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-1}")
+  # shellcheck disable=SC2206 # words of lists
+  arguments+=(${CHECK:+--check} ${ORDERS:+--orders $ORDERS} ${PARTS:+--parts $PARTS})
+  exec "${with_postgres[@]}" "$here/growth.py" "${arguments[@]}" \
+    --results "${RESULTS:-$target/growth}" --output "$output"
+fi
+
+# nginx replaces Google.
+need_nginx
 arguments=(--binary "$binaries/order-api" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-2}")
 if [ -n "${BASE:-}" ]; then
   exec "${with_postgres[@]}" "$here/compare.py" "${arguments[@]}" --base "$BASE"
 fi
-exec "${with_postgres[@]}" "$here/bench.py" "${arguments[@]}" --output "${OUTPUT:-$repo/docs}"
+exec "${with_postgres[@]}" "$here/bench.py" "${arguments[@]}" --output "$output"

@@ -27,6 +27,8 @@ def parse_wrk(output: str, contested: bool) -> Result:
     if "Socket errors" in output:
         raise RuntimeError(f"requests failed:\n{output}")
     requests = int(re.search(r"(\d+) requests in", output)[1])
+    if requests == 0:
+        raise RuntimeError(f"no request was completed:\n{output}")
     rejected = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     rejected = int(rejected[1]) if rejected else 0
     if rejected != (requests - 1 if contested else 0):
