@@ -35,7 +35,7 @@ def parse_wrk(output: str, contested: bool) -> Result:
         raise RuntimeError(f"{rejected} of {requests} requests were rejected:\n{output}")
     quantiles = {
         quantile: float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-        for quantile, value, unit in re.findall(r"^ +(\d+)%\s+([\d.]+)(us|ms|s)$", output, re.M)
+        for quantile, value, unit in re.findall(r"^ +(\d+)%\s+([\d.]+)(us|ms|s) *$", output, re.M)
     }
     return Result(float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]), quantiles["50"], quantiles["99"])
 
