@@ -85,9 +85,10 @@ impl Connections {
         Ok(self.lease(place?))
     }
 
-    /// Gets a connection that is idle, or can be opened within the limit.
-    pub(crate) fn get_idle(&self, limit: Duration) -> Option<Lease<'_>> {
-        self.pool.get_timeout(limit).ok().map(|place| self.lease(place))
+    /// Gets an idle connection, if there is one. It does not wait, because a wait that fails takes
+    /// the reason from r2d2, and a request is to report it.
+    pub(crate) fn get_idle(&self) -> Option<Lease<'_>> {
+        self.pool.try_get().map(|place| self.lease(place))
     }
 
     fn lease(&self, mut place: PooledConnection<Manager>) -> Lease<'_> {

@@ -19,10 +19,6 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How long a server may take to respond to the probe. Longer than an overloaded server takes.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the probe waits for a connection. If all are in use, the requests that use them show
-/// whether the server responds.
-const IDLE_TIMEOUT: Duration = Duration::from_millis(100);
-
 /// Starts the thread that monitors the server. It ends with the pools.
 pub(crate) fn start(servers: Arc<Servers>, pools: [&Arc<Connections>; 2]) {
     let pools = pools.map(Arc::downgrade);
@@ -44,12 +40,12 @@ pub(crate) fn start(servers: Arc<Servers>, pools: [&Arc<Connections>; 2]) {
         .expect("the system has threads for the connections");
 }
 
-/// Whether the server responds on idle connections, if there are some. Those that are no longer
-/// valid are closed.
+/// Whether the server responds on idle connections. Those that are no longer valid are closed. If
+/// all are in use, the requests that use them show whether the server responds.
 fn responds(pools: [Arc<Connections>; 2]) -> bool {
     let probe = move || {
         for pool in pools {
-            if let Some(mut lease) = pool.get_idle(IDLE_TIMEOUT) {
+            if let Some(mut lease) = pool.get_idle() {
                 // An error is a response, or the end of the connection.
                 let _ = lease.connection().batch_execute("SELECT 1");
             }
