@@ -34,10 +34,10 @@ impl Cluster {
         let repo = Arc::new(open(&url, connections));
         let id = place(&repo, new_order(1)).await.id;
         let cluster = Self { primary, standby, database, repo };
-        let is_replicated = || {
-            let mut session = Session::open(&cluster.standby.url(cluster.database.name()));
-            session.number("SELECT count(*) FROM orders") == 1
-        };
+        let session = |server: &Server| Session::open(&server.url("postgres"));
+        let written = session(&cluster.primary).text("pg_current_wal_lsn()");
+        let has_replayed = format!("(pg_last_wal_replay_lsn() >= '{written}')::integer");
+        let is_replicated = || session(&cluster.standby).number(&has_replayed) == 1;
         wait_for(TIMEOUT, is_replicated, || "the standby lacks the order".to_owned());
         (cluster, id)
     }
