@@ -47,18 +47,22 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.path = "/orders"
 """
 
-TAKE_LUA = """
+# Numbers the threads of wrk, from 0.
+NUMBER_LUA = """
 local threads = 0
 function setup(thread)
   thread:set("number", threads)
   threads = threads + 1
 end
+"""
+
+TAKE_LUA = f"""{NUMBER_LUA}
 function init(args)
   id, step = tonumber(args[1]) + number, tonumber(args[2])
 end
 function request()
   id = id + step
-  return wrk.format("PATCH", "/orders/" .. id, {["Content-Type"] = "application/json"}, '{"status":"TAKEN"}')
+  return wrk.format("PATCH", "/orders/" .. id, {{["Content-Type"] = "application/json"}}, '{{"status":"TAKEN"}}')
 end
 """
 
@@ -123,12 +127,7 @@ end
 CONSTANT = Job("health check, a constant body", None, GET.substitute(path="/healthcheck"))
 
 # Keys are random, as those of clients are. The third argument of the script is a new seed.
-KEYS_LUA = """
-local threads = 0
-function setup(thread)
-  thread:set("number", threads)
-  threads = threads + 1
-end
+KEYS_LUA = f"""{NUMBER_LUA}
 function init(args)
   math.randomseed(tonumber(args[3]) + number)
   id, step = tonumber(args[1]) + number, tonumber(args[2])
@@ -136,7 +135,7 @@ end
 function headers()
   local function random() return math.random(0, 2^32 - 1) end
   local key = string.format("%08x%08x%08x%08x", random(), random(), random(), random())
-  return {["Content-Type"] = "application/json", ["Idempotency-Key"] = key}
+  return {{["Content-Type"] = "application/json", ["Idempotency-Key"] = key}}
 end
 """
 PLACE_WITH_KEY = Job(
