@@ -26,6 +26,11 @@ need() {
   packages="$packages $*"
 }
 
+# need_venv PYTHON: needs this interpreter with its venv module.
+need_venv() {
+  "$1" -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
+}
+
 [ $# != 0 ] || set -- build database python failover deploy browser bench
 for part; do
   case $part in
@@ -37,12 +42,8 @@ for part; do
       "$root/crates/test-postgres/server-programs.sh" >/dev/null 2>&1 || packages="$packages postgresql"
       need pgbouncer pgbouncer
       ;;
-    python)
-      python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
-      ;;
-    failover)
-      /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3 python3-venv"
-      ;;
+    python) need_venv python3 ;;
+    failover) need_venv /usr/bin/python3 ;;
     deploy)
       need openssl openssl
       need sqlite3 sqlite3
