@@ -167,10 +167,10 @@ impl<R, T, E: From<QueueFull>> Batcher<R, T, E> {
         let queue = Arc::new_cyclic(|queue: &Weak<Queue<R, T, E>>| {
             let queue = Weak::clone(queue);
             let start_worker = move |n| {
-                let (queue, serve) = (Weak::upgrade(&queue), Arc::clone(&serve));
-                let is_alive = is_alive.clone();
+                let queue = Weak::upgrade(&queue).expect("only the queue starts its workers");
+                let (serve, is_alive) = (Arc::clone(&serve), is_alive.clone());
                 let work = move || {
-                    while let Some(permit) = queue.as_ref().and_then(|queue| queue.next_permit()) {
+                    while let Some(permit) = queue.next_permit() {
                         // The callers of this batch panic as well; later batches must not fail.
                         let _ = catch_unwind(AssertUnwindSafe(|| serve(permit)));
                     }
@@ -298,8 +298,8 @@ impl<R, T, E> Queue<R, T, E> {
                 drop(state);
                 worker.unpark();
             } else if state.workers < self.max_workers(&state) {
+                let n = state.workers;
                 state.workers += 1;
-                let n = state.workers - 1;
                 drop(state);
                 if (self.start_worker)(n).is_err() {
                     self.state().workers -= 1;

@@ -207,15 +207,15 @@ fn serve_batch<R: Clone, T>(
     run: &impl Fn(&mut PgConnection, &[R]) -> Outcomes<T>,
 ) {
     let oldest = permit.oldest;
-    let connection = match connections.get(oldest) {
-        Ok(connection) => connection,
+    let lease = match connections.get(oldest) {
+        Ok(lease) => lease,
         Err(failure) => return permit.fail_queued(CONNECT_TIMEOUT, &failure),
     };
     let batch = permit.take_batch(fits);
     if batch.requests().is_empty() {
         return;
     }
-    let mut outcomes = execute(connection, batch.requests(), run);
+    let mut outcomes = execute(lease, batch.requests(), run);
     // Nothing has happened to these, and another connection may succeed.
     let failed: Vec<_> = (0..outcomes.len())
         .filter(|&n| {
@@ -225,7 +225,7 @@ fn serve_batch<R: Clone, T>(
     if !failed.is_empty() {
         let requests: Vec<_> = failed.iter().map(|&n| batch.requests()[n].clone()).collect();
         let retried = match connections.get(oldest) {
-            Ok(connection) => execute(connection, &requests, run),
+            Ok(lease) => execute(lease, &requests, run),
             Err(failure) => fail_all(requests.len(), &failure),
         };
         for (n, outcome) in zip(failed, retried) {

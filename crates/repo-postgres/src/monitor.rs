@@ -1,7 +1,7 @@
 //! Detects a server that has stopped responding, and abandons the connections to it.
 //!
-//! A server that is frozen, or whose disk is, keeps its connections open. While requests wait for
-//! it, or if there are none, a probe at short intervals shows it.
+//! A server that is frozen keeps its connections open. A probe at short intervals detects it before
+//! requests time out, and also while there are none.
 
 use std::{
     sync::{Arc, Weak},

@@ -62,7 +62,8 @@ pub struct PgOrderRepo {
 
 impl PgOrderRepo {
     /// Opens the database with at most `pool_size` connections, after
-    /// [`migrate`](Self::migrate). Blocks.
+    /// [`migrate`](Self::migrate). Connections on which the server does not respond are not
+    /// counted; there may be twice as many. Blocks.
     ///
     /// # Errors
     /// When the server cannot be reached, or the database cannot be created or migrated.

@@ -115,6 +115,7 @@ impl Servers {
             });
             match opened {
                 Err(ConnectError::Failed(failure)) => failures.push(failure),
+                // A pooler that shares sessions is for the operator to correct.
                 opened => return opened,
             }
         }
