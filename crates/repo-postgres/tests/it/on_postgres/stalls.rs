@@ -41,7 +41,10 @@ fn start_writes(repo: &Arc<PgOrderRepo>) -> JoinHandle<Vec<Placement>> {
                     0 => repo.place(new_order(n)).await.map(drop),
                     1 => {
                         let key = key(&format!("key-{n}"));
-                        repo.find_placement(&key).await?;
+                        if let Err(error) = repo.find_placement(&key).await {
+                            assert!(is_expected_of_lookup(&error), "{error:?}");
+                            return Ok(());
+                        }
                         repo.place(keyed(n, key.as_str())).await.map(drop)
                     }
                     _ => repo.take(take_without_key(1.try_into().unwrap())).await.map(drop),
@@ -50,6 +53,12 @@ fn start_writes(repo: &Arc<PgOrderRepo>) -> JoinHandle<Vec<Placement>> {
         }
         writes
     })
+}
+
+/// A lookup changes nothing. It may be sent just before its time is over, once the connection that
+/// a stalled write held is abandoned.
+fn is_expected_of_lookup(error: &RepoError) -> bool {
+    matches!(error, RepoError::Overloaded | RepoError::Unavailable(_))
 }
 
 /// Performs each kind of read and the readiness check, within the timeout.
