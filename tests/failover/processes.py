@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -46,10 +47,15 @@ def _reap():
             ended = None
         if ended is None:
             time.sleep(0.02)
-        elif process := _started.get(ended.si_pid):
+            continue
+        # Taken out: another process gets the same number later.
+        process = _started.pop(ended.si_pid, None)
+        if process is not None and process.returncode is None:
             process.poll()
         else:
-            os.waitpid(ended.si_pid, 0)
+            # Its own thread may have reaped it meanwhile.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def start(command: list, log: Path, cwd: Path, environment: dict[str, str], unprivileged: bool = False):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import ROLE, Cluster
 from processes import free_port, in_folder, kill, start, wait_for
+
+# Seconds for a service to become ready.
+START_TIMEOUT = 20
 
 
 @dataclass
@@ -23,6 +27,18 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self):
+        """Starts the service, and again if it exits before it is ready, as a supervisor does.
+
+        It exits where no host is writable, for example before a new leader has been promoted.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.start_once():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"service {self.name} exited:\n{(self.folder / 'log').read_text()}")
+            time.sleep(1)
+
+    def start_once(self) -> bool:
+        """Starts the service and returns whether it becomes ready."""
         self.folder.mkdir(exist_ok=True)
         foreign = ("DB_", "GMAP_", "PG", "AUTH", "LOG_", "OSRM_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
@@ -34,8 +50,7 @@ class Service:
         }
         self.process = start([os.environ["BINARY"]], self.folder / "log", self.folder, environment)
         wait_for(lambda: self.is_ready or self.process.poll() is not None, f"service {self.name} is ready")
-        if self.process.poll() is not None:
-            raise RuntimeError(f"service {self.name} exited:\n{(self.folder / 'log').read_text()}")
+        return self.process.poll() is None
 
     @property
     def is_ready(self) -> bool:
