@@ -31,6 +31,8 @@ class LibpqWriter(threading.Thread):
         self.address = f"{address} {PARAMETERS}".encode()
         # The times at which a row was acknowledged.
         self.written: list[float] = []
+        # Those of them that are the first after a failure.
+        self.recovered: list[float] = []
         self.is_over = False
 
     def __enter__(self):
@@ -43,14 +45,18 @@ class LibpqWriter(threading.Thread):
             self.join()
 
     def run(self):
-        connection = None
+        connection, has_failed = None, False
         while not self.is_over:
             try:
                 connection = connection or pq.PGconn.connect(self.address)
                 insert(connection)
-                self.written.append(time.monotonic())
+                now = time.monotonic()
+                self.written.append(now)
+                if has_failed:
+                    self.recovered.append(now)
+                has_failed = False
             except (psycopg.Error, OSError):
-                connection = None
+                connection, has_failed = None, True
             time.sleep(INTERVAL)
 
 

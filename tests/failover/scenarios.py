@@ -279,6 +279,8 @@ def play(scenario: Scenario, cluster: Cluster, services: list[Service], history:
 def measure(scenario: Scenario, setup: Setup, until: float) -> Result:
     history, fault_at = setup.load.history, setup.fault_at
     libpq = outage(setup.libpq.written, fault_at, until)
+    # It may have recovered from a failure without an outage.
+    libpq.end = max([libpq.end, *(time for time in setup.libpq.recovered if fault_at < time < until)])
     names = [service.name for service in setup.services]
     writes = [outage(successes(history, name, is_write=True), fault_at, until) for name in names]
     reads = [outage(successes(history, name, is_write=False), fault_at, until) for name in names]
