@@ -32,39 +32,9 @@ impl DistanceProvider for GeodesicDistanceProvider {
             to.latitude.degrees(),
             to.longitude.degrees(),
         );
-        round(metres).map(DistanceOutcome::Found)
-    }
-}
-
-/// Rounds to the nearest metre. The algorithm does not fail for valid coordinates; if it did, a
-/// cast would turn "not a number" into a distance of 0.
-fn round(metres: f64) -> Result<Metres, DistanceError> {
-    if metres.is_nan() {
-        return Err(DistanceError::InvalidResponse("the geodesic is not a number".into()));
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a float cast saturates, and the conversion to metres checks the range"
-    )]
-    let rounded = metres.round() as i64;
-    Metres::try_from(rounded).map_err(|error| DistanceError::InvalidResponse(error.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn invalid_length_is_an_error_and_not_zero() {
-        for metres in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
-            assert!(matches!(round(metres), Err(DistanceError::InvalidResponse(_))), "{metres}");
-        }
-    }
-
-    #[test]
-    fn length_is_rounded_to_the_nearest_metre() {
-        for (metres, rounded) in [(0.4, 0), (0.5, 1), (1_258_740.4, 1_258_740)] {
-            assert_eq!(round(metres).unwrap().get(), rounded);
-        }
+        let metres = Metres::rounded(metres);
+        metres
+            .map(DistanceOutcome::Found)
+            .map_err(|error| DistanceError::InvalidResponse(error.into()))
     }
 }

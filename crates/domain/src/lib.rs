@@ -25,9 +25,9 @@ pub use order::{
 };
 pub use orders::{Orders, PlaceOrderError, PlaceOrderOutcome};
 pub use ports::{
-    BoxError, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderEvent, OrderRepo,
-    OrderRepoDecorator, OutcomeInfo, PlaceOutcome, PoolStatus, Readiness, RepoError, RepoOperation,
-    StoreStatus, Take, TakeOutcome,
+    BoxError, CircuitState, DistanceError, DistanceOutcome, DistanceProvider, NewOrder, OrderEvent,
+    OrderRepo, OrderRepoDecorator, OutcomeInfo, PlaceOutcome, PoolStatus, ProviderStatus,
+    Readiness, RepoError, RepoOperation, StoreStatus, Take, TakeOutcome,
 };
 #[cfg(any(test, feature = "mock"))]
 pub use ports::{MockDistanceProvider, MockOrderRepo, MockReadiness};

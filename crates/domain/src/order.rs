@@ -56,8 +56,8 @@ pub struct Metres(i64);
 
 /// The error for a number that is negative or too large to be a distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a distance in metres")]
-pub struct InvalidMetres(pub i64);
+#[error("not a distance in metres: expected 0 to {max}", max = Metres::MAX)]
+pub struct InvalidMetres;
 
 impl Metres {
     /// The largest distance.
@@ -68,6 +68,23 @@ impl Metres {
     pub fn get(self) -> i64 {
         self.0
     }
+
+    /// Rounds a length to the nearest metre.
+    ///
+    /// # Errors
+    /// When it is not a number, negative after rounding, or too large.
+    pub fn rounded(metres: f64) -> Result<Self, InvalidMetres> {
+        // A cast would turn this into 0.
+        if metres.is_nan() {
+            return Err(InvalidMetres);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float cast saturates, and the conversion checks the range"
+        )]
+        let rounded = metres.round() as i64;
+        Self::try_from(rounded)
+    }
 }
 
 impl TryFrom<i64> for Metres {
@@ -75,7 +92,7 @@ impl TryFrom<i64> for Metres {
 
     fn try_from(metres: i64) -> Result<Self, InvalidMetres> {
         let range = 0..=Self::MAX;
-        if range.contains(&metres) { Ok(Self(metres)) } else { Err(InvalidMetres(metres)) }
+        if range.contains(&metres) { Ok(Self(metres)) } else { Err(InvalidMetres) }
     }
 }
 
@@ -244,8 +261,22 @@ mod tests {
     #[test]
     fn distance_is_from_0_to_the_largest_exact_integer() {
         assert_eq!(Metres::try_from(0).map(Metres::get), Ok(0));
-        assert_eq!(Metres::try_from(-5), Err(InvalidMetres(-5)));
-        assert_eq!(Metres::try_from(1 << 53), Err(InvalidMetres(1 << 53)));
+        assert_eq!(Metres::try_from(-5), Err(InvalidMetres));
+        assert_eq!(Metres::try_from(1 << 53), Err(InvalidMetres));
+    }
+
+    #[test]
+    fn length_is_rounded_to_the_nearest_metre() {
+        for (metres, rounded) in [(0.4, 0), (0.5, 1), (1_258_740.4, 1_258_740), (-0.4, 0)] {
+            assert_eq!(Metres::rounded(metres).unwrap().get(), rounded);
+        }
+    }
+
+    #[test]
+    fn invalid_length_is_an_error_and_not_zero() {
+        for metres in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e300] {
+            assert_eq!(Metres::rounded(metres), Err(InvalidMetres), "{metres}");
+        }
     }
 
     #[test]

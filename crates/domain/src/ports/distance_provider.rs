@@ -40,6 +40,9 @@ pub enum DistanceError {
     /// The provider does not respond, or asks to be called later. A later retry may succeed.
     #[error("the distance provider is unavailable")]
     Unavailable(#[source] BoxError),
+    /// Too many calls wait for the provider. This one was not sent.
+    #[error("too many requests wait for the distance provider")]
+    Overloaded,
     /// The provider rejects this installation: an invalid key, an exhausted quota. The operator has
     /// to act.
     #[error("the distance provider refused the request")]
@@ -51,6 +54,45 @@ pub enum DistanceError {
 
 names!(DistanceError {
     Self::Unavailable(_) => "unavailable",
+    Self::Overloaded => "overloaded",
     Self::Refused(_) => "refused",
     Self::InvalidResponse(_) => "invalid_response",
+});
+
+/// How the calls of a provider over a network are doing, for metrics. Those that count only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProviderStatus {
+    /// The circuit breaker.
+    pub circuit: CircuitState,
+    /// Calls that are being served.
+    pub in_flight: usize,
+    /// Calls that wait for others to end.
+    pub queued: usize,
+    /// Requests that were sent, retries included.
+    pub requests: u64,
+    /// Retries that were permitted.
+    pub retries: u64,
+    /// Retries that the budget did not permit.
+    pub retries_over_budget: u64,
+    /// Calls that failed without a request, because the circuit was open.
+    pub rejected_by_circuit: u64,
+    /// Calls that failed without a request, because too many waited.
+    pub rejected_by_queue: u64,
+}
+
+/// The state of a circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CircuitState {
+    /// Requests are sent.
+    Closed,
+    /// Consecutive requests have failed, and none is sent.
+    Open,
+    /// A single request tests whether the provider has recovered.
+    HalfOpen,
+}
+
+names!(CircuitState {
+    Self::Closed => "closed",
+    Self::Open => "open",
+    Self::HalfOpen => "half_open",
 });

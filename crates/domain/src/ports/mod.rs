@@ -11,7 +11,9 @@ mod readiness;
 pub use decorator::{OrderEvent, OrderRepoDecorator, OutcomeInfo, RepoOperation};
 #[cfg(any(test, feature = "mock"))]
 pub use distance_provider::MockDistanceProvider;
-pub use distance_provider::{DistanceError, DistanceOutcome, DistanceProvider};
+pub use distance_provider::{
+    CircuitState, DistanceError, DistanceOutcome, DistanceProvider, ProviderStatus,
+};
 #[cfg(any(test, feature = "mock"))]
 pub use order_repo::MockOrderRepo;
 pub use order_repo::{NewOrder, OrderRepo, PlaceOutcome, RepoError, Take, TakeOutcome};

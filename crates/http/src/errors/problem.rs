@@ -10,7 +10,7 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use order_domain::{PlaceOrderError, RepoError};
+use order_domain::{DistanceError, PlaceOrderError, RepoError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -235,7 +235,13 @@ impl From<PlaceOrderError> for Problem {
     fn from(error: PlaceOrderError) -> Self {
         match error {
             PlaceOrderError::Distance(error) => {
-                Self::from(ErrorCode::DistanceUnavailable).caused_by(error)
+                let code = match *error {
+                    DistanceError::Overloaded => ErrorCode::Overloaded,
+                    DistanceError::Unavailable(_)
+                    | DistanceError::Refused(_)
+                    | DistanceError::InvalidResponse(_) => ErrorCode::DistanceUnavailable,
+                };
+                Self::from(code).caused_by(error)
             }
             PlaceOrderError::Repo(error) => error.into(),
         }
