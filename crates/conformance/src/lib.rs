@@ -2,7 +2,8 @@
 //!
 //! [`repo`] has the clauses of [`OrderRepo`](order_domain::OrderRepo), [`distance`] those of
 //! [`DistanceProvider`](order_domain::DistanceProvider). An adapter generates a test for each with
-//! one line: [`order_repo_clauses!`], [`sql_repo_clauses!`] or [`distance_provider_clauses!`].
+//! one line: [`order_repo_clauses!`], [`sql_repo_clauses!`], [`distance_provider_clauses!`] or
+//! [`http_provider_clauses!`].
 //!
 //! The contracts in words are the documentation of the ports in `order-domain`. Deliberately
 //! absent: behaviour of one adapter only, such as its kinds of locks. Tests of the adapter check
@@ -12,6 +13,7 @@
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
 pub mod distance;
+pub mod logs;
 mod processes;
 pub mod repo;
 mod runner;

@@ -1,6 +1,7 @@
-//! The clauses of [`DistanceProvider`].
-//!
-//! Deliberately absent: the errors for each failure, which only the tests of an adapter can cause.
+//! The clauses of [`DistanceProvider`], and in [`http`] those of providers over HTTP.
+
+pub mod http;
+pub mod stub;
 
 use std::sync::Arc;
 
