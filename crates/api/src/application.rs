@@ -4,13 +4,15 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use order_distance_geodesic::GeodesicDistanceProvider;
-use order_distance_google::GoogleDistanceProvider;
+use order_distance_google::{DistanceMatrixApi, RoutesApi};
+use order_distance_http::{DistanceApi, HttpDistanceProvider};
+use order_distance_osrm::OsrmApi;
 use order_domain::{DistanceProvider, OrderRepo, PoolStatus, Readiness};
 use order_http::{AppState, Ports};
 use order_http_server::{Limits, Server};
 use order_metrics::{
     MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
-    register_dropped_log_lines,
+    register_dropped_log_lines, register_provider,
 };
 use order_repo_postgres::PgOrderRepo;
 use order_repo_sqlite::SqliteOrderRepo;
@@ -34,7 +36,7 @@ impl Application {
     pub async fn build(settings: &Settings, log: &LogGuard) -> anyhow::Result<Self> {
         let registry = order_metrics::registry(env!("CARGO_PKG_VERSION"));
         register_dropped_log_lines(&registry, log.dropped_lines());
-        let distances = distance_provider(&settings.distance)?;
+        let distances = distance_provider(&settings.distance, &registry)?;
         let (repo, readiness) = open_repo(&settings.database, &registry).await?;
         let ports = Ports {
             repo: Arc::new(MeteredOrderRepo::new(repo, &registry)),
@@ -126,17 +128,37 @@ pub(crate) fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
     }
 }
 
-fn distance_provider(settings: &DistanceSettings) -> anyhow::Result<Arc<dyn DistanceProvider>> {
-    Ok(match settings {
+fn distance_provider(
+    settings: &DistanceSettings,
+    registry: &Registry,
+) -> anyhow::Result<Arc<dyn DistanceProvider>> {
+    Ok(match settings.clone() {
         DistanceSettings::Geodesic => {
             tracing::warn!(
                 "distances are great-circle estimates, not road distances; \
-                 set GMAP_TOKEN for road distances"
+                 set GMAP_TOKEN or OSRM_URL for road distances"
             );
             Arc::new(GeodesicDistanceProvider::default())
         }
         DistanceSettings::Google { endpoint, key } => {
-            Arc::new(GoogleDistanceProvider::new(endpoint.clone(), key.clone())?)
+            over_http(DistanceMatrixApi::new(endpoint, key), registry)?
+        }
+        DistanceSettings::GoogleRoutes { endpoint, key } => {
+            over_http(RoutesApi::new(endpoint, key), registry)?
+        }
+        DistanceSettings::Osrm { endpoint, snap_limit } => {
+            over_http(OsrmApi::new(endpoint, snap_limit), registry)?
         }
     })
+}
+
+/// Creates a provider on an HTTP API, and registers its metrics.
+fn over_http(
+    api: impl DistanceApi,
+    registry: &Registry,
+) -> anyhow::Result<Arc<dyn DistanceProvider>> {
+    let provider = Arc::new(HttpDistanceProvider::new(api)?);
+    let measured = Arc::clone(&provider);
+    register_provider(registry, move || measured.status());
+    Ok(provider)
 }

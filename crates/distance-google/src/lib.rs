@@ -1,30 +1,15 @@
-//! A [`DistanceProvider`](order_domain::DistanceProvider) on the Distance Matrix API of Google
-//! Maps, which returns the road distance.
+//! Google's APIs for road distances, as a [`DistanceApi`](order_distance_http::DistanceApi).
 //!
-//! * `endpoint`: the URL of the API
-//! * `provider`: the HTTP client, retries and the deadline of a call
-//! * `body`, `reply`: from the bytes of a response to an outcome
-//! * `error`: why a call has no outcome
-//! * `circuit`: a circuit breaker for `OVER_QUERY_LIMIT`
-//! * `operator_hints`, `redact`: log lines for operators, without the API key
+//! * `distance_matrix`: the Distance Matrix API, for keys of projects that have it
+//! * `routes`: the Routes API, its successor, for every key
+//! * `operator_hints`: log lines for operators, without the API key
 //!
-//! Deliberately absent: a cache (Google's terms restrict storing results), the sharing of
-//! concurrent calls (`order-domain`), settings (`order-api` passes the endpoint and the key), and
-//! the logging of errors, which happens once, where they are handled.
-//!
-//! The API has the status *Legacy*: since October 2026 it cannot be enabled in new Cloud projects.
-//! Existing projects keep it. Google documents it at
-//! <https://developers.google.com/maps/documentation/distance-matrix/distance-matrix>.
+//! Deliberately absent: connections, retries and deadlines (`order-distance-http`), and settings
+//! (`order-api` passes the endpoint and the key).
 
-mod body;
-mod circuit;
-mod endpoint;
-mod error;
+mod distance_matrix;
 mod operator_hints;
-mod provider;
-mod redact;
-mod reply;
+mod routes;
 
-pub use endpoint::{DEFAULT_ENDPOINT, Endpoint, InvalidEndpoint};
-pub use error::BuildError;
-pub use provider::GoogleDistanceProvider;
+pub use distance_matrix::DistanceMatrixApi;
+pub use routes::RoutesApi;

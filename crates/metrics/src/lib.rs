@@ -13,7 +13,7 @@ mod collectors;
 mod distance_provider;
 mod order_repo;
 
-pub use collectors::{register_connections, register_dropped_log_lines};
+pub use collectors::{register_connections, register_dropped_log_lines, register_provider};
 pub use distance_provider::MeteredDistanceProvider;
 pub use order_repo::MeteredOrderRepo;
 pub use prometheus::Registry;

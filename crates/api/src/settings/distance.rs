@@ -2,44 +2,124 @@
 
 use std::fmt;
 
-use order_distance_google::{DEFAULT_ENDPOINT, Endpoint};
+use order_distance_google::{DistanceMatrixApi, RoutesApi};
+use order_distance_http::Endpoint;
+use order_distance_osrm::OsrmEndpoint;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{InvalidSetting, invalid, source::Source};
+
+/// Metres, for `DISTANCE_SNAP_LIMIT`.
+const DEFAULT_SNAP_LIMIT: u32 = 1_000;
+const MAX_SNAP_LIMIT: u32 = 1_000_000;
 
 /// The distance provider. The `Debug` and `Display` forms do not contain the key.
 #[derive(Clone, Debug)]
 pub(crate) enum DistanceSettings {
     /// The length of the geodesic on WGS 84: an estimate, without a network.
     Geodesic,
-    /// The road distance from Google Maps.
-    Google {
-        /// The Distance Matrix API.
-        endpoint: Endpoint,
-        /// The API key.
-        key: SecretString,
-    },
+    /// The road distance from Google's Distance Matrix API.
+    Google { endpoint: Endpoint, key: SecretString },
+    /// The road distance from Google's Routes API.
+    GoogleRoutes { endpoint: Endpoint, key: SecretString },
+    /// The road distance from an OSRM server. The limit is in metres.
+    Osrm { endpoint: OsrmEndpoint, snap_limit: u32 },
 }
 
 impl DistanceSettings {
-    /// Google if there is a key, unless `DISTANCE_PROVIDER` is another one.
+    /// Google if there is a key, OSRM if there is only its URL, unless `DISTANCE_PROVIDER` is set.
     pub(super) fn parse(source: Source<'_>) -> Result<Self, InvalidSetting> {
         let key = source.secret("GMAP_TOKEN", "GMAP_TOKEN_FILE")?;
         let mut characters = key.iter().flat_map(|key| key.expose_secret().chars());
         if characters.any(|character| !character.is_ascii_graphic()) {
             return invalid("GMAP_TOKEN", "must be visible ASCII characters without spaces");
         }
-        let api = "GMAP_DISTANCE_MATRIX_API";
-        let url = source.get(api)?;
-        let endpoint = Endpoint::parse(url.as_deref().unwrap_or(DEFAULT_ENDPOINT))
-            .map_err(|error| InvalidSetting::new(api, error))?;
-        match (source.get("DISTANCE_PROVIDER")?.as_deref(), key) {
-            (None | Some("google"), Some(key)) => Ok(Self::Google { endpoint, key }),
-            (None, None) | (Some("geodesic"), _) => Ok(Self::Geodesic),
-            (Some("google"), None) => {
-                invalid("GMAP_TOKEN", "must be set, because DISTANCE_PROVIDER is google")
+        // An invalid value is an error even if it is not used.
+        let matrix =
+            source.parsed("GMAP_DISTANCE_MATRIX_API", DistanceMatrixApi::parse_endpoint)?;
+        let routes = source.parsed("GMAP_ROUTES_API", RoutesApi::parse_endpoint)?;
+        let osrm = source.parsed("OSRM_URL", OsrmEndpoint::parse)?;
+        let snap_limit = source.integer("DISTANCE_SNAP_LIMIT", 1..=MAX_SNAP_LIMIT)?;
+
+        let provider = source.get("DISTANCE_PROVIDER")?;
+        let provider = match provider.as_deref() {
+            Some(name) => name,
+            None if key.is_some() => "google",
+            None if osrm.is_some() => "osrm",
+            None => "geodesic",
+        };
+        let key = || {
+            let reason = format!("must be set, because DISTANCE_PROVIDER is {provider}");
+            key.ok_or_else(|| InvalidSetting::new("GMAP_TOKEN", reason))
+        };
+        Ok(match provider {
+            "geodesic" => Self::Geodesic,
+            "google" => Self::Google {
+                endpoint: matrix.unwrap_or_else(|| {
+                    DistanceMatrixApi::parse_endpoint(DistanceMatrixApi::DEFAULT_ENDPOINT)
+                        .expect("the default is valid")
+                }),
+                key: key()?,
+            },
+            "google-routes" => Self::GoogleRoutes {
+                endpoint: routes.unwrap_or_else(|| {
+                    RoutesApi::parse_endpoint(RoutesApi::DEFAULT_ENDPOINT)
+                        .expect("the default is valid")
+                }),
+                key: key()?,
+            },
+            "osrm" => {
+                let endpoint = osrm.ok_or_else(|| {
+                    InvalidSetting::new(
+                        "OSRM_URL",
+                        "must be set, because DISTANCE_PROVIDER is osrm",
+                    )
+                })?;
+                Self::Osrm { endpoint, snap_limit: snap_limit.unwrap_or(DEFAULT_SNAP_LIMIT) }
             }
-            (Some(_), _) => invalid("DISTANCE_PROVIDER", "must be google or geodesic"),
+            _ => {
+                return invalid(
+                    "DISTANCE_PROVIDER",
+                    "must be google, google-routes, osrm or geodesic",
+                );
+            }
+        })
+    }
+
+    /// The settings that the provider uses, besides `DISTANCE_PROVIDER`.
+    pub(super) const fn used(&self) -> &'static [&'static str] {
+        match self {
+            Self::Geodesic => &[],
+            Self::Google { .. } => &["GMAP_TOKEN", "GMAP_TOKEN_FILE", "GMAP_DISTANCE_MATRIX_API"],
+            Self::GoogleRoutes { .. } => &["GMAP_TOKEN", "GMAP_TOKEN_FILE", "GMAP_ROUTES_API"],
+            Self::Osrm { .. } => &["OSRM_URL", "DISTANCE_SNAP_LIMIT"],
+        }
+    }
+
+    /// Why the settings of other providers have no effect.
+    pub(super) const fn unused_reason(&self) -> &'static str {
+        match self {
+            Self::Geodesic => "the distance provider is geodesic",
+            Self::Google { .. } => "the distance provider is google",
+            Self::GoogleRoutes { .. } => "the distance provider is google-routes",
+            Self::Osrm { .. } => "the distance provider is osrm",
+        }
+    }
+
+    /// Writes the effective settings as environment variables, without the key.
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "DISTANCE_PROVIDER={self}")?;
+        match self {
+            Self::Geodesic => Ok(()),
+            Self::Google { endpoint, .. } => {
+                writeln!(f, "GMAP_DISTANCE_MATRIX_API={endpoint}\nGMAP_TOKEN=***")
+            }
+            Self::GoogleRoutes { endpoint, .. } => {
+                writeln!(f, "GMAP_ROUTES_API={endpoint}\nGMAP_TOKEN=***")
+            }
+            Self::Osrm { endpoint, snap_limit } => {
+                writeln!(f, "OSRM_URL={endpoint}\nDISTANCE_SNAP_LIMIT={snap_limit}")
+            }
         }
     }
 }
@@ -49,6 +129,8 @@ impl fmt::Display for DistanceSettings {
         f.write_str(match self {
             Self::Geodesic => "geodesic",
             Self::Google { .. } => "google",
+            Self::GoogleRoutes { .. } => "google-routes",
+            Self::Osrm { .. } => "osrm",
         })
     }
 }

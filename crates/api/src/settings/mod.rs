@@ -109,11 +109,7 @@ impl fmt::Display for Settings {
         if let DatabaseSettings::Postgres { pool_size, .. } = &self.database {
             writeln!(f, "DB_POOL_SIZE={pool_size}")?;
         }
-        writeln!(f, "DISTANCE_PROVIDER={}", self.distance)?;
-        if let DistanceSettings::Google { endpoint, .. } = &self.distance {
-            writeln!(f, "GMAP_DISTANCE_MATRIX_API={endpoint}")?;
-            writeln!(f, "GMAP_TOKEN=***")?;
-        }
+        self.distance.write(f)?;
         writeln!(f, "LOG_FORMAT={}", if self.log.is_json { "json" } else { "text" })?;
         writeln!(f, "LOG_LEVEL={}", self.log.filter)?;
         if let Some(directory) = &self.log.directory {

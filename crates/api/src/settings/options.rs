@@ -69,8 +69,9 @@ options! {
     /// Total number of PostgreSQL connections [default: 10]
     DB_POOL_SIZE: "NUMBER";
 
-    /// Distance provider: google (road distance) or geodesic (offline great-circle estimate)
-    /// [default: google if there is a token, else geodesic]
+    /// Distance provider: google (Distance Matrix API), google-routes (Routes API), osrm or geodesic
+    /// (offline great-circle estimate) [default: google if there is a token, else osrm if there is
+    /// its URL, else geodesic]
     DISTANCE_PROVIDER: "NAME";
 
     /// File that contains the API key of Google Maps
@@ -78,6 +79,15 @@ options! {
 
     /// URL of the Distance Matrix API [default: Google's]
     GMAP_DISTANCE_MATRIX_API: "URL";
+
+    /// URL of the Routes API [default: Google's]
+    GMAP_ROUTES_API: "URL";
+
+    /// An OSRM server: http(s)://HOST:PORT, optionally with the profile as path
+    OSRM_URL: "URL";
+
+    /// How many metres a point may be away from the nearest road, with osrm [default: 1000]
+    DISTANCE_SNAP_LIMIT: "METRES";
 
     /// Format of log lines: text or json [default: text on a terminal, else json]
     LOG_FORMAT: "FORMAT";

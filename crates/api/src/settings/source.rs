@@ -28,6 +28,16 @@ impl Source<'_> {
         }
     }
 
+    /// Returns a value that `parse` accepts.
+    pub(super) fn parsed<T, E: fmt::Display>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, InvalidSetting> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        parse(&value).map(Some).map_err(|error| InvalidSetting::new(name, error))
+    }
+
     /// Returns an integer within the bounds.
     pub(super) fn integer<T: FromStr + PartialOrd + fmt::Display>(
         &self,

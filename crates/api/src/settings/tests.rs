@@ -91,6 +91,14 @@ fn valid_value_is_accepted(#[case] name: &str, #[case] value: &str) {
 #[case("GMAP_TOKEN_FILE", "/dev/null")]
 #[case("GMAP_DISTANCE_MATRIX_API", "secret")]
 #[case("GMAP_DISTANCE_MATRIX_API", "https://maps/json?key=secret")]
+#[case("GMAP_ROUTES_API", "secret")]
+#[case("GMAP_ROUTES_API", "https://routes/v2?$fields=secret")]
+#[case("OSRM_URL", "secret:5000")]
+#[case("OSRM_URL", "http://127.0.0.1:5000/table/v1/secret")]
+#[case("OSRM_URL", "https://router.project-osrm.org/secret")]
+#[case("DISTANCE_SNAP_LIMIT", "secret")]
+#[case("DISTANCE_SNAP_LIMIT", "0")]
+#[case("DISTANCE_SNAP_LIMIT", "1000001")]
 #[case("DISTANCE_PROVIDER", "secret")]
 #[case("LOG_FORMAT", "secret")]
 #[case("LOG_LEVEL", "secret")]
@@ -117,6 +125,14 @@ fn invalid_value_is_rejected_and_not_repeated(#[case] name: &str, #[case] value:
 
 #[rstest]
 #[case(&[("DISTANCE_PROVIDER", "google")], "GMAP_TOKEN must be set, because DISTANCE_PROVIDER is google")]
+#[case(
+    &[("DISTANCE_PROVIDER", "google-routes"), ("OSRM_URL", "http://h:5000")],
+    "GMAP_TOKEN must be set, because DISTANCE_PROVIDER is google-routes"
+)]
+#[case(
+    &[("DISTANCE_PROVIDER", "osrm"), ("GMAP_TOKEN", "t")],
+    "OSRM_URL must be set, because DISTANCE_PROVIDER is osrm"
+)]
 #[case(&[("DB_HOST", "h"), ("DB_NAME", "d")], "DB_USERNAME must be set, because DB_HOST is")]
 #[case(&[("DB_HOST", "h"), ("DB_USERNAME", "u")], "DB_NAME must be set, because DB_HOST is")]
 #[case(
@@ -209,6 +225,14 @@ fn password_applies_to_a_url_without_one(#[case] url: &str, #[case] applies: boo
     &["GMAP_TOKEN, GMAP_DISTANCE_MATRIX_API: the distance provider is geodesic"]
 )]
 #[case(&[("GMAP_TOKEN", "t"), ("GMAP_DISTANCE_MATRIX_API", "http://h/"), ("DB_NAME", "")], &[])]
+#[case(
+    &[("GMAP_TOKEN", "t"), ("OSRM_URL", "http://h"), ("DISTANCE_PROVIDER", "google-routes"), ("GMAP_ROUTES_API", "http://h/")],
+    &["OSRM_URL: the distance provider is google-routes"]
+)]
+#[case(
+    &[("OSRM_URL", "http://h"), ("DISTANCE_SNAP_LIMIT", "9"), ("GMAP_ROUTES_API", "http://h/")],
+    &["GMAP_ROUTES_API: the distance provider is osrm"]
+)]
 fn settings_without_effect_are_found(#[case] set: &[(&str, &str)], #[case] expected: &[&str]) {
     let unused = parse(set).unwrap().unused;
     let found: Vec<_> =
@@ -226,10 +250,32 @@ fn google_is_the_provider_if_there_is_a_key() {
     assert!(shown.contains(google), "{shown}");
     assert!(!format!("{settings:?}{shown}").contains("marker"), "{settings:?}");
 
+    let both = parse(&[("GMAP_TOKEN", "marker"), ("OSRM_URL", "http://h:5000")]).unwrap();
+    assert!(matches!(both.distance, DistanceSettings::Google { .. }));
     let geodesic = parse(&[("GMAP_TOKEN", "marker"), ("DISTANCE_PROVIDER", "geodesic")]).unwrap();
     assert!(matches!(geodesic.distance, DistanceSettings::Geodesic));
     let empty = parse(&[("GMAP_TOKEN", ""), ("GMAP_TOKEN_FILE", "")]).unwrap();
     assert!(matches!(empty.distance, DistanceSettings::Geodesic));
+}
+
+#[rstest]
+#[case(
+    &[("GMAP_TOKEN", "marker"), ("DISTANCE_PROVIDER", "google-routes")],
+    "DISTANCE_PROVIDER=google-routes\n\
+     GMAP_ROUTES_API=https://routes.googleapis.com/distanceMatrix/v2:computeRouteMatrix\n\
+     GMAP_TOKEN=***\n"
+)]
+#[case(
+    &[("OSRM_URL", "http://h:5000")],
+    "DISTANCE_PROVIDER=osrm\nOSRM_URL=http://h:5000/\nDISTANCE_SNAP_LIMIT=1000\n"
+)]
+#[case(
+    &[("OSRM_URL", "http://h/car"), ("DISTANCE_SNAP_LIMIT", "25"), ("GMAP_TOKEN", "")],
+    "DISTANCE_PROVIDER=osrm\nOSRM_URL=http://h/car\nDISTANCE_SNAP_LIMIT=25\n"
+)]
+fn settings_of_the_provider_are_shown(#[case] set: &[(&str, &str)], #[case] expected: &str) {
+    let shown = parse(set).unwrap().to_string();
+    assert!(shown.contains(expected), "{shown}");
 }
 
 #[test]

@@ -7,7 +7,14 @@ use super::{DatabaseSettings, DistanceSettings, source::Source};
 const ADDRESS: &[&str] = &["DB_HOST", "DB_PORT", "DB_USERNAME", "DB_NAME"];
 const PASSWORD: &[&str] = &["DB_PASSWORD", "DB_PASSWORD_FILE"];
 const POOL: &[&str] = &["DB_POOL_SIZE"];
-const GOOGLE: &[&str] = &["GMAP_TOKEN", "GMAP_TOKEN_FILE", "GMAP_DISTANCE_MATRIX_API"];
+const DISTANCE: &[&str] = &[
+    "GMAP_TOKEN",
+    "GMAP_TOKEN_FILE",
+    "GMAP_DISTANCE_MATRIX_API",
+    "GMAP_ROUTES_API",
+    "OSRM_URL",
+    "DISTANCE_SNAP_LIMIT",
+];
 
 /// Settings that are set and have no effect because of other settings.
 ///
@@ -45,9 +52,9 @@ impl UnusedSettings {
         if info.is_some_and(|info| info.has_password()) {
             unused.push((PASSWORD.to_vec(), "DATABASE_URL has a password"));
         }
-        if matches!(distance, DistanceSettings::Geodesic) {
-            unused.push((GOOGLE.to_vec(), "the distance provider is geodesic"));
-        }
+        let used = distance.used();
+        let unused_by_provider = DISTANCE.iter().filter(|name| !used.contains(name));
+        unused.push((unused_by_provider.copied().collect(), distance.unused_reason()));
         for (names, _) in &mut unused {
             names.retain(|name| matches!(source.get(name), Ok(Some(_))));
         }

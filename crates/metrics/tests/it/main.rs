@@ -2,17 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use order_domain::{
-    Coordinates, DistanceError, DistanceOutcome, DistanceProvider, Metres, MockDistanceProvider,
-    MockOrderRepo, NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder, PoolStatus, RepoError,
-    Route, Take, TakeOutcome,
+    CircuitState, Coordinates, DistanceError, DistanceOutcome, DistanceProvider, Metres,
+    MockDistanceProvider, MockOrderRepo, NewOrder, OrderId, OrderRepo, PlaceOutcome, PlacedOrder,
+    PoolStatus, ProviderStatus, RepoError, Route, Take, TakeOutcome,
 };
 use order_metrics::{
     MeteredDistanceProvider, MeteredOrderRepo, Registry, register_connections,
-    register_dropped_log_lines,
+    register_dropped_log_lines, register_provider,
 };
 use prometheus::TextEncoder;
 
@@ -46,6 +50,7 @@ async fn provider_calls_are_counted_by_outcome() {
     let mut provider = MockDistanceProvider::new();
     let mut results = vec![
         Err(DistanceError::Refused("no".into())),
+        Err(DistanceError::Overloaded),
         Ok(DistanceOutcome::NoRoute),
         Ok(DistanceOutcome::Found(metres())),
         Ok(DistanceOutcome::Found(metres())),
@@ -53,20 +58,21 @@ async fn provider_calls_are_counted_by_outcome() {
     provider.expect_distance().returning(move |_| results.pop().unwrap());
     let registry = Registry::new();
     let metered = MeteredDistanceProvider::new(Arc::new(provider), &registry);
-    for _ in 0..4 {
+    for _ in 0..5 {
         let _ = metered.distance(&route()).await;
     }
     for (outcome, expected) in [
         ("found", "2"),
         ("no_route", "1"),
         ("refused", "1"),
+        ("overloaded", "1"),
         ("unavailable", "0"),
         ("invalid_response", "0"),
     ] {
         let name = format!("orders_distance_provider_calls_total{{outcome=\"{outcome}\"}}");
         assert_eq!(count(&registry, &name), expected, "{name}");
     }
-    assert_eq!(count(&registry, "orders_distance_provider_call_duration_seconds_count"), "4");
+    assert_eq!(count(&registry, "orders_distance_provider_call_duration_seconds_count"), "5");
 }
 
 struct Silent;
@@ -171,5 +177,104 @@ fn collectors_read_current_values() {
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"]
     {
         assert!(value(&registry, name) > 0.0, "{name}");
+    }
+}
+
+const UNUSED_PROVIDER: ProviderStatus = ProviderStatus {
+    circuit: CircuitState::Closed,
+    in_flight: 0,
+    queued: 0,
+    requests: 0,
+    retries: 0,
+    retries_over_budget: 0,
+    rejected_by_circuit: 0,
+    rejected_by_queue: 0,
+};
+
+/// The metrics of a provider, and the status that they report.
+fn registered_provider() -> (Registry, Arc<Mutex<ProviderStatus>>) {
+    let status = Arc::new(Mutex::new(UNUSED_PROVIDER));
+    let registry = Registry::new();
+    let read = Arc::clone(&status);
+    register_provider(&registry, move || *read.lock().unwrap());
+    (registry, status)
+}
+
+/// The value of a metric of the provider.
+fn provider_count(registry: &Registry, name: &str) -> String {
+    count(registry, &format!("orders_distance_provider_{name}"))
+}
+
+#[test]
+fn first_scrape_has_every_series_of_the_provider() {
+    let (registry, _) = registered_provider();
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let expected = [
+        r#"orders_distance_provider_circuit{state="closed"} 1"#,
+        r#"orders_distance_provider_circuit{state="half_open"} 0"#,
+        r#"orders_distance_provider_circuit{state="open"} 0"#,
+        r#"orders_distance_provider_concurrent_calls{state="in_flight"} 0"#,
+        r#"orders_distance_provider_concurrent_calls{state="queued"} 0"#,
+        r#"orders_distance_provider_rejections_total{reason="circuit_open"} 0"#,
+        r#"orders_distance_provider_rejections_total{reason="queue_full"} 0"#,
+        "orders_distance_provider_requests_total 0",
+        r#"orders_distance_provider_retries_total{outcome="over_budget"} 0"#,
+        r#"orders_distance_provider_retries_total{outcome="sent"} 0"#,
+    ];
+    assert_eq!(series, expected);
+}
+
+#[test]
+fn gauges_of_the_provider_follow_its_status() {
+    let (registry, status) = registered_provider();
+    let cases = [
+        (CircuitState::Closed, ["1", "0", "0"]),
+        (CircuitState::Open, ["0", "1", "0"]),
+        (CircuitState::HalfOpen, ["0", "0", "1"]),
+        (CircuitState::Closed, ["1", "0", "0"]),
+    ];
+    for (circuit, expected) in cases {
+        *status.lock().unwrap() = ProviderStatus { circuit, ..UNUSED_PROVIDER };
+        let gauges = ["closed", "open", "half_open"]
+            .map(|state| provider_count(&registry, &format!("circuit{{state=\"{state}\"}}")));
+        assert_eq!(gauges, expected, "{circuit:?}");
+    }
+    for (in_flight, queued) in [(64, 3), (2, 0)] {
+        *status.lock().unwrap() = ProviderStatus { in_flight, queued, ..UNUSED_PROVIDER };
+        let gauges = ["in_flight", "queued"].map(|state| {
+            provider_count(&registry, &format!("concurrent_calls{{state=\"{state}\"}}"))
+        });
+        assert_eq!(gauges, [in_flight.to_string(), queued.to_string()]);
+    }
+}
+
+#[test]
+fn counters_of_the_provider_grow_and_never_fall() {
+    let (registry, status) = registered_provider();
+    let counters = [
+        "requests_total",
+        "retries_total{outcome=\"sent\"}",
+        "retries_total{outcome=\"over_budget\"}",
+        "rejections_total{reason=\"circuit_open\"}",
+        "rejections_total{reason=\"queue_full\"}",
+    ];
+    // The third status has smaller counts than the second.
+    for (base, expected) in [
+        (0, ["0", "1", "2", "3", "4"]),
+        (10, ["10", "11", "12", "13", "14"]),
+        (5, ["10", "11", "12", "13", "14"]),
+        (20, ["20", "21", "22", "23", "24"]),
+    ] {
+        *status.lock().unwrap() = ProviderStatus {
+            requests: base,
+            retries: base + 1,
+            retries_over_budget: base + 2,
+            rejected_by_circuit: base + 3,
+            rejected_by_queue: base + 4,
+            ..UNUSED_PROVIDER
+        };
+        let counts = counters.map(|name| provider_count(&registry, name));
+        assert_eq!(counts, expected, "base {base}");
     }
 }

@@ -24,6 +24,9 @@ pub(crate) const NEGATIVE: [&str; 2] = ["4", "4"];
 pub(crate) const SILENT: [&str; 2] = ["5", "5"];
 pub(crate) const SAME_POINT: [&str; 2] = ["59.436487", "24.747193"];
 
+/// Returns status and body for the number of a call and the head of its request.
+type Respond = dyn Fn(usize, &str) -> Option<(u16, String)> + Send + Sync;
+
 pub(crate) struct Google {
     address: SocketAddr,
     calls: Arc<AtomicUsize>,
@@ -39,6 +42,13 @@ impl Google {
     /// request. Without a body the connection is closed.
     pub(crate) fn start_with(
         respond: impl Fn(usize, &str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with_status(move |call, head| Some((200, respond(call, head)?)))
+    }
+
+    /// The same with the status of the response.
+    pub(crate) fn start_with_status(
+        respond: impl Fn(usize, &str) -> Option<(u16, String)> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let google = Self { address: listener.local_addr().unwrap(), calls: Arc::default() };
@@ -58,6 +68,10 @@ impl Google {
         fixture.with("GMAP_TOKEN", KEY).with("GMAP_DISTANCE_MATRIX_API", endpoint)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The number of calls so far.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
@@ -65,11 +79,7 @@ impl Google {
 }
 
 /// Serves one request and closes the connection.
-fn serve(
-    mut stream: TcpStream,
-    calls: &AtomicUsize,
-    respond: &dyn Fn(usize, &str) -> Option<String>,
-) {
+fn serve(mut stream: TcpStream, calls: &AtomicUsize, respond: &Respond) {
     let mut head = vec![];
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -78,12 +88,21 @@ fn serve(
         }
         head.push(byte[0]);
     }
+    let head = String::from_utf8(head).unwrap();
+    let length = head
+        .to_lowercase()
+        .split_once("content-length: ")
+        .map_or(0, |(_, rest)| rest.lines().next().unwrap().parse().unwrap());
+    // Closing a connection with unread bytes resets it.
+    if stream.read_exact(&mut vec![0; length]).is_err() {
+        return;
+    }
     let call = calls.fetch_add(1, Ordering::Relaxed) + 1;
-    let Some(body) = respond(call, std::str::from_utf8(&head).unwrap()) else { return };
+    let Some((status, body)) = respond(call, &head) else { return };
     // The client may have disconnected.
     let _ = write!(
         stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
+        "HTTP/1.1 {status} S\r\nContent-Type: application/json\r\nConnection: close\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

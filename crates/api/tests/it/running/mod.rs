@@ -18,6 +18,7 @@ mod logs;
 mod monitoring;
 mod outages;
 mod poolers;
+mod providers;
 mod race;
 mod read_only;
 mod readiness;

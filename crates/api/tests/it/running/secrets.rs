@@ -42,6 +42,9 @@ fn failures_reveal_no_secret_anywhere() {
             record(format!("{:?}", client.post_from(origin, None)));
         }
     }
+    // The failures have opened the circuit.
+    let is_placed = || client.post(None).is_ok_and(|response| response.status == 200);
+    wait_for(TIMEOUT, is_placed, || service.log());
     let id = client.place();
     for _ in 0..2 {
         record(format!("{:?}", client.take(id, Some("key"))));

@@ -2,17 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use order_conformance::{
+    distance::stub::{Action, Stub, Then, closed_port},
+    logs::Logs,
+};
 use order_domain::DistanceProvider;
 use rstest::rstest;
 use tokio::{net::TcpStream, task::JoinSet};
 
-use crate::{
-    chain, found, kind,
-    logs::Logs,
-    provider, sample_route,
-    stub::{Action, Stub, Then, closed_port},
-    stubbed,
-};
+use crate::{KEY, found, metres, provider, sample_route, stubbed, texts};
 
 const HALF_A_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Le";
 const HALF_A_BODY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{\"status\":\"OK\",";
@@ -28,10 +26,13 @@ async fn lost_connection_is_tried_three_times(#[values(Then::Close, Then::Reset)
         let action = Action::new(sent, then.clone());
         calls.spawn(async move {
             let stubbed = stubbed([action]).await;
-            let error = stubbed.distance(&sample_route()).await.unwrap_err();
-            let (result, chain) = ((kind(&error), stubbed.stub.request_count()), chain(&error));
-            assert_eq!(result, ("Unavailable", 3), "{sent:?}: {chain}");
-            assert!(chain.contains("connection to Google Maps was lost"), "{sent:?}: {chain}");
+            let error = stubbed.call().await.unwrap_err();
+            let result = (error.as_str(), stubbed.stub.request_count());
+            assert_eq!(result, ("unavailable", 3), "{sent:?}: {error:?}");
+            assert!(
+                texts(&error).contains("connection to the provider was lost"),
+                "{sent:?}: {error:?}"
+            );
         });
     }
     calls.join_all().await;
@@ -45,9 +46,9 @@ async fn retry_after_lost_connections_succeeds(
     #[values(Then::Close, Then::Reset)] then: Then,
 ) {
     let mut actions = vec![Action::new(sent, then); failures];
-    actions.push(Action::found("7"));
+    actions.push(found("7"));
     let stubbed = stubbed(actions).await;
-    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+    assert_eq!(stubbed.call().await.unwrap(), metres(7));
     assert_eq!(stubbed.stub.request_count(), failures + 1);
 }
 
@@ -64,9 +65,9 @@ async fn stall_ends_a_try_after_3_s_and_the_call_after_5_s() {
         calls.spawn(async move {
             let sent = String::from_utf8_lossy(&action.bytes).into_owned();
             let (stubbed, start) = (stubbed([action]).await, Instant::now());
-            let error = stubbed.distance(&sample_route()).await.unwrap_err();
-            let result = (kind(&error), stubbed.stub.request_count());
-            assert_eq!(result, ("Unavailable", 2), "{sent:?}: {}", chain(&error));
+            let error = stubbed.call().await.unwrap_err();
+            let result = (error.as_str(), stubbed.stub.request_count());
+            assert_eq!(result, ("unavailable", 2), "{sent:?}: {}", texts(&error));
             let took = start.elapsed();
             let bounds = Duration::from_millis(4_900)..Duration::from_secs(8);
             assert!(bounds.contains(&took), "{sent:?}: {took:?}");
@@ -77,8 +78,8 @@ async fn stall_ends_a_try_after_3_s_and_the_call_after_5_s() {
 
 #[tokio::test]
 async fn retry_after_a_stall_succeeds() {
-    let stubbed = stubbed([Action::new(HALF_A_BODY, Then::Stall), Action::found("7")]).await;
-    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+    let stubbed = stubbed([Action::new(HALF_A_BODY, Then::Stall), found("7")]).await;
+    assert_eq!(stubbed.call().await.unwrap(), metres(7));
     assert_eq!(stubbed.stub.request_count(), 2);
 }
 
@@ -86,11 +87,11 @@ async fn retry_after_a_stall_succeeds() {
 async fn closed_port_is_unavailable() {
     let socket = closed_port();
     let logs = Logs::capture();
-    let provider = provider(&format!("http://{}", socket.local_addr().unwrap()), "a-key");
+    let provider = provider::<64>(&format!("http://{}", socket.local_addr().unwrap()));
     let error = provider.distance(&sample_route()).await.unwrap_err();
-    assert_eq!(kind(&error), "Unavailable");
-    assert!(chain(&error).contains("no connection to Google Maps"), "{}", chain(&error));
-    assert_eq!(logs.count("retrying Google Maps"), 2, "three tries have two retries");
+    assert_eq!(error.as_str(), "unavailable");
+    assert!(texts(&error).contains("no connection to the provider"), "{}", texts(&error));
+    assert_eq!(logs.count("retrying"), 2, "three tries have two retries");
 }
 
 #[tokio::test]
@@ -105,11 +106,11 @@ async fn connecting_ends_a_try_after_one_second() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let logs = Logs::capture();
-    let provider = provider(&format!("http://{address}"), "a-key");
+    let provider = provider::<64>(&format!("http://{address}"));
     let error = provider.distance(&sample_route()).await.unwrap_err();
-    assert_eq!(kind(&error), "Unavailable", "{}", chain(&error));
+    assert_eq!(error.as_str(), "unavailable", "{}", texts(&error));
     // The timeout of a try, three seconds, would be another error.
-    assert!(logs.count("error=no connection to Google Maps") >= 1, "{}", logs.text());
+    assert!(logs.count("error=no connection to the provider") >= 1, "{}", logs.text());
 }
 
 #[rstest]
@@ -118,43 +119,51 @@ async fn connecting_ends_a_try_after_one_second() {
 #[tokio::test]
 async fn server_without_http_is_unavailable(#[case] sent: &str) {
     let stubbed = stubbed([Action::new(sent, Then::Close)]).await;
-    let error = stubbed.distance(&sample_route()).await.unwrap_err();
+    let error = stubbed.call().await.unwrap_err();
     assert_eq!(
-        (kind(&error), stubbed.stub.request_count()),
-        ("Unavailable", 3),
+        (error.as_str(), stubbed.stub.request_count()),
+        ("unavailable", 3),
         "{}",
-        chain(&error)
+        texts(&error)
     );
 }
 
 #[tokio::test]
 async fn server_without_tls_never_receives_the_key() {
     let stub = Stub::script(vec![Action::new("HTTP/1.1 400 S\r\n\r\n", Then::Close)]).await;
-    let provider = provider(&format!("https://{}/json", stub.address()), "MARKER");
+    let provider = provider::<64>(&format!("https://{}/json", stub.address()));
     let error = provider.distance(&sample_route()).await.unwrap_err();
-    assert_eq!((kind(&error), stub.request_count()), ("Unavailable", 3), "{}", chain(&error));
+    assert_eq!((error.as_str(), stub.request_count()), ("unavailable", 3), "{}", texts(&error));
     for request in stub.requests() {
-        assert!(!request.0.contains("MARKER"));
+        assert!(!request.head.contains(KEY));
     }
 }
 
 #[tokio::test]
 async fn second_provider_uses_the_same_cryptography() {
-    let stub = Stub::script(vec![Action::found("7")]).await;
-    let _first = provider("https://localhost/", "a-key");
-    let second = provider(&stub.url(""), "a-key");
-    assert_eq!(second.distance(&sample_route()).await.unwrap(), found(7));
+    let stub = Stub::script(vec![found("7")]).await;
+    let _first = provider::<64>("https://localhost/");
+    let second = provider::<64>(&stub.url(""));
+    assert_eq!(second.distance(&sample_route()).await.unwrap(), metres(7));
 }
 
 #[tokio::test]
 async fn dropped_call_does_not_affect_another_call() {
-    let stubbed = stubbed([Action::new("", Then::Stall), Action::found("7")]).await;
-    let route = sample_route();
-    let (first, second) = (stubbed.distance(&route), stubbed.distance(&route));
+    let stubbed = stubbed([Action::new("", Then::Stall), found("7")]).await;
+    let (first, second) = (stubbed.call(), stubbed.call());
     tokio::select! {
         _ = first => panic!("the stub never responds to this call"),
         () = async { while stubbed.stub.request_count() == 0 { tokio::task::yield_now().await } } => {}
     }
-    assert_eq!(second.await.unwrap(), found(7));
+    assert_eq!(second.await.unwrap(), metres(7));
     assert_eq!(stubbed.stub.request_count(), 2);
+}
+
+#[tokio::test]
+async fn consecutive_calls_share_a_connection() {
+    let stubbed = stubbed([found("1")]).await;
+    for _ in 0..3 {
+        stubbed.call().await.unwrap();
+    }
+    assert_eq!((stubbed.stub.request_count(), stubbed.stub.connections()), (3, 1));
 }

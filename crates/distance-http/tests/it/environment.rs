@@ -3,7 +3,9 @@
 
 use std::{env, io::ErrorKind, net::TcpListener, process::Command};
 
-use order_distance_google::{Endpoint, GoogleDistanceProvider};
+use order_distance_http::{Endpoint, HttpDistanceProvider};
+
+use crate::ExampleApi;
 
 /// Runs another test of this binary with these variables.
 fn assert_passes(test: &str, variables: &[(&str, &str)]) {
@@ -24,7 +26,7 @@ fn proxy_of_the_environment_is_ignored() {
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
     assert_passes(
-        "statuses::consecutive_calls_share_a_connection",
+        "transport::consecutive_calls_share_a_connection",
         &["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, url.as_str())),
     );
     assert_eq!(
@@ -46,8 +48,8 @@ fn http_needs_no_root_certificates_and_https_does() {
             &[&nothing[..], &[(WITHOUT_ROOTS, "1")]].concat(),
         );
     }
-    let new = |url| GoogleDistanceProvider::new(Endpoint::parse(url).unwrap(), "a-key".into());
+    let new = |url| HttpDistanceProvider::new(ExampleApi::<64>(Endpoint::parse(url, &[]).unwrap()));
     let error = new("https://example.org/").unwrap_err();
-    assert_eq!(error.to_string(), "the HTTP client for Google Maps cannot be created");
+    assert_eq!(error.to_string(), "the HTTP client for the distance provider cannot be created");
     new("http://127.0.0.1:9/").unwrap();
 }

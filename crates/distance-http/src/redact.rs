@@ -1,16 +1,17 @@
-//! Prepares Google's messages for the log: removes the key and control characters, and shortens
+//! Prepares messages of a provider for the log: removes the key and control characters, and shortens
 //! them.
 
 use percent_encoding::percent_decode_str;
 
 const MASK: &str = "***";
 
-/// Google's messages are one or two sentences.
+/// Messages are one or two sentences.
 const MAX_CHARACTERS: usize = 300;
 
 /// Replaces the key in the text, also where it is percent-encoded; then escapes and shortens the
 /// text. In this order, because a key that is escaped or cut would not be found.
-pub(crate) fn redact(text: &str, key: &str) -> String {
+#[must_use]
+pub fn redact(text: &str, key: &str) -> String {
     let mut text = text.to_owned();
     if !key.is_empty() {
         // Before decoding as well: the key itself may look encoded.

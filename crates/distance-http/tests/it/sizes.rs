@@ -3,14 +3,10 @@
 use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
-use order_domain::DistanceProvider;
+use order_conformance::distance::stub::{Action, Then};
 use rstest::rstest;
 
-use crate::{
-    chain, found, kind, sample_route,
-    stub::{Action, Then},
-    stubbed,
-};
+use crate::{metres, stubbed, texts};
 
 const LIMIT: usize = 1 << 20;
 
@@ -18,7 +14,7 @@ const PACKED: &str = "Content-Encoding: gzip\r\n";
 
 /// A valid response, padded with spaces.
 fn good(length: usize) -> String {
-    let good = r#"{"status":"OK","rows":[{"elements":[{"status":"OK","distance":{"value":7}}]}]}"#;
+    let good = r#"{"metres":7,"and":"a member that is not used"}"#;
     good.to_owned() + &" ".repeat(length.saturating_sub(good.len()))
 }
 
@@ -51,7 +47,7 @@ fn damaged(mut packed: Vec<u8>) -> Vec<u8> {
 #[tokio::test]
 async fn body_of_one_mebibyte_is_accepted(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+    assert_eq!(stubbed.call().await.unwrap(), metres(7));
 }
 
 #[rstest]
@@ -76,14 +72,14 @@ async fn body_of_one_mebibyte_is_accepted(#[case] action: Action) {
 #[tokio::test]
 async fn longer_body_is_invalid_and_not_retried(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    let error = stubbed.distance(&sample_route()).await.unwrap_err();
+    let error = stubbed.call().await.unwrap_err();
     assert_eq!(
-        (kind(&error), stubbed.stub.request_count()),
-        ("InvalidResponse", 1),
+        (error.as_str(), stubbed.stub.request_count()),
+        ("invalid_response", 1),
         "{}",
-        chain(&error)
+        texts(&error)
     );
-    assert!(chain(&error).contains("longer than 1048576 bytes"), "{}", chain(&error));
+    assert!(texts(&error).contains("longer than 1048576 bytes"), "{}", texts(&error));
 }
 
 /// A valid response of this length with these header lines, compressed this many times.
@@ -109,7 +105,7 @@ async fn content_coding_is_decoded_in_every_spelling(
     #[values(0, LIMIT)] length: usize,
 ) {
     let stubbed = stubbed([coded(lines, times, length)]).await;
-    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+    assert_eq!(stubbed.call().await.unwrap(), metres(7));
     assert_eq!(stubbed.stub.requests()[0].header("Accept-Encoding"), ["gzip"]);
 }
 
@@ -119,7 +115,7 @@ async fn members_of_gzip_are_joined() {
     let (first, second) = good.split_at(20);
     let body = [packed(first.as_bytes()), packed(second.as_bytes())].concat();
     let stubbed = stubbed([Action::http_with(200, PACKED, body)]).await;
-    assert_eq!(stubbed.distance(&sample_route()).await.unwrap(), found(7));
+    assert_eq!(stubbed.call().await.unwrap(), metres(7));
 }
 
 #[rstest]
@@ -137,11 +133,11 @@ async fn members_of_gzip_are_joined() {
 #[tokio::test]
 async fn wrongly_encoded_body_is_invalid_and_not_retried(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    let error = stubbed.distance(&sample_route()).await.unwrap_err();
+    let error = stubbed.call().await.unwrap_err();
     assert_eq!(
-        (kind(&error), stubbed.stub.request_count()),
-        ("InvalidResponse", 1),
+        (error.as_str(), stubbed.stub.request_count()),
+        ("invalid_response", 1),
         "{}",
-        chain(&error)
+        texts(&error)
     );
 }

@@ -1,15 +1,12 @@
-//! The URL of the Distance Matrix API, without the parameters of a request.
+//! The URL of a provider, without the parameters of a request.
 
 use std::fmt;
 
 use reqwest::Url;
 
-/// Google's Distance Matrix API with responses in JSON.
-pub const DEFAULT_ENDPOINT: &str = "https://maps.googleapis.com/maps/api/distancematrix/json";
-
-/// The URL of a Distance Matrix API: `http` or `https`. It contains no secrets and may be logged.
+/// The URL of a provider: `http` or `https`. It contains no secrets and may be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(pub(crate) Url);
+pub struct Endpoint(Url);
 
 /// Why a text is not an endpoint. Does not contain the text, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,30 +14,34 @@ pub struct Endpoint(pub(crate) Url);
 pub struct InvalidEndpoint(&'static str);
 
 impl Endpoint {
-    /// Parses a URL. Keeps a query with other parameters than those of a request.
+    /// Parses a URL. Keeps its query, which must not have a parameter of `reserved`: each request adds
+    /// those, and a key would be logged.
     ///
     /// # Errors
     /// When the text is not such a URL.
-    pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
+    pub fn parse(text: &str, reserved: &[&str]) -> Result<Self, InvalidEndpoint> {
         let Ok(url) = Url::parse(text) else {
             return Err(InvalidEndpoint("must be a URL with a host, such as https://HOST/PATH"));
         };
-        let has_reserved_parameter = url.query_pairs().any(|(name, _)| {
-            ["key", "origins", "destinations"].iter().any(|own| name.eq_ignore_ascii_case(own))
-        });
+        let is_reserved = |name: &str| reserved.iter().any(|own| name.eq_ignore_ascii_case(own));
         let problem = if !matches!(url.scheme(), "http" | "https") {
             "must begin with https:// or http://"
         } else if !url.username().is_empty() || url.password().is_some() {
             "must not contain a user or a password"
         } else if url.fragment().is_some() {
             "must not have a fragment (a part after #)"
-        } else if has_reserved_parameter {
-            // A key here would be logged.
-            "must not have a parameter key, origins or destinations: each request adds them"
+        } else if url.query_pairs().any(|(name, _)| is_reserved(&name)) {
+            "must not have a parameter that each request adds, such as the key"
         } else {
             return Ok(Self(url));
         };
         Err(InvalidEndpoint(problem))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
     }
 }
 
@@ -56,14 +57,15 @@ mod tests {
 
     use super::*;
 
+    const RESERVED: &[&str] = &["key", "origins"];
+
     #[rstest]
-    #[case(DEFAULT_ENDPOINT)]
     #[case("https://example.org/")]
     #[case("http://127.0.0.1:8000/maps/api/distancematrix/json")]
     #[case("http://[::1]:8000/x")]
     #[case("https://example.org/json?language=et&region=ee")]
     fn display_is_the_parsed_text(#[case] text: &str) {
-        assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        assert_eq!(Endpoint::parse(text, RESERVED).unwrap().to_string(), text);
     }
 
     #[rstest]
@@ -83,9 +85,9 @@ mod tests {
     #[case("https://example.org/?a=b&KEY=S3CRET", "a parameter")]
     #[case("https://example.org/?k%65y=S3CRET", "a parameter")]
     #[case("https://example.org/?origins=S3CRET", "a parameter")]
-    #[case("https://example.org/?destinations", "a parameter")]
+    #[case("https://example.org/?origins", "a parameter")]
     fn invalid_endpoint_is_rejected_and_not_repeated(#[case] text: &str, #[case] expected: &str) {
-        let error = Endpoint::parse(text).unwrap_err();
+        let error = Endpoint::parse(text, RESERVED).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert!(!format!("{error} {error:?}").contains("S3CRET"));
     }

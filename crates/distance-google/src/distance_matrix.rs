@@ -1,40 +1,106 @@
-//! The response of the Distance Matrix API, from bytes to an outcome. Google reports most errors
-//! with HTTP status 200 and a `status` in the body.
+//! The Distance Matrix API. Google reports most errors with HTTP status 200 and a `status` in the
+//! body.
 //!
-//! The body is untyped JSON, because a derived `Deserialize` would accept an array such as
-//! `["OK", …]` in place of an object.
+//! The API has the status *Legacy*: since October 2026 it cannot be enabled in new Cloud projects.
+//! Existing projects keep it. Google documents it at
+//! <https://developers.google.com/maps/documentation/distance-matrix/distance-matrix>.
 
-use order_domain::{DistanceOutcome, Metres};
+use std::time::Instant;
+
+use order_distance_http::{
+    CallError, Client, DistanceApi, Endpoint, InvalidEndpoint, InvalidResponse, RequestBuilder,
+    Response, Url, redact,
+};
+use order_domain::{DistanceOutcome, Metres, Route};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::error::{CallError, InvalidResponse};
+use crate::operator_hints::OperatorHints;
 
-/// A body that is JSON. Not `Debug`, because it may contain the key.
-pub(crate) struct MatrixReply(Value);
+/// What to check when an HTTP status rejects a request.
+const SETTINGS: &str = "GMAP_DISTANCE_MATRIX_API and GMAP_TOKEN";
 
-impl MatrixReply {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, InvalidResponse> {
-        serde_json::from_slice(body).map(Self).map_err(InvalidResponse::NotJson)
+/// The Distance Matrix API with a key. Road distances by car.
+///
+/// Temporary errors are HTTP 429 and 5xx, `UNKNOWN_ERROR` and `OVER_QUERY_LIMIT`.
+#[derive(Debug)]
+pub struct DistanceMatrixApi {
+    endpoint: Endpoint,
+    key: SecretString,
+    hints: OperatorHints,
+}
+
+impl DistanceMatrixApi {
+    /// Google's URL, with responses in JSON.
+    pub const DEFAULT_ENDPOINT: &str = "https://maps.googleapis.com/maps/api/distancematrix/json";
+
+    /// The API at `endpoint` with the API key `key`.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, key: SecretString) -> Self {
+        Self { endpoint, key, hints: OperatorHints::default() }
     }
 
-    /// Google's description of an error. It may contain the key.
-    pub(crate) fn error_message(&self) -> Option<&str> {
-        self.0.get("error_message")?.as_str()
+    /// Parses the URL of the API.
+    ///
+    /// # Errors
+    /// When the text is not a URL, or has a parameter that each request adds.
+    pub fn parse_endpoint(text: &str) -> Result<Endpoint, InvalidEndpoint> {
+        Endpoint::parse(text, &["key", "origins", "destinations"])
     }
 
-    /// The outcome of a request for one route.
-    pub(crate) fn outcome(&self) -> Result<DistanceOutcome, CallError> {
-        match status(&self.0)? {
-            "OK" => Ok(element_outcome(single(single(&self.0, "rows")?, "elements")?)?),
-            "UNKNOWN_ERROR" => Err(CallError::UnknownError),
-            "OVER_QUERY_LIMIT" => Err(CallError::OverQueryLimit),
-            "OVER_DAILY_LIMIT" => Err(CallError::OverDailyLimit),
-            "REQUEST_DENIED" => Err(CallError::RequestDenied),
-            status @ ("INVALID_REQUEST" | "MAX_ELEMENTS_EXCEEDED" | "MAX_DIMENSIONS_EXCEEDED") => {
-                Err(InvalidResponse::RequestRejected(status.to_owned()).into())
-            }
-            _ => Err(InvalidResponse::UnknownStatus("the response").into()),
+    /// The URL of the request for a route. It contains the key: never log it.
+    fn request_url(&self, Route { origin, destination }: &Route) -> Url {
+        // Google expects the latitude first. Only the key may need encoding.
+        let points = format!(
+            "origins={},{}&destinations={},{}&units=metric",
+            origin.latitude, origin.longitude, destination.latitude, destination.longitude
+        );
+        let mut url = self.endpoint.url().clone();
+        let query = match url.query() {
+            Some(query) if !query.is_empty() => format!("{query}&{points}"),
+            _ => points,
+        };
+        url.set_query(Some(&query));
+        url.query_pairs_mut().append_pair("key", self.key.expose_secret());
+        url
+    }
+}
+
+impl DistanceApi for DistanceMatrixApi {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn request(&self, client: &Client, route: &Route) -> RequestBuilder {
+        client.get(self.request_url(route))
+    }
+
+    async fn outcome(&self, response: Response) -> Result<DistanceOutcome, CallError> {
+        response.require_ok(SETTINGS)?;
+        let reply = response.json().await?;
+        outcome(&reply).inspect_err(|error| {
+            self.hints.log(error, Instant::now(), || {
+                let message = reply.get("error_message").and_then(Value::as_str);
+                redact(message.unwrap_or_default(), self.key.expose_secret())
+            });
+        })
+    }
+}
+
+/// The outcome of a request for one route.
+fn outcome(reply: &Value) -> Result<DistanceOutcome, CallError> {
+    match status(reply)? {
+        "OK" => Ok(element_outcome(single(single(reply, "rows")?, "elements")?)?),
+        status @ ("UNKNOWN_ERROR" | "OVER_QUERY_LIMIT") => {
+            Err(CallError::Temporary(status.to_owned().into()))
         }
+        status @ ("OVER_DAILY_LIMIT" | "REQUEST_DENIED") => {
+            Err(CallError::Rejected(status.to_owned().into()))
+        }
+        status @ ("INVALID_REQUEST" | "MAX_ELEMENTS_EXCEEDED" | "MAX_DIMENSIONS_EXCEEDED") => {
+            Err(InvalidResponse::RequestRejected(status.to_owned().into()).into())
+        }
+        _ => Err(InvalidResponse::UnknownStatus("the response").into()),
     }
 }
 
@@ -52,7 +118,7 @@ fn element_outcome(element: &Value) -> Result<DistanceOutcome, InvalidResponse> 
 fn metres(element: &Value) -> Result<Metres, InvalidResponse> {
     let value = element.pointer("/distance/value").and_then(Value::as_i64);
     let value = value.ok_or(InvalidResponse::NoMember("integer distance.value"))?;
-    Metres::try_from(value).map_err(InvalidResponse::DistanceOutOfRange)
+    Ok(Metres::try_from(value)?)
 }
 
 fn status(object: &Value) -> Result<&str, InvalidResponse> {
@@ -75,7 +141,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<DistanceOutcome, CallError> {
-        MatrixReply::parse(body.as_bytes())?.outcome()
+        outcome(&serde_json::from_str(body).unwrap())
     }
 
     fn with_element(element: &str) -> String {
@@ -118,7 +184,6 @@ mod tests {
             "9007199254740992",
             "9223372036854775808",
             "18446744073709551616",
-            "1e999",
             "null",
             "true",
             "\"1728057\"",
@@ -139,10 +204,6 @@ mod tests {
     }
 
     #[rstest]
-    #[case::empty("")]
-    #[case::page("<html>502</html>")]
-    #[case::cut(r#"{"status":"OK","rows":["#)]
-    #[case::two(r#"{"status":"OK"}{"status":"OK"}"#)]
     #[case::null("null")]
     #[case::number("5")]
     #[case::object("{}")]
@@ -186,25 +247,5 @@ mod tests {
         element: &str,
     ) {
         assert!(matches!(parse(&with_element(element)), Err(CallError::InvalidResponse(_))));
-    }
-
-    #[test]
-    fn text_that_is_not_utf_8_is_invalid() {
-        let body = b"{\"status\":\"OK\",\"rows\":[],\"error_message\":\"\xff\"}";
-        assert!(matches!(MatrixReply::parse(body), Err(InvalidResponse::NotJson(_))));
-    }
-
-    #[test]
-    fn deep_nesting_does_not_overflow_the_stack() {
-        let body = "[".repeat(1 << 20);
-        assert!(matches!(MatrixReply::parse(body.as_bytes()), Err(InvalidResponse::NotJson(_))));
-    }
-
-    #[test]
-    fn rejection_has_its_error_message() {
-        let body = r#"{"status":"REQUEST_DENIED","error_message":"no key","rows":[]}"#;
-        let reply = MatrixReply::parse(body.as_bytes()).unwrap();
-        assert_eq!(reply.error_message(), Some("no key"));
-        assert!(matches!(reply.outcome(), Err(CallError::RequestDenied)));
     }
 }
