@@ -10,9 +10,9 @@ WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
-	test-postgres-versions test-live test-api test-docs test-monitoring test-deploy test-failover \
-	test-load test-load-server test-load-check storage bench bench-compare bench-growth bench-check \
-	test-deps has-database openapi lint deny fmt doc clean
+	test-postgres-versions test-live test-providers test-api test-docs test-monitoring test-deploy \
+	test-failover test-load test-load-server test-load-check storage bench bench-compare bench-growth \
+	bench-check test-deps has-database openapi lint deny fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -38,7 +38,7 @@ else
 endif
 
 docker-compose-down: ## Stop the containers; the orders are kept
-	deploy/compose.sh --profile test down
+	deploy/compose.sh --profile test --profile osrm down
 
 test: has-database ## Run all tests, with a temporary PostgreSQL server
 	$(WITH_POSTGRES) $(CARGO) $(RUNNER) --locked --workspace
@@ -57,10 +57,14 @@ test-crash: has-database ## Kill the service and the database 20 times each, res
 test-postgres-versions: has-database ## Run the tests that depend on PostgreSQL on VERSIONS="15 16 17 18"
 	CARGO="$(CARGO)" RUNNER="$(RUNNER)" tests/postgres/run.sh $(VERSIONS)
 
-test-live: ## Send one request to Google's API; needs GMAP_TOKEN
-	@test -n "$$GMAP_TOKEN" || { echo "GMAP_TOKEN is not set: set it to a Google Maps API key" >&2; exit 1; }
-	@echo "This sends one request to Google. It counts towards the quota and the bill of GMAP_TOKEN."
-	$(CARGO) test --locked -p order-distance-google --features live live::
+test-live: ## Send one request to the configured distance provider, for GMAP_TOKEN or OSRM_URL
+	@echo "This sends one request to the provider. It may count towards a quota and a bill."
+	$(CARGO) build --locked --bin order-api
+	tests/live/run.sh
+
+test-providers: ## Put load on the service while its distance provider is dead, hangs, or is slow
+	$(if $(BINARY),,$(CARGO) build --release --locked --bin order-api)
+	tests/providers/run.sh
 
 test-api: has-database ## Check the API against its OpenAPI document with Schemathesis, EXAMPLES=100
 	$(WITH_POSTGRES) tests/api/run.sh

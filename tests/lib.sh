@@ -72,13 +72,13 @@ test_database() {
     sed -E 's|/[^/?]*(\?.*)?$|/TestDB\1|'
 }
 
-# Starts the service on a free port of 127.0.0.1 with the database $1, waits until it responds, and
-# sets $service to its process id and $HOST to its address.
+# Starts the service on a free port of 127.0.0.1 with the database $1 and the distance provider $2
+# (geodesic), waits until it responds, and sets $service to its process id and $HOST to its address.
 start_service() {
   local port
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   export HOST=http://127.0.0.1:$port
-  LISTEN=127.0.0.1:$port DATABASE_URL=$1 DISTANCE_PROVIDER=geodesic LOG_FORMAT=json "$binary" &
+  LISTEN=127.0.0.1:$port DATABASE_URL=$1 DISTANCE_PROVIDER=${2-geodesic} LOG_FORMAT=json "$binary" &
   service=$!
   for _ in $(seq 100); do
     LISTEN=127.0.0.1:$port "$binary" healthcheck >/dev/null 2>&1 && return
