@@ -1,5 +1,6 @@
 """Checks the dashboard and the alert rules with a Prometheus that scrapes a running service.
 
+    check.py osrm                                     serves distances as OSRM does, prints its URL
     check.py metrics SERVICE                          prints what the service exports
     check.py queries SERVICE PROMETHEUS DASHBOARD     sends requests and evaluates every query
 
@@ -8,6 +9,7 @@ empty and an alert never fires. So every query of the dashboard must return a nu
 selector of an alert must match a series.
 """
 
+import http.server
 import json
 import math
 import re
@@ -215,9 +217,32 @@ def queries(service, address, path):
     print(f"monitoring: {completed} queries returned results")
 
 
+class Osrm(http.server.BaseHTTPRequestHandler):
+    """Returns the same distance for every route."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = json.dumps({"code": "Ok", "distances": [[1728057.0]]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def osrm():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Osrm)
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
 def metrics(service):
     sys.stdout.write(expect(200, f"{service}/metrics"))
 
 
 if __name__ == "__main__":
-    {"metrics": metrics, "queries": queries}[sys.argv[1]](*sys.argv[2:])
+    {"osrm": osrm, "metrics": metrics, "queries": queries}[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tests the monitoring files with the real Prometheus: the rules pass their tests, and Prometheus
 # scrapes a running service with them, evaluates every query of the dashboard and of the alerts, and
-# fires no alert. Build the service first: cargo build --bin order-api
+# fires no alert. The service has a distance provider over HTTP, a stub, because some metrics exist
+# only with one. Build the service first: cargo build --bin order-api
 #
 # Uses the installed promtool and prometheus, or else those of Debian's package, unpacked below
 # target/. Installing the package would start a server on all addresses.
@@ -18,11 +19,12 @@ command -v python3 >/dev/null || die "python3 is missing: sudo make test-deps"
 [ -x "$binary" ] || die "$binary is missing: cargo build --bin order-api"
 
 scratch=$(mktemp -d)
+provider=
 service=
 prometheus=
 cleanup() {
   local process
-  for process in $prometheus $service; do
+  for process in $prometheus $service $provider; do
     kill "$process" 2>/dev/null || true
     wait "$process" || true
   done
@@ -47,7 +49,15 @@ quietly promtool check config "$monitoring/prometheus.yml"
 quietly promtool check rules "$monitoring/alerts.yml"
 quietly promtool test rules "$monitoring/alerts.test.yml"
 
-start_service "sqlite://$scratch/orders.db" >"$scratch/service.log"
+python3 "$here/check.py" osrm >"$scratch/osrm" &
+provider=$!
+until [ -s "$scratch/osrm" ]; do
+  kill -0 "$provider" || die "the stub of the distance provider exited"
+  sleep 0.1
+done
+OSRM_URL=$(cat "$scratch/osrm")
+export OSRM_URL
+start_service "sqlite://$scratch/orders.db" osrm >"$scratch/service.log"
 python3 "$here/check.py" metrics "$HOST" >"$scratch/metrics"
 quietly promtool check metrics <"$scratch/metrics"
 
