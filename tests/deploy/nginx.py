@@ -93,7 +93,7 @@ class Applications:
     def start(self, address: str, **settings: str):
         listen = f"{address}:{self.port}"
         environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DB_", "GMAP_"))
+            name: value for name, value in os.environ.items() if not name.startswith(("DB_", "GMAP_", "OSRM_"))
         } | {
             "LISTEN": listen,
             "DATABASE_URL": self.database,

@@ -271,7 +271,7 @@ def test_image_of_the_tests_fails_when_a_test_does(container):
 
 
 # Local settings of a developer must not affect the tests.
-SETTINGS = ("DB_", "DATABASE_", "GMAP_", "DISTANCE_", "LOG_", "APP_", "WEB_", "TLS_", "COMPOSE_")
+SETTINGS = ("DB_", "DATABASE_", "GMAP_", "OSRM_", "DISTANCE_", "LOG_", "APP_", "WEB_", "TLS_", "COMPOSE_")
 SETTINGS += ("LISTEN", "WORKERS", "MAX_CONNECTIONS", "REQUEST_TIMEOUT", "SHUTDOWN_DRAIN")
 
 

@@ -5,8 +5,8 @@ after a timeout, one of them places an order, and all try to take it at the same
 that at least two clients tried to take counts as contested. Rounds repeat, so a long run contests
 many orders, and the database needs no preparation.
 
-Nothing is mocked: the service places and stores orders. Use a test database. With
-`DISTANCE_PROVIDER=google` each round sends one request to Google.
+Nothing is mocked: the service places and stores orders. Use a test database. Unless
+`DISTANCE_PROVIDER` is `geodesic`, each round sends one request to the provider.
 
 The run fails, with exit code 1 and the causes in its last lines, if
 
