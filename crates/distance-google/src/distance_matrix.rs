@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use order_distance_http::{
     CallError, Client, DistanceApi, Endpoint, InvalidEndpoint, InvalidResponse, RequestBuilder,
-    Response, Url, redact,
+    Response, Url, redact, single,
 };
 use order_domain::{DistanceOutcome, Metres, Route};
 use secrecy::{ExposeSecret, SecretString};
@@ -90,7 +90,7 @@ impl DistanceApi for DistanceMatrixApi {
 /// The outcome of a request for one route.
 fn outcome(reply: &Value) -> Result<DistanceOutcome, CallError> {
     match status(reply)? {
-        "OK" => Ok(element_outcome(single(single(reply, "rows")?, "elements")?)?),
+        "OK" => Ok(element_outcome(single_element(reply)?)?),
         status @ ("UNKNOWN_ERROR" | "OVER_QUERY_LIMIT") => {
             Err(CallError::Temporary(status.to_owned().into()))
         }
@@ -102,6 +102,10 @@ fn outcome(reply: &Value) -> Result<DistanceOutcome, CallError> {
         }
         _ => Err(InvalidResponse::UnknownStatus("the response").into()),
     }
+}
+
+fn single_element(reply: &Value) -> Result<&Value, InvalidResponse> {
+    single(single(reply.get("rows"), "rows")?.get("elements"), "elements")
 }
 
 /// The outcome for one pair of origin and destination.
@@ -124,14 +128,6 @@ fn metres(element: &Value) -> Result<Metres, InvalidResponse> {
 fn status(object: &Value) -> Result<&str, InvalidResponse> {
     let status = object.get("status").and_then(Value::as_str);
     status.ok_or(InvalidResponse::NoMember("text `status`"))
-}
-
-/// The only member of a list. The request has one origin and one destination.
-fn single<'a>(object: &'a Value, list: &'static str) -> Result<&'a Value, InvalidResponse> {
-    match object.get(list).and_then(Value::as_array).map(Vec::as_slice) {
-        Some([member]) => Ok(member),
-        _ => Err(InvalidResponse::NotExactlyOne(list)),
-    }
 }
 
 #[cfg(test)]

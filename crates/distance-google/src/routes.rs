@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use order_distance_http::{
     CallError, Client, DistanceApi, Endpoint, HeaderValue, InvalidEndpoint, InvalidResponse,
-    RequestBuilder, Response, Throttle, redact,
+    RequestBuilder, Response, Throttle, redact, single,
 };
 use order_domain::{Coordinates, DistanceOutcome, Metres, Route};
 use secrecy::{ExposeSecret, SecretString};
@@ -156,10 +156,7 @@ fn outcome(reply: &Value) -> Result<DistanceOutcome, CallError> {
     if error_of(reply).is_some() {
         return Err(code(reply).map_or(unknown_status("the response"), error_by_code));
     }
-    let elements = reply.as_array().ok_or(InvalidResponse::NoMember("list of elements"))?;
-    let [element] = elements.as_slice() else {
-        return Err(InvalidResponse::NotExactlyOne("list of elements").into());
-    };
+    let element = single(Some(reply), "list of elements")?;
     for index in ["originIndex", "destinationIndex"] {
         if element.get(index).is_some_and(|index| index.as_i64() != Some(0)) {
             return Err(InvalidResponse::NoMember("element of the requested route").into());

@@ -32,5 +32,5 @@ pub use error::{BuildError, CallError, InvalidResponse};
 pub use provider::HttpDistanceProvider;
 pub use redact::redact;
 pub use reqwest::{Client, RequestBuilder, StatusCode, Url, header::HeaderValue};
-pub use response::Response;
+pub use response::{Response, single};
 pub use throttle::Throttle;

@@ -75,6 +75,21 @@ impl Response {
     }
 }
 
+/// Returns the only member of a list: a request has one origin and one destination. `name` is that of
+/// the list in the error.
+///
+/// # Errors
+/// When this is not a list of one member.
+pub fn single<'a>(
+    list: Option<&'a Value>,
+    name: &'static str,
+) -> Result<&'a Value, InvalidResponse> {
+    match list.and_then(Value::as_array).map(Vec::as_slice) {
+        Some([member]) => Ok(member),
+        _ => Err(InvalidResponse::NotExactlyOne(name)),
+    }
+}
+
 /// Decodes a body. The result has at most [`MAX_BODY_BYTES`], too.
 fn decode(headers: &HeaderMap, mut body: Vec<u8>) -> Result<Vec<u8>, InvalidResponse> {
     let values = headers.get_all(CONTENT_ENCODING).into_iter().map(HeaderValue::as_bytes);

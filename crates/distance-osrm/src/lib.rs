@@ -1,5 +1,4 @@
-//! Road distances from an OSRM server of one's own, as a
-//! [`DistanceApi`](order_distance_http::DistanceApi).
+//! Road distances from an OSRM server of one's own, as a [`DistanceApi`].
 //!
 //! * `endpoint`: the URL of the server, and the profile
 //! * `reply`: the meaning of a response

@@ -1,6 +1,6 @@
 //! The response of the table service, from JSON to an outcome.
 
-use order_distance_http::{CallError, InvalidResponse};
+use order_distance_http::{CallError, InvalidResponse, single};
 use order_domain::{DistanceOutcome, Metres};
 use serde_json::Value;
 
@@ -34,8 +34,8 @@ pub(crate) fn outcome(reply: &Value, snap_limit: u32) -> Result<DistanceOutcome,
             return Ok(DistanceOutcome::NoRoute);
         }
     }
-    let row = single(reply, "distances")?;
-    Ok(match single_of(row, "distances")? {
+    let row = single(reply.get("distances"), "distances")?;
+    Ok(match single(Some(row), "distances")? {
         Value::Null => DistanceOutcome::NoRoute,
         distance => {
             let metres =
@@ -62,27 +62,13 @@ fn code(reply: &Value) -> Result<&str, InvalidResponse> {
 /// How many metres the only point of a list is away from the nearest road. `None` if the server does
 /// not report it, which servers before 5.21 do not.
 fn snap_distance(reply: &Value, waypoints: &'static str) -> Result<Option<f64>, InvalidResponse> {
-    if reply.get(waypoints).is_none() {
-        return Ok(None);
-    }
-    match single(reply, waypoints)?.get("distance") {
+    let Some(list) = reply.get(waypoints) else { return Ok(None) };
+    match single(Some(list), waypoints)?.get("distance") {
         None => Ok(None),
         Some(distance) => {
             let metres = distance.as_f64();
             metres.map(Some).ok_or(InvalidResponse::NoMember("number `distance` of a waypoint"))
         }
-    }
-}
-
-/// The only member of a list. The request has one source and one destination.
-fn single<'a>(object: &'a Value, list: &'static str) -> Result<&'a Value, InvalidResponse> {
-    single_of(object.get(list).unwrap_or(&Value::Null), list)
-}
-
-fn single_of<'a>(list: &'a Value, name: &'static str) -> Result<&'a Value, InvalidResponse> {
-    match list.as_array().map(Vec::as_slice) {
-        Some([member]) => Ok(member),
-        _ => Err(InvalidResponse::NotExactlyOne(name)),
     }
 }
 

@@ -31,7 +31,8 @@ pub trait HttpProvider {
 /// What an API answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {
-    /// A distance, as the text of a JSON value.
+    /// A distance in metres, as the text of a JSON value. A fixture for an API in another unit
+    /// converts numbers, and passes on other values as they are.
     Metres(&'a str),
     /// There is no route between the points.
     NoRoute,
