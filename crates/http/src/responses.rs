@@ -20,7 +20,6 @@ pub(crate) fn pair(point: Coordinates) -> [String; 2] {
 /// An order in a list or after its placement.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Order)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct OrderResponse {
     #[schema(schema_with = schemas::order_id)]
     id: i64,

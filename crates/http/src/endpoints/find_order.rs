@@ -55,7 +55,6 @@ operation_errors! {
 /// An order with all its data.
 #[derive(Serialize, ToSchema)]
 #[schema(as = OrderDetails)]
-#[serde(deny_unknown_fields)]
 struct OrderDetailsResponse {
     #[schema(schema_with = schemas::order_id)]
     id: i64,

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::header, web::Data};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{readiness::NotReady, state::AppState};
+use crate::{openapi::schemas, readiness::NotReady, state::AppState};
 
 /// Check that the process is alive
 ///
@@ -20,7 +20,6 @@ pub(crate) async fn healthcheck() -> HttpResponse {
 /// The response of the health check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
-#[serde(deny_unknown_fields)]
 struct HealthResponse {
     #[schema(inline)]
     data: Greeting,
@@ -46,7 +45,6 @@ pub(crate) async fn livez() -> HttpResponse {
 /// The response of the liveness check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Live)]
-#[serde(deny_unknown_fields)]
 struct LiveResponse {
     #[schema(inline)]
     status: Live,
@@ -83,7 +81,6 @@ pub(crate) async fn readyz(state: Data<AppState>) -> HttpResponse {
 /// The response of the readiness check if the service is ready.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Ready)]
-#[serde(deny_unknown_fields)]
 struct ReadyResponse {
     #[schema(inline)]
     status: Ready,
@@ -98,8 +95,7 @@ enum Ready {
 /// The response of the readiness check if the service is not ready.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NotReady)]
-#[serde(deny_unknown_fields)]
 struct NotReadyResponse {
-    #[schema(inline)]
+    #[schema(schema_with = schemas::extensible::<NotReady>)]
     error: NotReady,
 }

@@ -63,7 +63,7 @@ struct ListParameters {
     #[param(value_type = Option<schemas::PositiveInteger>, inline)]
     before: Option<String>,
     /// The status of the listed orders; without it, orders of each status.
-    #[param(value_type = Option<schemas::Status>, inline)]
+    #[param(value_type = Option<schemas::StatusFilter>, inline)]
     status: Option<String>,
 }
 

@@ -96,7 +96,6 @@ fn check_status(mut object: JsonObject, violations: &mut Violations) {
 /// The response to a take.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Taken)]
-#[serde(deny_unknown_fields)]
 struct TakeOrderResponse {
     #[schema(inline)]
     status: TakeOrderStatus,

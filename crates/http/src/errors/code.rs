@@ -3,7 +3,12 @@
 
 use actix_web::http::StatusCode;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
+
+use crate::openapi::schemas;
 
 /// What the table says about a code.
 pub(crate) struct ErrorSpec {
@@ -25,8 +30,8 @@ pub(crate) struct ErrorSpec {
 macro_rules! codes {
     ($($code:ident: $name:tt, $title:literal, $legacy_status:ident => $status:ident,
         $when:literal, $message:literal;)*) => {
-        /// The stable error code. New codes may be added: treat an unknown code by its status.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+        /// The stable error code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         pub(crate) enum ErrorCode {
             $(#[doc = $when] #[serde(rename = $name)] $code,)*
         }
@@ -114,6 +119,16 @@ codes! {
         INTERNAL_SERVER_ERROR => INTERNAL_SERVER_ERROR,
         "A defect of the service.",
         "internal error: the service has a defect";
+}
+
+impl ToSchema for ErrorCode {}
+
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let description =
+            "The stable error code. Treat an unknown code by the status of the response.";
+        schemas::extensible_enum(description, Self::ALL.iter().map(|code| code.as_str())).into()
+    }
 }
 
 impl ErrorCode {

@@ -148,7 +148,6 @@ impl Violations {
 /// An error in the legacy format.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct ErrorResponse<'a> {
     /// A message that says what is wrong and, where that helps, what to do.
     #[schema(min_length = 1)]
@@ -164,7 +163,6 @@ impl<'a> From<&'a Problem> for ErrorResponse<'a> {
 /// An error as a problem document (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct ProblemResponse<'a> {
     /// `urn:order-api:problem:` and the code.
     #[schema(pattern = "^urn:order-api:problem:[a-z_]+$")]

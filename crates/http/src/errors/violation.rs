@@ -3,19 +3,43 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Ref, RefOr, Schema, schema::AnyOfBuilder},
+};
+
+use crate::openapi::schemas;
 
 /// A fault in a request, and its place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Violation {
     Body(BodyViolation),
     Parameter(ParameterViolation),
 }
 
+impl ToSchema for Violation {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend([
+            (BodyViolation::name().into_owned(), BodyViolation::schema()),
+            (ParameterViolation::name().into_owned(), ParameterViolation::schema()),
+        ]);
+    }
+}
+
+impl PartialSchema for Violation {
+    /// Not `oneOf`: an entry that has additional members may match both.
+    fn schema() -> RefOr<Schema> {
+        AnyOfBuilder::new()
+            .description(Some("A fault in a request, and its place."))
+            .item(Ref::from_schema_name(BodyViolation::name()))
+            .item(Ref::from_schema_name(ParameterViolation::name()))
+            .into()
+    }
+}
+
 /// A fault in the body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct BodyViolation {
     /// A message that names the place.
     #[schema(min_length = 1)]
@@ -28,7 +52,6 @@ pub(crate) struct BodyViolation {
 
 /// A fault in the query, the path or a header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct ParameterViolation {
     /// A message that names the place.
     #[schema(min_length = 1)]
@@ -38,7 +61,7 @@ pub(crate) struct ParameterViolation {
     #[schema(examples("limit"))]
     parameter: String,
     #[serde(rename = "in")]
-    #[schema(inline)]
+    #[schema(schema_with = schemas::extensible::<Location>)]
     location: Location,
 }
 

@@ -1,14 +1,19 @@
 //! The schemas of values. Their bounds are the domain's. Tests compare the patterns with the
 //! domain's parsers.
+//!
+//! Requests are closed: their bodies have no other members, and their values are enums. Responses
+//! are open: they have no `additionalProperties: false`, and values that may be added are extensible
+//! enums, so that generated clients accept a later version of the service.
 
 use std::borrow::Cow;
 
 use order_domain::{IdempotencyKey, Latitude, Limit, Longitude, Metres, OrderId, OrderStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         ArrayBuilder, Object, ObjectBuilder, RefOr, Schema, Type,
+        extensions::ExtensionsBuilder,
         schema::{KnownFormat, SchemaFormat, SchemaType},
     },
 };
@@ -77,7 +82,7 @@ schemas! {
     ListLimit => integer(1, Limit::MAX.into()),
     PositiveInteger => integer(1, i64::MAX),
     Replayed => only("true"),
-    Status => status(),
+    StatusFilter => string().enum_values(Some(OrderStatus::ALL.map(OrderStatus::as_str))).build(),
 }
 
 pub(crate) fn order_id() -> Object {
@@ -95,7 +100,7 @@ pub(crate) fn distance() -> Object {
 }
 
 pub(crate) fn status() -> Object {
-    string().enum_values(Some(OrderStatus::ALL.map(OrderStatus::as_str))).build()
+    extensible_enum("The status of the order.", OrderStatus::ALL.map(OrderStatus::as_str))
 }
 
 pub(crate) fn taken() -> Object {
@@ -119,6 +124,35 @@ pub(super) fn visible_ascii(max_length: usize) -> ObjectBuilder {
 
 fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// A string of a response whose known values are listed. Values may be added.
+///
+/// The description lists them for people, `x-extensible-enum` for programs.
+pub(crate) fn extensible_enum(
+    description: &str,
+    known: impl IntoIterator<Item = impl Into<String>>,
+) -> Object {
+    let known: Vec<String> = known.into_iter().map(Into::into).collect();
+    let listed = known.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+    string()
+        .description(Some(format!(
+            "{description} Known values: {listed}. New values may be added; a client must accept \
+             them."
+        )))
+        .extensions(Some(ExtensionsBuilder::new().add("x-extensible-enum", known).build()))
+        .build()
+}
+
+/// The extensible enum with the values and the description of a type whose schema is an enum.
+pub(crate) fn extensible<T: PartialSchema>() -> Object {
+    let (description, values) = match T::schema() {
+        RefOr::T(Schema::Object(schema)) => (schema.description, schema.enum_values),
+        _ => (None, None),
+    };
+    let values = values.expect("the type is an enum without data");
+    let known = values.iter().filter_map(Value::as_str);
+    extensible_enum(&description.expect("the type has a description"), known)
 }
 
 pub(super) fn only(value: &str) -> Object {
