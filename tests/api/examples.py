@@ -1,9 +1,14 @@
-"""Checks that every example in the OpenAPI document, read on standard input, fits its schema."""
+"""Checks that every example in the OpenAPI document, read on standard input, fits its schema.
+
+An example has only documented members and known values.
+"""
 
 import json
 import sys
 
 import jsonschema_rs
+
+from closed import closed
 
 
 def described(node, path="#"):
@@ -26,7 +31,7 @@ def described(node, path="#"):
             yield from described(value, f"{path}/{name}")
 
 
-document = json.load(sys.stdin)
+document = closed(json.load(sys.stdin))
 count = 0
 for place, schema, example in described(document):
     count += 1

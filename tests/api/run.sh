@@ -11,6 +11,8 @@ set -euo pipefail
 name=test-api
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 venv=$repo/target/api-venv
+# For the modules that the hooks import.
+export PYTHONPATH=$repo/tests/api
 cd "$repo"
 
 need_python
