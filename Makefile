@@ -10,9 +10,9 @@ WITH_POSTGRES = $(CARGO) run --locked --bin with-postgres --
 BUILD_TARGET ?= builder
 
 .PHONY: help run image docker-compose docker-compose-down test test-unit test-integration test-crash \
-	test-postgres-versions test-live test-providers test-api test-docs test-monitoring test-deploy \
-	test-failover test-load test-load-server test-load-check storage bench bench-compare bench-growth \
-	bench-check test-deps has-database openapi lint deny fmt doc clean
+	test-postgres-versions test-live test-providers test-api test-clients test-docs test-monitoring \
+	test-deploy test-failover test-load test-load-server test-load-check storage bench bench-compare \
+	bench-growth bench-check test-deps has-database openapi lint deny fmt doc clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -68,6 +68,9 @@ test-providers: ## Put load on the service while its distance provider is dead, 
 
 test-api: has-database ## Check the API against its OpenAPI document with Schemathesis, EXAMPLES=100
 	$(WITH_POSTGRES) tests/api/run.sh
+
+test-clients: ## Test clients that are generated from the OpenAPI document
+	tests/clients/run.sh
 
 test-monitoring: ## Check the files for Prometheus and Grafana against a running service
 	$(CARGO) build --locked --bin order-api

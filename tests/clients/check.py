@@ -160,7 +160,8 @@ def use(client, is_later: bool):
         equal((problem.status, text(problem.code)), (expected, code(known)))
     ((in_query,), (in_body,)) = (problem.errors for problem, *_ in problems[2:])
     in_query, in_body = (getattr(violation, "root", violation) for violation in (in_query, in_body))
-    equal((text(in_query.parameter), text(in_query.in_)), ("limit", later.PLACE if is_later else "query"))
+    place = later.PLACE if is_later else "query"
+    equal((text(in_query.parameter), text(in_query.in_)), ("limit", place))
     equal(text(in_body.pointer), "/origin/0")
     error = client.place_at_no_point()
     equal("latitude" in error.error, True)
