@@ -4,6 +4,7 @@
 # Python 3.11.
 set -euo pipefail
 
+# shellcheck disable=SC2034 # for tests/lib.sh
 name=test-clients
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 venv=$target/clients-venv
@@ -11,6 +12,8 @@ document=$repo/docs/openapi.json
 cd "$repo"
 
 need_python
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  die "Python 3.11 or later is required, found $(python3 --version)"
 cargo build --locked --bin order-api
 make_venv "$venv" tests/clients/requirements.txt
 
