@@ -114,6 +114,8 @@ bench-growth: has-database ## Measure with up to 10 million orders, 1,000 connec
 bench-check: has-database ## Check that the benchmark works
 	$(CARGO) build --locked --bin order-api --bin with-postgres
 	OUTPUT=$$(mktemp -d) PROFILE=debug ROUNDS=1 SECONDS_EACH=1 tests/bench/run.sh
+	OUTPUT=$$(mktemp -d) RESULTS=$$(mktemp -d) PROFILE=debug GROWTH=1 CHECK=1 \
+		ORDERS="1000 2000 3000" tests/bench/run.sh
 
 storage: has-database ## Print what an order costs PostgreSQL, in bytes of storage and of its log
 	env -u TEST_DATABASE_URL $(WITH_POSTGRES) --durable tests/storage/run.sh
