@@ -89,9 +89,10 @@ impl Admission<'_> {
         self.is_probe
     }
 
-    /// Records the result of the call.
-    pub(crate) fn record(mut self, has_succeeded: bool, now: Instant) {
+    /// Records the result of the call. Returns the state if the call has opened or closed the circuit.
+    pub(crate) fn record(mut self, has_succeeded: bool, now: Instant) -> Option<CircuitState> {
         let mut state = self.circuit.state();
+        let was_closed = matches!(*state, State::Closed { .. });
         let is_probe = std::mem::take(&mut self.is_probe);
         let open = State::Open { until: now + PROBE_INTERVAL };
         *state = match *state {
@@ -103,6 +104,11 @@ impl Admission<'_> {
             State::HalfOpen if is_probe => open,
             unchanged @ (State::Open { .. } | State::HalfOpen) => unchanged,
         };
+        match *state {
+            State::Closed { .. } if !was_closed => Some(CircuitState::Closed),
+            State::Open { .. } if was_closed => Some(CircuitState::Open),
+            _ => None,
+        }
     }
 }
 
@@ -164,9 +170,10 @@ mod tests {
         assert_eq!(circuit.status(), CircuitState::HalfOpen);
         assert!(!circuit.admits(later) && circuit.admit(later).is_none());
 
-        probe.record(false, later);
+        assert_eq!(probe.record(false, later), None);
         assert!(circuit.admit(later).is_none());
-        circuit.admit(later + PROBE_INTERVAL).unwrap().record(true, later);
+        let probe = circuit.admit(later + PROBE_INTERVAL).unwrap();
+        assert_eq!(probe.record(true, later), Some(CircuitState::Closed));
         assert_eq!(circuit.status(), CircuitState::Closed);
     }
 

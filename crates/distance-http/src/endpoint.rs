@@ -4,8 +4,9 @@ use std::fmt;
 
 use reqwest::Url;
 
-/// The URL of a provider: `http` or `https`. It contains no secrets and may be logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The URL of a provider: `http` or `https`. Its `Display` form has no values of the query, which
+/// may be secrets of a proxy, so it may be logged.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
 /// Why a text is not an endpoint. Does not contain the text, which may be a secret.
@@ -23,8 +24,11 @@ impl Endpoint {
         let Ok(url) = Url::parse(text) else {
             return Err(InvalidEndpoint("must be a URL with a host, such as https://HOST/PATH"));
         };
+        // The parser accepts `http:HOST` and `http:///HOST` as well.
+        let has_host =
+            text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with(['/', '\\']));
         let is_reserved = |name: &str| reserved.iter().any(|own| name.eq_ignore_ascii_case(own));
-        let problem = if !matches!(url.scheme(), "http" | "https") {
+        let problem = if !matches!(url.scheme(), "http" | "https") || !has_host {
             "must begin with https:// or http://"
         } else if !url.username().is_empty() || url.password().is_some() {
             "must not contain a user or a password"
@@ -45,9 +49,20 @@ impl Endpoint {
     }
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let mut url = self.0.clone();
+        let names: Vec<_> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+        if !names.is_empty() {
+            url.query_pairs_mut().clear().extend_pairs(names.iter().map(|name| (name, "***")));
+        }
+        url.fmt(f)
     }
 }
 
@@ -63,9 +78,15 @@ mod tests {
     #[case("https://example.org/")]
     #[case("http://127.0.0.1:8000/maps/api/distancematrix/json")]
     #[case("http://[::1]:8000/x")]
-    #[case("https://example.org/json?language=et&region=ee")]
     fn display_is_the_parsed_text(#[case] text: &str) {
         assert_eq!(Endpoint::parse(text, RESERVED).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn display_has_no_values_of_the_query() {
+        let endpoint = Endpoint::parse("https://example.org/json?a=S3CRET&b=et", RESERVED).unwrap();
+        assert_eq!(endpoint.to_string(), "https://example.org/json?a=***&b=***");
+        assert_eq!(endpoint.url().as_str(), "https://example.org/json?a=S3CRET&b=et");
     }
 
     #[rstest]
@@ -75,6 +96,9 @@ mod tests {
     #[case("https://", "must be a URL")]
     #[case("http://S3CRET:port/", "must be a URL")]
     #[case("http:///?S3CRET#", "must be a URL")]
+    #[case("http:///S3CRET", "must begin with")]
+    #[case("http:S3CRET:5000", "must begin with")]
+    #[case("http:\\\\S3CRET", "must begin with")]
     #[case("ftp://example.org/S3CRET", "must begin with")]
     #[case("file:///S3CRET", "must begin with")]
     #[case("example.org:80/S3CRET", "must begin with")]

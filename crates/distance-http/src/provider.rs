@@ -146,7 +146,14 @@ impl<A: DistanceApi> HttpDistanceProvider<A> {
             self.retry_budget.deposit();
             self.try_repeatedly(route, deadline).await
         };
-        admission.record(result.is_ok(), Instant::now());
+        match admission.record(result.is_ok(), Instant::now()) {
+            Some(CircuitState::Open) => tracing::warn!(
+                "the distance provider has failed repeatedly: calls are rejected, except for one at \
+                 a time that tests whether it has recovered"
+            ),
+            Some(_) => tracing::info!("the distance provider has recovered: it is called again"),
+            None => {}
+        }
         result
     }
 

@@ -66,8 +66,8 @@ fn snap_distance(reply: &Value, waypoints: &'static str) -> Result<Option<f64>, 
     match single(Some(list), waypoints)?.get("distance") {
         None => Ok(None),
         Some(distance) => {
-            let metres = distance.as_f64();
-            metres.map(Some).ok_or(InvalidResponse::NoMember("number `distance` of a waypoint"))
+            let metres = distance.as_f64().filter(|metres| *metres >= 0.0);
+            metres.map(Some).ok_or(InvalidResponse::NoMember("valid `distance` of a waypoint"))
         }
     }
 }
@@ -132,6 +132,10 @@ mod tests {
     #[case::two_columns(r#"{"code":"Ok","distances":[[5,5]]}"#)]
     #[case::text(r#"{"code":"Ok","distances":[["5"]]}"#)]
     #[case::negative(r#"{"code":"Ok","distances":[[-1]]}"#)]
+    #[case::slightly_negative(r#"{"code":"Ok","distances":[[-0.3]]}"#)]
+    #[case::snap_distance_is_negative(
+        r#"{"code":"Ok","distances":[[5]],"sources":[{"distance":-1}]}"#
+    )]
     #[case::too_large(r#"{"code":"Ok","distances":[[1e300]]}"#)]
     #[case::two_sources(
         r#"{"code":"Ok","distances":[[5]],"sources":[{"distance":1},{"distance":1}]}"#

@@ -72,10 +72,10 @@ impl Metres {
     /// Rounds a length to the nearest metre.
     ///
     /// # Errors
-    /// When it is not a number, negative after rounding, or too large.
+    /// When it is not a number, negative, or too large.
     pub fn rounded(metres: f64) -> Result<Self, InvalidMetres> {
-        // A cast would turn this into 0.
-        if metres.is_nan() {
+        // A cast would turn "not a number" into 0, and so would rounding some negative numbers.
+        if metres.is_nan() || metres < 0.0 {
             return Err(InvalidMetres);
         }
         #[expect(
@@ -267,14 +267,14 @@ mod tests {
 
     #[test]
     fn length_is_rounded_to_the_nearest_metre() {
-        for (metres, rounded) in [(0.4, 0), (0.5, 1), (1_258_740.4, 1_258_740), (-0.4, 0)] {
+        for (metres, rounded) in [(0.4, 0), (0.5, 1), (1_258_740.4, 1_258_740), (-0.0, 0)] {
             assert_eq!(Metres::rounded(metres).unwrap().get(), rounded);
         }
     }
 
     #[test]
     fn invalid_length_is_an_error_and_not_zero() {
-        for metres in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e300] {
+        for metres in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -0.3, 1e300] {
             assert_eq!(Metres::rounded(metres), Err(InvalidMetres), "{metres}");
         }
     }

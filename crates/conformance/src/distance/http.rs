@@ -189,7 +189,7 @@ mod clauses {
 
     /// Catches implementations that store a value that is no distance.
     pub async fn value_that_is_no_distance_is_invalid<P: HttpProvider>() {
-        for value in ["-1", "9007199254740993", "1e300", "\"5\"", "true", "[5]", "{}"] {
+        for value in ["-1", "-0.3", "9007199254740993", "1e300", "\"5\"", "true", "[5]", "{}"] {
             let stubbed = Stubbed::script::<P>([P::response(Answer::Metres(value))]).await;
             assert_eq!(stubbed.failure().await, ("invalid_response", 1), "{value}");
         }

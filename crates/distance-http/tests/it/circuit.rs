@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use order_conformance::distance::stub::{Action, Stub, Then};
+use order_conformance::{
+    distance::stub::{Action, Stub, Then},
+    logs::Logs,
+};
 use order_domain::CircuitState;
 use rstest::rstest;
 use tokio::time::sleep;
@@ -74,6 +77,20 @@ async fn single_probe_closes_the_circuit() {
     sleep(Duration::from_millis(1_100)).await;
     assert_eq!(stubbed.call().await.unwrap(), metres(7));
     assert_eq!(stubbed.provider.status().circuit, CircuitState::Closed);
+}
+
+#[tokio::test]
+async fn opening_and_closing_are_each_logged_once() {
+    let stub = Stub::serve(|n, _| if n < 6 { Action::http(403, "") } else { found("7") });
+    let stubbed = <Stubbed>::new(stub.await);
+    let logs = Logs::capture();
+    open(&stubbed).await;
+    for _ in 0..40 {
+        let _ = stubbed.call().await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(logs.count("has failed repeatedly"), 1, "{}", logs.text());
+    assert_eq!(logs.count("is called again"), 1, "{}", logs.text());
 }
 
 #[tokio::test]
