@@ -85,8 +85,8 @@ pub(crate) fn open(database: &Database) -> Result<Opened, OpenError> {
 
 fn pool(database: &Database, count: u32, settings: String) -> Result<SqlitePool, OpenError> {
     Pool::builder()
+        // All are opened at once. One that was opened later could open another file at the path.
         .max_size(count)
-        .min_idle(Some(1))
         // The file is checked for each batch. A query for each would cost as much as a read.
         .test_on_check_out(false)
         .idle_timeout(None)
