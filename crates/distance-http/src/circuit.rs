@@ -89,7 +89,8 @@ impl Admission<'_> {
         self.is_probe
     }
 
-    /// Records the result of the call. Returns the state if the call has opened or closed the circuit.
+    /// Records the result of the call. Returns the state if the call has opened or closed the
+    /// circuit.
     pub(crate) fn record(mut self, has_succeeded: bool, now: Instant) -> Option<CircuitState> {
         let mut state = self.circuit.state();
         let was_closed = matches!(*state, State::Closed { .. });

@@ -15,8 +15,8 @@ pub struct Endpoint(Url);
 pub struct InvalidEndpoint(&'static str);
 
 impl Endpoint {
-    /// Parses a URL. Keeps its query, which must not have a parameter of `reserved`: each request adds
-    /// those, and a key would be logged.
+    /// Parses a URL. Keeps its query, which must not have a parameter of `reserved`: each request
+    /// adds those.
     ///
     /// # Errors
     /// When the text is not such a URL.

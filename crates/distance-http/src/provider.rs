@@ -47,15 +47,16 @@ const MIN_RETRY_TIME: Duration = Duration::from_millis(600);
 const RETRY_BUDGET_PERIOD: Duration = Duration::from_secs(10);
 const RETRY_BUDGET_RATIO: f32 = 0.1;
 
-/// The reserve of the budget, so that a service with few calls retries: with the period, ten retries.
-/// They are available again 5 to 10 seconds after their use.
+/// The reserve of the budget, so that a service with few calls retries: with the period, ten
+/// retries. They are available again 5 to 10 seconds after their use.
 const MIN_RETRIES_PER_SECOND: u32 = 1;
 
 /// A distance provider on an HTTP API.
 ///
 /// Every call ends within 5 seconds and sends at most three requests. It retries only transient
-/// errors, and at most a tenth of the calls apart from a reserve of ten. After five consecutive calls that
-/// failed for any reason, calls fail immediately, while one probe a second tests for recovery.
+/// errors, and at most a tenth of the calls apart from a reserve of ten. After five consecutive
+/// calls that failed for any reason, calls fail immediately, while one probe a second tests for
+/// recovery.
 ///
 /// All calls share a pool of connections, so create one provider and share it. It never uses a
 /// proxy and never follows a redirect, which would send a key to another server.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use order_distance_google::{DistanceMatrixApi, RoutesApi};
-use order_distance_http::Endpoint;
+use order_distance_http::{Endpoint, InvalidEndpoint};
 use order_distance_osrm::OsrmEndpoint;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -35,9 +35,18 @@ impl DistanceSettings {
             return invalid("GMAP_TOKEN", "must be visible ASCII characters without spaces");
         }
         // An invalid value is an error even if it is not used.
-        let matrix =
-            source.parsed("GMAP_DISTANCE_MATRIX_API", DistanceMatrixApi::parse_endpoint)?;
-        let routes = source.parsed("GMAP_ROUTES_API", RoutesApi::parse_endpoint)?;
+        let matrix = endpoint(
+            source,
+            "GMAP_DISTANCE_MATRIX_API",
+            DistanceMatrixApi::DEFAULT_ENDPOINT,
+            DistanceMatrixApi::parse_endpoint,
+        )?;
+        let routes = endpoint(
+            source,
+            "GMAP_ROUTES_API",
+            RoutesApi::DEFAULT_ENDPOINT,
+            RoutesApi::parse_endpoint,
+        )?;
         let osrm = source.parsed("OSRM_URL", OsrmEndpoint::parse)?;
         let snap_limit = source.integer("DISTANCE_SNAP_LIMIT", 1..=MAX_SNAP_LIMIT)?;
 
@@ -48,42 +57,21 @@ impl DistanceSettings {
             None if osrm.is_some() => "osrm",
             None => "geodesic",
         };
-        let key = || {
+        let unset = |name| {
             let reason = format!("must be set, because DISTANCE_PROVIDER is {provider}");
-            key.ok_or_else(|| InvalidSetting::new("GMAP_TOKEN", reason))
+            InvalidSetting::new(name, reason)
         };
-        Ok(match provider {
-            "geodesic" => Self::Geodesic,
-            "google" => Self::Google {
-                endpoint: matrix.unwrap_or_else(|| {
-                    DistanceMatrixApi::parse_endpoint(DistanceMatrixApi::DEFAULT_ENDPOINT)
-                        .expect("the default is valid")
-                }),
-                key: key()?,
-            },
-            "google-routes" => Self::GoogleRoutes {
-                endpoint: routes.unwrap_or_else(|| {
-                    RoutesApi::parse_endpoint(RoutesApi::DEFAULT_ENDPOINT)
-                        .expect("the default is valid")
-                }),
-                key: key()?,
-            },
-            "osrm" => {
-                let endpoint = osrm.ok_or_else(|| {
-                    InvalidSetting::new(
-                        "OSRM_URL",
-                        "must be set, because DISTANCE_PROVIDER is osrm",
-                    )
-                })?;
-                Self::Osrm { endpoint, snap_limit: snap_limit.unwrap_or(DEFAULT_SNAP_LIMIT) }
-            }
-            _ => {
-                return invalid(
-                    "DISTANCE_PROVIDER",
-                    "must be google, google-routes, osrm or geodesic",
-                );
-            }
-        })
+        let key = || key.ok_or_else(|| unset("GMAP_TOKEN"));
+        match provider {
+            "geodesic" => Ok(Self::Geodesic),
+            "google" => Ok(Self::Google { endpoint: matrix, key: key()? }),
+            "google-routes" => Ok(Self::GoogleRoutes { endpoint: routes, key: key()? }),
+            "osrm" => Ok(Self::Osrm {
+                endpoint: osrm.ok_or_else(|| unset("OSRM_URL"))?,
+                snap_limit: snap_limit.unwrap_or(DEFAULT_SNAP_LIMIT),
+            }),
+            _ => invalid("DISTANCE_PROVIDER", "must be google, google-routes, osrm or geodesic"),
+        }
     }
 
     /// The settings that the provider uses, besides `DISTANCE_PROVIDER`.
@@ -93,16 +81,6 @@ impl DistanceSettings {
             Self::Google { .. } => &["GMAP_TOKEN", "GMAP_TOKEN_FILE", "GMAP_DISTANCE_MATRIX_API"],
             Self::GoogleRoutes { .. } => &["GMAP_TOKEN", "GMAP_TOKEN_FILE", "GMAP_ROUTES_API"],
             Self::Osrm { .. } => &["OSRM_URL", "DISTANCE_SNAP_LIMIT"],
-        }
-    }
-
-    /// Why the settings of other providers have no effect.
-    pub(super) const fn unused_reason(&self) -> &'static str {
-        match self {
-            Self::Geodesic => "the distance provider is geodesic",
-            Self::Google { .. } => "the distance provider is google",
-            Self::GoogleRoutes { .. } => "the distance provider is google-routes",
-            Self::Osrm { .. } => "the distance provider is osrm",
         }
     }
 
@@ -122,6 +100,17 @@ impl DistanceSettings {
             }
         }
     }
+}
+
+/// Returns the URL of an API of Google.
+fn endpoint(
+    source: Source<'_>,
+    name: &'static str,
+    default: &str,
+    parse: impl FnOnce(&str) -> Result<Endpoint, InvalidEndpoint>,
+) -> Result<Endpoint, InvalidSetting> {
+    let text = source.get(name)?;
+    parse(text.as_deref().unwrap_or(default)).map_err(|error| InvalidSetting::new(name, error))
 }
 
 impl fmt::Display for DistanceSettings {

@@ -24,7 +24,7 @@ pub(crate) struct UnusedSettings {
     /// The names of their variables.
     pub(crate) names: Vec<&'static str>,
     /// Why they have no effect.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: String,
 }
 
 impl UnusedSettings {
@@ -36,7 +36,7 @@ impl UnusedSettings {
     ) -> Vec<Self> {
         let url = source.get("DATABASE_URL").ok().flatten();
         let postgres = [ADDRESS, PASSWORD, POOL].concat();
-        let mut unused = match (database, &url) {
+        let mut unused: Vec<(Vec<_>, &str)> = match (database, &url) {
             (DatabaseSettings::Sqlite { .. }, Some(_)) => {
                 vec![(postgres, "DATABASE_URL names an SQLite file")]
             }
@@ -54,11 +54,15 @@ impl UnusedSettings {
         }
         let used = distance.used();
         let unused_by_provider = DISTANCE.iter().filter(|name| !used.contains(name));
-        unused.push((unused_by_provider.copied().collect(), distance.unused_reason()));
+        let by_provider = format!("the distance provider is {distance}");
+        unused.push((unused_by_provider.copied().collect(), &by_provider));
         for (names, _) in &mut unused {
             names.retain(|name| matches!(source.get(name), Ok(Some(_))));
         }
         unused.retain(|(names, _)| !names.is_empty());
-        unused.into_iter().map(|(names, reason)| Self { names, reason }).collect()
+        unused
+            .into_iter()
+            .map(|(names, reason)| Self { names, reason: reason.to_owned() })
+            .collect()
     }
 }
