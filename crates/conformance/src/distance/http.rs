@@ -70,15 +70,17 @@ impl Stubbed {
         Self { provider: P::connect(stub.address()), stub }
     }
 
-    /// Calls the provider with the route in the README.
+    /// Calls the provider with [`sample_route`].
     ///
     /// # Errors
     /// Those of the provider.
     pub async fn call(&self) -> Result<DistanceOutcome, DistanceError> {
-        let point = |latitude, longitude| Coordinates::from_degrees(latitude, longitude).unwrap();
-        let origin = point(50.456_399, 12.707_58);
-        let destination = point(59.436_487, 24.747_193);
-        self.provider.distance(&Route { origin, destination }).await
+        self.provider.distance(&sample_route()).await
+    }
+
+    /// Checks that the first call fails with this kind of error, after this many requests.
+    pub async fn assert_fails(&self, kind: &str, requests: usize) -> DistanceError {
+        assert_fails(&*self.provider, &self.stub, kind, requests).await
     }
 
     /// The name of the error of a call, and how many requests it needed.
@@ -86,6 +88,29 @@ impl Stubbed {
         let before = self.stub.request_count();
         let error = self.call().await.expect_err("the call fails");
         (error.as_str(), self.stub.request_count() - before)
+    }
+}
+
+/// Checks that the first call of a provider fails with this kind of error, after this many requests
+/// to its stub. Returns the error.
+pub async fn assert_fails(
+    provider: &dyn DistanceProvider,
+    stub: &Stub,
+    kind: &str,
+    requests: usize,
+) -> DistanceError {
+    let error = provider.distance(&sample_route()).await.expect_err("the call fails");
+    let found = (error.as_str(), stub.request_count());
+    assert_eq!(found, (kind, requests), "{}", texts(&error));
+    error
+}
+
+/// The route in the README.
+#[must_use]
+pub fn sample_route() -> Route {
+    Route {
+        origin: Coordinates::from_degrees(50.456_399, 12.707_58).unwrap(),
+        destination: Coordinates::from_degrees(59.436_487, 24.747_193).unwrap(),
     }
 }
 

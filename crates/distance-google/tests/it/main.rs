@@ -11,12 +11,12 @@ mod statuses;
 use std::{net::SocketAddr, sync::Arc};
 
 use order_conformance::distance::{
-    http::{Answer, HttpProvider, KEY, Stubbed, texts},
+    http::{Answer, HttpProvider, KEY, Stubbed, sample_route, texts},
     stub::{Action, Request, Stub},
 };
 use order_distance_google::DistanceMatrixApi;
 use order_distance_http::HttpDistanceProvider;
-use order_domain::{Coordinates, DistanceOutcome, DistanceProvider, Metres, Route};
+use order_domain::{DistanceOutcome, DistanceProvider, Metres};
 
 /// The Distance Matrix API.
 struct Matrix;
@@ -104,14 +104,6 @@ fn element(element: &str) -> Action {
 /// The response of the Distance Matrix API with a distance.
 fn found_action(metres: &str) -> Action {
     element(&format!(r#"{{"status":"OK","distance":{{"text":"x","value":{metres}}}}}"#))
-}
-
-/// The route in the README.
-fn sample_route() -> Route {
-    Route {
-        origin: Coordinates::from_degrees(50.456_399, 12.707_58).unwrap(),
-        destination: Coordinates::from_degrees(59.436_487, 24.747_193).unwrap(),
-    }
 }
 
 fn found(metres: i64) -> DistanceOutcome {

@@ -2,7 +2,7 @@
 
 use order_conformance::{
     distance::{
-        http::{Stubbed, texts},
+        http::Stubbed,
         stub::{Action, Request, Stub},
     },
     logs::Logs,
@@ -95,9 +95,7 @@ async fn outcome_needs_one_request(#[case] action: Action, #[case] outcome: Dist
 #[tokio::test]
 async fn temporary_error_is_tried_three_times(#[case] action: Action) {
     let stubbed = stubbed(action).await;
-    let error = stubbed.call().await.unwrap_err();
-    let result = (error.as_str(), stubbed.stub.request_count());
-    assert_eq!(result, ("unavailable", 3), "{}", texts(&error));
+    stubbed.assert_fails("unavailable", 3).await;
 }
 
 #[rstest]
@@ -113,9 +111,7 @@ async fn temporary_error_is_tried_three_times(#[case] action: Action) {
 #[tokio::test]
 async fn rejection_is_not_retried(#[case] action: Action) {
     let stubbed = stubbed(action).await;
-    let error = stubbed.call().await.unwrap_err();
-    let result = (error.as_str(), stubbed.stub.request_count());
-    assert_eq!(result, ("refused", 1), "{}", texts(&error));
+    stubbed.assert_fails("refused", 1).await;
 }
 
 #[tokio::test]

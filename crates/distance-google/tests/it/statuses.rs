@@ -3,9 +3,7 @@
 use order_domain::{Coordinates, DistanceOutcome, DistanceProvider, Route};
 use rstest::rstest;
 
-use crate::{
-    Action, Stub, element, found, found_action, matrix, sample_route, status, stubbed, texts,
-};
+use crate::{Action, Stub, element, found, found_action, matrix, sample_route, status, stubbed};
 
 #[tokio::test]
 async fn request_has_the_latitude_first_and_the_key_last() {
@@ -78,13 +76,7 @@ async fn outcome_needs_one_request(#[case] action: Action, #[case] outcome: Dist
 #[tokio::test]
 async fn transient_error_is_tried_three_times(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!(
-        (error.as_str(), stubbed.stub.request_count()),
-        ("unavailable", 3),
-        "{}",
-        texts(&error)
-    );
+    stubbed.assert_fails("unavailable", 3).await;
 }
 
 #[rstest]
@@ -105,8 +97,7 @@ async fn retry_after_transient_errors_succeeds(
 #[tokio::test]
 async fn last_try_decides_the_error() {
     let stubbed = stubbed([Action::http(500, ""), status("REQUEST_DENIED")]).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!((error.as_str(), stubbed.stub.request_count()), ("refused", 2));
+    stubbed.assert_fails("refused", 2).await;
 }
 
 #[rstest]
@@ -124,8 +115,7 @@ async fn last_try_decides_the_error() {
 #[tokio::test]
 async fn rejection_is_not_retried(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!((error.as_str(), stubbed.stub.request_count()), ("refused", 1), "{}", texts(&error));
+    stubbed.assert_fails("refused", 1).await;
 }
 
 #[rstest]
@@ -177,13 +167,7 @@ async fn redirect_is_a_rejection_and_not_followed(#[values(301, 302, 303, 307, 3
 #[tokio::test]
 async fn invalid_response_is_not_retried(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!(
-        (error.as_str(), stubbed.stub.request_count()),
-        ("invalid_response", 1),
-        "{}",
-        texts(&error)
-    );
+    stubbed.assert_fails("invalid_response", 1).await;
 }
 
 /// A response with this status and the body of a distance.

@@ -12,7 +12,7 @@ mod transport;
 use std::{net::SocketAddr, sync::Arc};
 
 use order_conformance::distance::{
-    http::{Answer, HttpProvider, KEY, texts},
+    http::{Answer, HttpProvider, KEY, assert_fails, sample_route, texts},
     stub::{Action, Request, Stub},
 };
 use order_distance_http::{
@@ -104,19 +104,16 @@ impl<const MAX: usize> Stubbed<MAX> {
     async fn call(&self) -> Result<DistanceOutcome, DistanceError> {
         self.provider.distance(&sample_route()).await
     }
+
+    /// Checks that the first call fails with this kind of error, after this many requests.
+    async fn assert_fails(&self, kind: &str, requests: usize) -> DistanceError {
+        assert_fails(&self.provider, &self.stub, kind, requests).await
+    }
 }
 
 /// A provider whose stub performs these actions in turn, and then repeats the last one.
 async fn stubbed(actions: impl Into<Vec<Action>>) -> Stubbed {
     Stubbed::new(Stub::script(actions.into()).await)
-}
-
-/// The route in the README.
-fn sample_route() -> Route {
-    Route {
-        origin: Coordinates::from_degrees(50.456_399, 12.707_58).unwrap(),
-        destination: Coordinates::from_degrees(59.436_487, 24.747_193).unwrap(),
-    }
 }
 
 fn metres(metres: i64) -> DistanceOutcome {

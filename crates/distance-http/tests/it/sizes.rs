@@ -72,13 +72,7 @@ async fn body_of_one_mebibyte_is_accepted(#[case] action: Action) {
 #[tokio::test]
 async fn longer_body_is_invalid_and_not_retried(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!(
-        (error.as_str(), stubbed.stub.request_count()),
-        ("invalid_response", 1),
-        "{}",
-        texts(&error)
-    );
+    let error = stubbed.assert_fails("invalid_response", 1).await;
     assert!(texts(&error).contains("longer than 1048576 bytes"), "{}", texts(&error));
 }
 
@@ -133,11 +127,5 @@ async fn members_of_gzip_are_joined() {
 #[tokio::test]
 async fn wrongly_encoded_body_is_invalid_and_not_retried(#[case] action: Action) {
     let stubbed = stubbed([action]).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!(
-        (error.as_str(), stubbed.stub.request_count()),
-        ("invalid_response", 1),
-        "{}",
-        texts(&error)
-    );
+    stubbed.assert_fails("invalid_response", 1).await;
 }

@@ -119,13 +119,7 @@ async fn connecting_ends_a_try_after_one_second() {
 #[tokio::test]
 async fn server_without_http_is_unavailable(#[case] sent: &str) {
     let stubbed = stubbed([Action::new(sent, Then::Close)]).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!(
-        (error.as_str(), stubbed.stub.request_count()),
-        ("unavailable", 3),
-        "{}",
-        texts(&error)
-    );
+    stubbed.assert_fails("unavailable", 3).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use order_conformance::distance::{
-    http::{Answer, HttpProvider, Stubbed, texts},
+    http::{Answer, HttpProvider, Stubbed},
     stub::{Action, Request},
 };
 use order_distance_http::HttpDistanceProvider;
@@ -102,16 +102,13 @@ async fn outcome_needs_one_request(#[case] action: Action, #[case] outcome: Dist
 #[tokio::test]
 async fn rejection_is_not_retried(#[case] action: Action) {
     let stubbed = stubbed(action).await;
-    let error = stubbed.call().await.unwrap_err();
-    let result = (error.as_str(), stubbed.stub.request_count());
-    assert_eq!(result, ("refused", 1), "{}", texts(&error));
+    stubbed.assert_fails("refused", 1).await;
 }
 
 #[tokio::test]
 async fn internal_error_is_tried_three_times() {
     let stubbed = stubbed(Action::http(500, r#"{"code":"InternalError"}"#)).await;
-    let error = stubbed.call().await.unwrap_err();
-    assert_eq!((error.as_str(), stubbed.stub.request_count()), ("unavailable", 3));
+    stubbed.assert_fails("unavailable", 3).await;
 }
 
 #[tokio::test]
