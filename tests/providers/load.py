@@ -119,12 +119,12 @@ async def measure(address: str, stub: Stub) -> list[str]:
         print("provider  placements  calls  calls/placement  p50 of rejections  list p99  take p99  recovery")
         for behaviour in ("dead", "hangs", "slow"):
             before = await load.run()
-            report("healthy", before, None, before)
+            report("healthy", before, None)
             stub.behave(behaviour)
             phase = await load.run()
             stub.behave("healthy")
             recovery = await load.seconds_until_placed()
-            report(behaviour, phase, recovery, before)
+            report(behaviour, phase, recovery)
             missed += [f"{behaviour}: {goal}" for goal in missed_goals(behaviour, phase, recovery, before)]
     return missed
 
@@ -151,7 +151,7 @@ def rejection_p50(phase: Phase) -> float | None:
     return statistics.median(rejections) if rejections else None
 
 
-def report(name: str, phase: Phase, recovery: float | None, before: Phase):
+def report(name: str, phase: Phase, recovery: float | None):
     p50 = rejection_p50(phase)
     columns = [
         f"{name:8}",
